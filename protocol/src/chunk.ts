@@ -1,0 +1,159 @@
+/**
+ * What a chunk says about itself, in the option map of its Forward message, under the key `tributary` (docs/formats/wire.md).
+ * A plain Fluentd ignores that key and reads the records; our aggregator takes range and metadata from it.
+ */
+import { createHash } from 'node:crypto'
+import { encode, MsgpackError } from './msgpack.ts'
+import type { ByteRange, ByteRanges } from './ranges.ts'
+import type { SourceId } from './source.ts'
+
+/** Raised when an older reader could misread what a newer writer sends. */
+export const chunkVersion = 1
+
+/** Why bytes of a source are not in the store, in a closed list: these are label values of metrics and rows of the audit. */
+export const lossReasons = ['deleted', 'truncated', 'unreadable', 'corrupt', 'shed'] as const
+export type LossReason = (typeof lossReasons)[number]
+export const filterReasons = ['start_at', 'excluded', 'sampled', 'rate', 'dropped'] as const
+export type FilterReason = (typeof filterReasons)[number]
+
+/** Bytes that were given up on (lost) or left out on purpose (filtered). */
+export type Outcome =
+  | { readonly kind: 'lost'; readonly reason: LossReason }
+  | { readonly kind: 'filtered'; readonly reason: FilterReason }
+
+/** What all records of a chunk share. */
+export interface StreamMetadata {
+  /** Stream labels but for `stream`, which each record may tell (see records.ts): cluster, namespace, pod, container, node, app, service_name, … */
+  readonly labels: Readonly<Record<string, string>>
+  /** Structured metadata: pod_uid, image, … */
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+export interface ChunkHeader extends StreamMetadata {
+  readonly source: SourceId
+  /** The bytes of the source this chunk accounts for, in uncompressed bytes. Chunks of a source tile it. */
+  readonly range: ByteRange
+  /** How many bytes of the source the collector has seen to exist: the range's end or more. */
+  readonly seen: number
+  /** Size of the records before compression, in bytes; a hint for buffers, capped by whoever reads it. */
+  readonly rawBytes: number
+  /** Where the source was read, for people. */
+  readonly path: string
+  /** Set on a message without records: all of the range had this outcome. */
+  readonly outcome?: Outcome
+}
+
+/** Sixteen bytes derived from (source, first offset, end offset), in base64: a retry of the same range has the same id. */
+export function chunkId(source: SourceId, [first, end]: ByteRange): string {
+  return createHash('sha256').update(source).update(`:${first}-${end}`).digest().subarray(0, 16).toString('base64')
+}
+
+export type Compression = 'zstd' | 'gzip' | 'none'
+
+/** The option map of a chunk's Forward message. `records` is the number of entries (the protocol's `size`). */
+export function chunkOptions(header: ChunkHeader, records: number, compression: Compression): Record<string, unknown> {
+  const { source, range, seen, rawBytes, path, labels, metadata, outcome } = header
+  return {
+    chunk: chunkId(source, range),
+    size: records,
+    ...(compression === 'none' ? {} : { compressed: compression }),
+    tributary: {
+      v: chunkVersion,
+      source,
+      first: range[0],
+      end: range[1],
+      seen,
+      raw: rawBytes,
+      path,
+      labels,
+      metadata,
+      ...(outcome === undefined ? {} : { outcome: `${outcome.kind}:${outcome.reason}` }),
+    },
+  }
+}
+
+/** The header in a decoded option map; undefined when the message is not one of our collector's chunks. Throws {@link MsgpackError} when it is but broken. */
+export function chunkHeader(options: unknown): ChunkHeader | undefined {
+  const own = (options as Record<string, unknown> | null | undefined)?.['tributary']
+  if (own === undefined || own === null) return undefined
+  const { v, source, first, end, seen, raw, path, labels, metadata, outcome } = own as Record<string, unknown>
+  if (v !== chunkVersion) throw new MsgpackError(`chunk version ${v}, this aggregator reads ${chunkVersion}`)
+  if (source === undefined) return undefined
+  if (!(source instanceof Uint8Array) || source.length !== 16)
+    throw new MsgpackError('tributary.source is not 16 bytes')
+  if (!isOffset(first) || !isOffset(end) || !isOffset(seen) || end < first || seen < end) {
+    throw new MsgpackError('tributary.first, end and seen are not offsets in ascending order')
+  }
+  const parsed = outcome === undefined ? undefined : parseOutcome(outcome)
+  return {
+    source: Buffer.from(source.buffer, source.byteOffset, 16),
+    range: [first, end],
+    seen,
+    rawBytes: isOffset(raw) ? raw : 0,
+    path: String(path ?? ''),
+    labels: stringMap('labels', labels),
+    metadata: stringMap('metadata', metadata),
+    ...(parsed === undefined ? {} : { outcome: parsed }),
+  }
+}
+
+function isOffset(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function stringMap(name: string, value: unknown): Record<string, string> {
+  if (value === undefined) return {}
+  if (value === null || typeof value !== 'object' || Object.values(value).some((item) => typeof item !== 'string')) {
+    throw new MsgpackError(`tributary.${name} is not a map of strings`)
+  }
+  return value as Record<string, string>
+}
+
+function parseOutcome(value: unknown): Outcome {
+  const [kind, reason] = String(value).split(':')
+  if (kind === 'lost' && lossReasons.includes(reason as LossReason)) return { kind, reason: reason as LossReason }
+  if (kind === 'filtered' && filterReasons.includes(reason as FilterReason))
+    return { kind, reason: reason as FilterReason }
+  throw new MsgpackError(`tributary.outcome ${JSON.stringify(value)} is not one this aggregator knows`)
+}
+
+/**
+ * A ledger query: before a collector reads a source it has not read since it started, it asks which ranges are accepted, and
+ * resumes exactly there. It travels as a Forward message without entries, so a plain Fluentd just acknowledges it.
+ */
+export function ledgerQueryOptions(id: string, sources: readonly SourceId[]): Record<string, unknown> {
+  return { chunk: id, size: 0, tributary: { v: chunkVersion, query: Buffer.concat(sources) } }
+}
+
+/** The sources a ledger query asks for; undefined when the option map is not a query. */
+export function ledgerQuery(options: unknown): SourceId[] | undefined {
+  const query = (
+    (options as Record<string, unknown> | null | undefined)?.['tributary'] as Record<string, unknown> | undefined
+  )?.['query']
+  if (query === undefined) return undefined
+  if (!(query instanceof Uint8Array) || query.length % 16 !== 0)
+    throw new MsgpackError('tributary.query is not a sequence of 16-byte sources')
+  return Array.from({ length: query.length / 16 }, (_, i) => Buffer.from(query.subarray(16 * i, 16 * i + 16)))
+}
+
+/** What an aggregator answers: `ack` for every chunk, `ranges` (one set per source asked, in order) for a ledger query. */
+export interface Ack {
+  readonly ack: string
+  readonly ranges?: readonly ByteRanges[]
+}
+
+export function encodeAck(ack: Ack): Buffer {
+  return encode(ack)
+}
+
+/** An aggregator's answer; throws {@link MsgpackError} when it is none. */
+export function parseAck(value: unknown): Ack {
+  const { ack, ranges } = (value ?? {}) as Record<string, unknown>
+  if (typeof ack !== 'string') throw new MsgpackError('an answer without ack')
+  if (ranges === undefined) return { ack }
+  const isRange = (range: unknown) => Array.isArray(range) && range.length === 2 && range.every(isOffset)
+  if (!Array.isArray(ranges) || !ranges.every((set) => Array.isArray(set) && set.every(isRange))) {
+    throw new MsgpackError('an answer whose ranges are not pairs of offsets')
+  }
+  return { ack, ranges: ranges as ByteRanges[] }
+}

@@ -1,0 +1,106 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { decode, EventTime, MsgpackError } from './msgpack.ts'
+import {
+  malformedFlag,
+  RecordScanner,
+  recordOverhead,
+  stderr,
+  stdout,
+  truncatedFlag,
+  writeRecordHead,
+} from './records.ts'
+
+function encodeOne(record: {
+  seconds: number
+  nanoseconds: number
+  offset: number
+  line: Buffer
+  stream: 0 | 1
+  flags: number
+  binary: boolean
+}) {
+  const out = Buffer.alloc(record.line.length + recordOverhead)
+  const at = writeRecordHead(
+    out,
+    0,
+    record.seconds,
+    record.nanoseconds,
+    record.offset,
+    record.line.length,
+    record.stream,
+    record.flags,
+    record.binary,
+  )
+  record.line.copy(out, at)
+  return out.subarray(0, at + record.line.length)
+}
+
+const record = fc.record({
+  seconds: fc.nat(0xffffffff),
+  nanoseconds: fc.nat(999_999_999),
+  offset: fc.oneof(fc.nat(1000), fc.maxSafeNat()),
+  line: fc
+    .oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.uint8Array({ minLength: 250, maxLength: 300 }),
+      fc.constant(new Uint8Array(70_000)),
+    )
+    .map((b) => Buffer.from(b)),
+  stream: fc.constantFrom(stdout, stderr),
+  flags: fc.constantFrom(0, truncatedFlag, malformedFlag, truncatedFlag | malformedFlag),
+  binary: fc.boolean(),
+})
+
+test('what is written by hand is what a reference decoder reads', () => {
+  const bytes = encodeOne({
+    seconds: 1767225600,
+    nanoseconds: 7,
+    offset: 2 ** 40,
+    line: Buffer.from('hé'),
+    stream: stderr,
+    flags: truncatedFlag,
+    binary: false,
+  })
+  expect(decode(bytes)).toEqual([
+    new EventTime(1767225600, 7),
+    { offset: 2 ** 40, stream: 'stderr', truncated: 'true', log: 'hé' },
+  ])
+})
+
+test('the scanner gives back every record of a chunk', () => {
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 8 }), (records) => {
+      const bytes = Buffer.concat(records.map(encodeOne))
+      const scanner = new RecordScanner(bytes)
+      for (const { seconds, nanoseconds, offset, line, stream, flags } of records) {
+        expect(scanner.next()).toBe(true)
+        expect(scanner).toMatchObject({ seconds, nanoseconds, offset, stream, flags })
+        expect(bytes.subarray(scanner.lineStart, scanner.lineEnd).equals(line)).toBe(true)
+      }
+      expect(scanner.next()).toBe(false)
+    }),
+  )
+})
+
+test('any bytes give records or a typed error', () => {
+  fc.assert(
+    fc.property(
+      fc.array(record, { minLength: 1, maxLength: 3 }),
+      fc.nat(),
+      fc.nat(255),
+      fc.nat(),
+      (records, at, byte, cut) => {
+        const whole = Buffer.concat(records.map(encodeOne))
+        whole[at % whole.length] = byte
+        const scanner = new RecordScanner(whole.subarray(0, cut % (whole.length + 1)))
+        try {
+          while (scanner.next()) expect(scanner.lineEnd).toBeLessThanOrEqual(whole.length)
+        } catch (error) {
+          expect(error).toBeInstanceOf(MsgpackError)
+        }
+      },
+    ),
+    { numRuns: 500 },
+  )
+})

@@ -1,0 +1,187 @@
+/**
+ * The records of a chunk: a sequence of MessagePack `[EventTime, {"offset": n, "log": line, …}]`. Only what differs from record to
+ * record is here. `stream` is left out for stdout; `truncated` and other attributes stand where they apply. Both directions are
+ * hot: no strings, no objects, no views per record.
+ */
+import { MsgpackError, readUint, skip } from './msgpack.ts'
+
+export const stdout = 0
+export const stderr = 1
+export type StreamName = typeof stdout | typeof stderr
+
+/** A record's line was cut at the cap; the rest follows in records of its own. */
+export const truncatedFlag = 1
+/** The line did not have the format of its file and is kept as it was found. */
+export const malformedFlag = 2
+
+/** Largest size of what surrounds a line in an encoded record, in bytes. */
+export const recordOverhead = 96
+
+const offsetKey = Buffer.from('\xa6offset', 'latin1')
+const logKey = Buffer.from('\xa3log', 'latin1')
+const streamPair = Buffer.from('\xa6stream\xa6stderr', 'latin1')
+const truncatedPair = Buffer.from('\xa9truncated\xa4true', 'latin1')
+const malformedPair = Buffer.from('\xa9malformed\xa4true', 'latin1')
+
+/**
+ * Writes one record's head, up to where the line's bytes go, and returns the position behind it. The caller copies exactly
+ * `length` bytes of line there. `out` has room for {@link recordOverhead} more bytes and the line: not checked.
+ *
+ * @param binary the line is not valid UTF-8, which a str must be: written as bin
+ */
+export function writeRecordHead(
+  out: Buffer,
+  at: number,
+  seconds: number,
+  nanoseconds: number,
+  offset: number,
+  length: number,
+  stream: StreamName,
+  flags: number,
+  binary: boolean,
+): number {
+  let p = at
+  out[p++] = 0x92
+  out[p++] = 0xd7
+  out[p++] = 0x00
+  p = writeUint32(out, p, seconds)
+  p = writeUint32(out, p, nanoseconds)
+  out[p++] = 0x82 + stream + (flags & truncatedFlag) + ((flags & malformedFlag) >> 1)
+  p = copyShort(out, p, offsetKey)
+  if (offset <= 0xffffffff) {
+    out[p++] = 0xce
+    p = writeUint32(out, p, offset)
+  } else {
+    out[p++] = 0xcf
+    p = writeUint32(out, p, Math.floor(offset / 0x100000000))
+    p = writeUint32(out, p, offset % 0x100000000)
+  }
+  if (stream === stderr) p = copyShort(out, p, streamPair)
+  if (flags & truncatedFlag) p = copyShort(out, p, truncatedPair)
+  if (flags & malformedFlag) p = copyShort(out, p, malformedPair)
+  p = copyShort(out, p, logKey)
+  if (length < 0x20 && !binary) out[p++] = 0xa0 | length
+  else if (length < 0x100) {
+    out[p++] = binary ? 0xc4 : 0xd9
+    out[p++] = length
+  } else if (length < 0x10000) {
+    out[p++] = binary ? 0xc5 : 0xda
+    out[p++] = length >> 8
+    out[p++] = length & 0xff
+  } else {
+    out[p++] = binary ? 0xc6 : 0xdb
+    p = writeUint32(out, p, length)
+  }
+  return p
+}
+
+function writeUint32(out: Buffer, at: number, value: number): number {
+  out[at] = value >>> 24
+  out[at + 1] = (value >>> 16) & 0xff
+  out[at + 2] = (value >>> 8) & 0xff
+  out[at + 3] = value & 0xff
+  return at + 4
+}
+
+/** For a handful of bytes a loop is faster than a call into the runtime. */
+function copyShort(out: Buffer, at: number, bytes: Buffer): number {
+  for (let i = 0; i < bytes.length; i++) out[at + i] = bytes[i]!
+  return at + bytes.length
+}
+
+/**
+ * Walks the records of a chunk without building anything: after {@link next} returned true its fields describe one record,
+ * with the line as positions in the buffer. Throws {@link MsgpackError} where the bytes are not a chunk's records.
+ */
+export class RecordScanner {
+  readonly #bytes: Buffer
+  #at = 0
+  seconds = 0
+  nanoseconds = 0
+  /** Position in the source, bytes. */
+  offset = 0
+  stream: StreamName = stdout
+  flags = 0
+  lineStart = 0
+  lineEnd = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  next(): boolean {
+    const b = this.#bytes
+    let p = this.#at
+    if (p >= b.length) return false
+    if (b[p] !== 0x92 || b[p + 1] !== 0xd7 || b[p + 2] !== 0x00)
+      throw new MsgpackError(`no record starts at byte ${p} of the chunk`)
+    this.seconds = readUint(b, p + 3, 4)
+    this.nanoseconds = readUint(b, p + 7, 4)
+    const pairs = b[p + 11]! & 0x0f
+    if ((b[p + 11]! & 0xf0) !== 0x80) throw new MsgpackError(`the record at byte ${p} of the chunk is not a small map`)
+    p += 12
+    this.stream = stdout
+    this.flags = 0
+    this.offset = -1
+    this.lineStart = -1
+    for (let i = 0; i < pairs; i++) p = this.#pair(p)
+    if (this.offset < 0 || this.lineStart < 0)
+      throw new MsgpackError(`the record before byte ${p} of the chunk has no offset or no log`)
+    this.#at = p
+    return true
+  }
+
+  #pair(p: number): number {
+    const b = this.#bytes
+    if (startsWith(b, p, offsetKey)) return this.#readOffset(p + offsetKey.length)
+    if (startsWith(b, p, logKey)) return this.#readLine(p + logKey.length)
+    if (startsWith(b, p, streamPair)) {
+      this.stream = stderr
+      return p + streamPair.length
+    }
+    if (startsWith(b, p, truncatedPair)) {
+      this.flags |= truncatedFlag
+      return p + truncatedPair.length
+    }
+    if (startsWith(b, p, malformedPair)) {
+      this.flags |= malformedFlag
+      return p + malformedPair.length
+    }
+    // An attribute of a newer collector: stepped over, as the option map's version says that this is safe.
+    const value = skip(b, p, b.length)
+    const end = value === -1 ? -1 : skip(b, value, b.length)
+    if (end === -1) throw new MsgpackError('the chunk ends within a record')
+    return end
+  }
+
+  #readOffset(p: number): number {
+    const b = this.#bytes
+    const type = b[p]!
+    if (type === 0xce) this.offset = readUint(b, p + 1, 4)
+    else if (type === 0xcf) this.offset = readUint(b, p + 1, 8)
+    else throw new MsgpackError(`the offset at byte ${p} of the chunk is not an unsigned 32 or 64-bit integer`)
+    return p + (type === 0xce ? 5 : 9)
+  }
+
+  #readLine(p: number): number {
+    const b = this.#bytes
+    const type = b[p]!
+    if (type >= 0xa0 && type <= 0xbf) return this.#line(p + 1, type & 0x1f)
+    if (type === 0xd9 || type === 0xc4) return this.#line(p + 2, b[p + 1]!)
+    if (type === 0xda || type === 0xc5) return this.#line(p + 3, readUint(b, p + 1, 2))
+    if (type === 0xdb || type === 0xc6) return this.#line(p + 5, readUint(b, p + 1, 4))
+    throw new MsgpackError(`the log at byte ${p} of the chunk is neither str nor bin`)
+  }
+
+  #line(start: number, length: number): number {
+    if (!(start + length <= this.#bytes.length)) throw new MsgpackError('the chunk ends within a line')
+    this.lineStart = start
+    this.lineEnd = start + length
+    return this.lineEnd
+  }
+}
+
+function startsWith(b: Buffer, at: number, prefix: Buffer): boolean {
+  for (let i = 0; i < prefix.length; i++) if (b[at + i] !== prefix[i]) return false
+  return true
+}
