@@ -1,0 +1,163 @@
+import { duration, size } from '@tributary/protocol/units.ts'
+import { z } from 'zod'
+
+const listen = (what: string) =>
+  z.string().min(1).default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
+const port = (standard: number, what: string) =>
+  z.int().min(0).max(65535).default(standard).describe(`Port of ${what}; 0 picks a free one.`)
+
+const forward = z.strictObject({
+  listen: listen('the Forward receiver'),
+  port: port(24224, 'the Forward receiver'),
+  sharedKey: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Shared key that every sender must know. Default: none, whoever can connect can send.'),
+  users: z
+    .record(z.string().min(1), z.string().min(1))
+    .optional()
+    .describe('Names and passwords that senders must give besides the shared key. Default: none.'),
+  tls: z
+    .strictObject({
+      certFile: z.string().min(1).optional().describe('Certificate chain, PEM. With it the receiver speaks only TLS.'),
+      keyFile: z.string().min(1).optional().describe('Private key of that certificate, PEM.'),
+      caFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Certificates, PEM, one of which must have signed the certificate of each sender (mTLS).'),
+    })
+    .prefault({}),
+  maxMessageBytes: size
+    .refine((bytes) => bytes >= 1 << 16, 'must be at least 64KiB')
+    .prefault('64MiB')
+    .describe('Longest message. The connection that sends a longer one is closed.'),
+  maxEntriesBytes: size
+    .refine((bytes) => bytes >= 1 << 16, 'must be at least 64KiB')
+    .prefault('128MiB')
+    .describe('Most bytes that one message may decompress to. A message beyond it is set aside as corrupt.'),
+  maxConnections: z.int().min(1).default(4096).describe('Connections at a time; further ones are closed at once.'),
+  bufferBytes: size
+    .prefault('128MiB')
+    .describe('Received bytes that are not durable yet, over all connections. Beyond it no connection is read.'),
+  messageTimeout: duration
+    .prefault('60s')
+    .describe('How long a message may take from its first byte to its last, and a handshake in all.'),
+  idleTimeout: duration.prefault('1h').describe('How long a connection without a message is kept.'),
+})
+
+const http = z.strictObject({
+  listen: listen('HTTP'),
+  port: port(3100, 'the API, /metrics, /healthz and /ready'),
+  tls: z
+    .strictObject({
+      certFile: z.string().min(1).optional().describe('Certificate chain, PEM. With it HTTP is HTTPS.'),
+      keyFile: z.string().min(1).optional().describe('Private key of that certificate, PEM.'),
+    })
+    .prefault({}),
+})
+
+const store = z.strictObject({
+  engine: z
+    .enum(['embedded', 'clickhouse'])
+    .default('embedded')
+    .describe('`embedded`: an engine of our own under dataDir. `clickhouse`: an existing server or cluster.'),
+  retention: duration
+    .prefault('7d')
+    .describe(
+      'How long rows are kept; whole days (UTC) are dropped when all of them is older. `0` keeps them for ever.',
+    ),
+  memory: size.prefault('700MiB').describe('Most memory the embedded engine takes for its work.'),
+  clickhouse: z
+    .strictObject({
+      url: z.url().optional().describe("The server's HTTP address, such as https://clickhouse:8443."),
+      username: z.string().min(1).default('default').describe('User at that server.'),
+      password: z.string().default('').describe('Password of that user.'),
+      database: z.string().min(1).default('tributary').describe('Database that holds the tables.'),
+    })
+    .prefault({}),
+})
+
+/** The aggregator's configuration file. No key is required. */
+export const aggregatorConfig = z
+  .strictObject({
+    dataDir: z
+      .string()
+      .min(1)
+      .default('/var/lib/tributary/aggregator')
+      .describe(
+        'Where write-ahead log, ledger and embedded store are kept. Must outlive the process, and belongs to one.',
+      ),
+    forward: forward.prefault({}),
+    http: http.prefault({}),
+    store: store.prefault({}),
+    wal: z
+      .strictObject({
+        maxBytes: size
+          .prefault('4GiB')
+          .describe('Most disk the write-ahead log takes while the store is away or slow. Beyond it the senders wait.'),
+        segmentBytes: size.prefault('64MiB').describe('Size of one segment, the unit in which disk is given back.'),
+      })
+      .prefault({}),
+    load: z
+      .strictObject({
+        blockRows: z.int().min(1).default(50_000).describe('Rows of one insert into the store, at least.'),
+        blockBytes: size.prefault('64MiB').describe('Bytes of lines that end a block early.'),
+        blockDelay: duration.prefault('1s').describe('How long a row waits for its block to fill.'),
+      })
+      .prefault({}),
+    labels: z
+      .strictObject({
+        discoverServiceName: z
+          .boolean()
+          .default(true)
+          .describe('Give streams without a label `service_name` one, from the label that fits best, as Loki does.'),
+        detectLevel: z.boolean().default(true).describe('Look for a level in each line, kept as `detected_level`.'),
+      })
+      .prefault({}),
+    shutdown: z
+      .strictObject({
+        drain: duration
+          .prefault('10s')
+          .describe(
+            'How long to go on loading into the store when told to stop. The rest waits in the write-ahead log.',
+          ),
+      })
+      .prefault({}),
+    log: z
+      .strictObject({
+        level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe("The aggregator's own log."),
+      })
+      .prefault({}),
+  })
+  .superRefine(({ forward, http, store, wal }, context) => {
+    const problem = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
+    for (const [name, tls] of [
+      ['forward', forward.tls],
+      ['http', http.tls],
+    ] as const) {
+      if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
+        problem([name, 'tls'], 'certFile and keyFile go together: set both or neither')
+      }
+    }
+    if (forward.tls.caFile !== undefined && forward.tls.certFile === undefined) {
+      problem(['forward', 'tls', 'caFile'], 'needs certFile and keyFile: without them the receiver does not speak TLS')
+    }
+    if (forward.users !== undefined && forward.sharedKey === undefined) {
+      problem(['forward', 'users'], 'needs forward.sharedKey: without it there is no handshake to ask for users')
+    }
+    if (store.engine === 'clickhouse' && store.clickhouse.url === undefined) {
+      problem(['store', 'clickhouse', 'url'], 'is required with store.engine clickhouse')
+    }
+    if (wal.maxBytes < 2 * wal.segmentBytes) {
+      problem(['wal', 'maxBytes'], 'must be at least twice wal.segmentBytes, or no segment can ever be given back')
+    }
+    if (wal.segmentBytes < forward.maxMessageBytes && wal.maxBytes < 2 * forward.maxMessageBytes) {
+      problem(['wal', 'maxBytes'], 'must be at least twice forward.maxMessageBytes')
+    }
+  })
+
+export type AggregatorConfig = z.output<typeof aggregatorConfig>
+/** What a configuration file may hold: every key optional. */
+export type AggregatorConfigInput = z.input<typeof aggregatorConfig>

@@ -1,0 +1,146 @@
+/**
+ * The level of a line, found by looking at its first bytes only: no regular expression, no JSON.parse, no string. Loki's values.
+ */
+
+/** `detected_level` by number; 0 is none. */
+export const levels = ['', 'trace', 'debug', 'info', 'warn', 'error', 'critical', 'fatal'] as const
+
+/** How far into a line a level is looked for, in bytes: beyond time, name and the first fields nobody writes it. */
+const maxBytes = 200
+
+const words: readonly (readonly [level: number, words: string])[] = [
+  [1, 'trace trc'],
+  [2, 'debug dbg'],
+  [3, 'info inf information informational notice'],
+  [4, 'warn warning wrn'],
+  [5, 'error err eror'],
+  [6, 'critical crit alert emerg emergency'],
+  [7, 'fatal panic'],
+]
+/** These are looked for after a key only, or in capitals: as words of a sentence they say nothing. */
+const weak = new Set([
+  'inf',
+  'notice',
+  'alert',
+  'emergency',
+  'information',
+  'informational',
+  'critical',
+  'trace',
+  'info',
+])
+const keys = ['level', 'lvl', 'severity', 'loglevel', 'levelname', 'log_level']
+
+interface Word {
+  readonly bytes: Buffer
+  readonly level: number
+  readonly weak: boolean
+}
+
+const key = -1
+/** What a word can be, by its first letter in lower case. */
+const byFirst: Word[][] = Array.from({ length: 256 }, () => [])
+for (const [level, list] of words) {
+  for (const word of list.split(' ')) {
+    byFirst[word.charCodeAt(0)]!.push({ bytes: Buffer.from(word), level, weak: weak.has(word) })
+  }
+}
+for (const word of keys) byFirst[word.charCodeAt(0)]!.push({ bytes: Buffer.from(word), level: key, weak: false })
+
+/** 0: between words. 1: in a word: a letter, digit or underscore. 2: a letter that one of our words starts with. */
+const kind = new Uint8Array(256)
+for (let c = 0; c < 26; c++) {
+  const interesting = byFirst[97 + c]!.length > 0 ? 2 : 1
+  kind[65 + c] = interesting
+  kind[97 + c] = interesting
+}
+kind[95] = 1
+for (let c = 48; c < 58; c++) kind[c] = 1
+
+const pinoLevels: Readonly<Record<number, number>> = { 10: 1, 20: 2, 30: 3, 40: 4, 50: 5, 60: 7 }
+
+/**
+ * The level of the line `bytes[start, end)` as an index into {@link levels}. A value after a key such as `level=` or `"severity":"`
+ * wins, then the first word in capitals, then the first word that is a level in any case.
+ */
+export function detectLevel(bytes: Buffer, start: number, end: number): number {
+  const stop = Math.min(end, start + maxBytes)
+  let fallback = 0
+  let p = start
+  while (p < stop) {
+    const type = kind[bytes[p]!]!
+    if (type === 0) {
+      p = bytes[p] === 0x1b ? behindColour(bytes, p + 1, stop) : p + 1
+      continue
+    }
+    if (type === 2) {
+      const word = wordAt(bytes, p, end)
+      if (word !== undefined) {
+        const after = p + word.bytes.length
+        if (word.level === key) {
+          const level = valueAt(bytes, after, end)
+          if (level !== 0) return level
+        } else if (bytes[after - 1]! < 97) return word.level
+        else if (fallback === 0 && !word.weak) fallback = word.level
+        p = after
+        continue
+      }
+    }
+    do p++
+    while (p < stop && kind[bytes[p]!] !== 0)
+  }
+  return fallback
+}
+
+/** Behind an escape sequence such as `ESC [ 32 m`: its letter is not part of the word that follows. */
+function behindColour(bytes: Buffer, at: number, end: number): number {
+  if (bytes[at] !== 0x5b) return at
+  let p = at + 1
+  while (p < end && (isDigit(bytes[p]) || bytes[p] === 0x3b)) p++
+  return p < end && bytes[p] === 0x6d ? p + 1 : at
+}
+
+/** The word of ours that starts at `at` and ends there as a word. */
+function wordAt(bytes: Buffer, at: number, end: number): Word | undefined {
+  const candidates = byFirst[bytes[at]! | 0x20]!
+  for (let i = 0; i < candidates.length; i++) {
+    const word = candidates[i]!
+    const text = word.bytes
+    const after = at + text.length
+    if (after > end) continue
+    let k = 1
+    while (k < text.length && (bytes[at + k]! | 0x20) === (text[k]! | 0x20)) k++
+    if (k === text.length && (after === end || kind[bytes[after]!] === 0)) return word
+  }
+  return undefined
+}
+
+/** The level behind a key: `=info`, `":"info"`, `: 30`. */
+function valueAt(bytes: Buffer, at: number, end: number): number {
+  let p = at
+  let separated = false
+  // Quotes, escaped quotes, blanks, one separator.
+  for (const limit = Math.min(end, at + 8); p < limit; p++) {
+    const c = bytes[p]!
+    if (c === 0x3d || c === 0x3a) separated = true
+    else if (c !== 0x22 && c !== 0x27 && c !== 0x5c && c !== 0x20) break
+  }
+  if (!separated || p >= end) return 0
+  const c = bytes[p]!
+  if (c >= 0x31 && c <= 0x36 && bytes[p + 1] === 0x30 && p + 2 <= end && !isDigit(bytes[p + 2])) {
+    return pinoLevels[(c - 0x30) * 10]!
+  }
+  const word = kind[c] === 2 ? wordAt(bytes, p, end) : undefined
+  return word === undefined || word.level === key ? 0 : word.level
+}
+
+function isDigit(c: number | undefined): boolean {
+  return c !== undefined && c >= 0x30 && c <= 0x39
+}
+
+/** The level that a word such as `Warning` names, as an index into {@link levels}; 0 when it names none. */
+export function levelNamed(word: string): number {
+  const bytes = Buffer.from(word)
+  const found = bytes.length > 0 && kind[bytes[0]!] === 2 ? wordAt(bytes, 0, bytes.length) : undefined
+  return found === undefined || found.level === key || found.bytes.length !== bytes.length ? 0 : found.level
+}

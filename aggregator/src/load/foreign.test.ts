@@ -1,0 +1,103 @@
+import { EventTime, encode } from '@tributary/protocol/msgpack.ts'
+import { expect, test } from 'vitest'
+import { type ForeignRecord, readForeign } from './foreign.ts'
+import { labelName, streamOf, withServiceName } from './labels.ts'
+
+function read(entries: unknown[], tag = 'app.log'): ForeignRecord[] {
+  const records: ForeignRecord[] = []
+  readForeign({ mode: 'packed', tag }, Buffer.concat(entries.map((entry) => encode(entry))), (r) => records.push(r))
+  return records
+}
+const one = (record: unknown, tag?: string) => {
+  const [first] = read([[new EventTime(5, 6), record]], tag)
+  return { ...first!, line: first!.line.toString() }
+}
+
+test('a record of the Kubernetes filters', () => {
+  const kubernetes = {
+    namespace_name: 'shop',
+    pod_name: 'cart-0',
+    container_name: 'web',
+    host: 'node-1',
+    pod_id: 'uid',
+    docker_id: 'cid',
+    container_image: 'cart:1',
+    labels: { 'app.kubernetes.io/name': 'cart', tier: 'x' },
+  }
+  expect(one({ log: 'a line\n', stream: 'stderr', kubernetes, n: 1, nested: { a: [1] }, 'odd key': 'v' })).toEqual({
+    seconds: 5,
+    nanoseconds: 6,
+    labels: { namespace: 'shop', pod: 'cart-0', container: 'web', node: 'node-1', app: 'cart', stream: 'stderr' },
+    metadata: { pod_uid: 'uid', container_id: 'cid', image: 'cart:1', n: '1', nested: '{"a":[1]}', odd_key: 'v' },
+    line: 'a line',
+    level: 0,
+  })
+})
+
+test.for([
+  { record: { log: 'x\n\n' }, line: 'x\n', metadata: {} },
+  { record: { message: 'x', level: 'warn' }, line: 'x', metadata: { level: 'warn' } },
+  { record: { log: 'x', message: 'y' }, line: 'x', metadata: { message: 'y' } },
+  { record: { log: 5, a: null }, line: '{"log":5,"a":null}', metadata: {} },
+  { record: { log: '', stream: 'other' }, line: '', metadata: { stream: 'other' } },
+])('$record is the line $line', ({ record, line, metadata }) => {
+  expect(one(record)).toMatchObject({ line, metadata })
+})
+
+test.for([
+  [{ message: 'x', level: 'warn' }, 4],
+  [{ message: 'x', severity: 'ERROR' }, 5],
+  [{ log: 'level=debug x' }, 2],
+  [{ log: 'x', level: 7 }, 0],
+])('the level of %o is %i', ([record, level]) => expect(one(record).level).toBe(level))
+
+test.for([
+  ['app.log', { tag: 'app.log' }],
+  [
+    `kube.var.log.containers.cart-0_shop_web-${'a'.repeat(64)}.log`,
+    { pod: 'cart-0', namespace: 'shop', container: 'web' },
+  ],
+])('the tag %s gives labels', ([tag, labels]) => expect(one({ log: 'x' }, tag as string).labels).toEqual(labels))
+
+test('times are EventTime, integers or floats, with metadata beside them or not', () => {
+  const times = [new EventTime(1, 2), 3, 4.25, -1.5, [new EventTime(5, 6), { k: 'v' }]]
+  const records = read(times.map((time) => [time, { log: 'x' }]))
+  expect(records.map(({ seconds, nanoseconds }) => [seconds, nanoseconds])).toEqual([
+    [1, 2],
+    [3, 0],
+    [4, 250_000_000],
+    [-2, 500_000_000],
+    [5, 6],
+  ])
+  expect(records[4]!.metadata).toEqual({ k: 'v' })
+})
+
+test('entries that are no [time, record] are counted and left out', () => {
+  const entries = [[1, { log: 'a' }], [1], 'x', ['t', {}], [1, 2], [1, { log: 'b' }]]
+  const lines: string[] = []
+  const bytes = Buffer.concat(entries.map((entry) => encode(entry)))
+  expect(readForeign({ mode: 'forward', tag: 't' }, bytes, ({ line }) => lines.push(line.toString()))).toBe(4)
+  expect(lines).toEqual(['a', 'b'])
+})
+
+test('the name of the service comes from the first label that Loki would take', () => {
+  expect(withServiceName({ container: 'c', app: 'a' })['service_name']).toBe('a')
+  expect(withServiceName({ service_name: 's', app: 'a' })['service_name']).toBe('s')
+  expect(withServiceName({ tag: 't' })['service_name']).toBe('unknown_service')
+})
+
+test('the id of a stream depends on its labels, not on their order, and empty labels are none', () => {
+  const stream = streamOf({ b: '2', a: '1', c: '' })
+  expect(stream).toEqual(streamOf({ a: '1', b: '2' }))
+  expect(Object.keys(stream.labels)).toEqual(['a', 'b'])
+  // The first 8 bytes of sha256('[["a","1"],["b","2"]]'), computed with sha256sum.
+  expect(stream.sid.toString(16)).toBe('5f13efef7cdd95e7')
+  expect(streamOf({ a: '1', b: '3' }).sid).not.toBe(stream.sid)
+})
+
+test.for([
+  ['app.kubernetes.io/name', 'app_kubernetes_io_name'],
+  ['9lives', '_9lives'],
+  ['', '_'],
+  ['__proto__', '___proto__'],
+])('%s as a label name is %s', ([name, label]) => expect(labelName(name!)).toBe(label))

@@ -1,0 +1,212 @@
+/** One Forward connection: handshake, messages in order, answers. What a message means is decided elsewhere. */
+import type { Socket } from 'node:net'
+import {
+  encodeHelo,
+  encodePong,
+  HandshakeError,
+  type Helo,
+  newHelo,
+  type Ping,
+  parsePing,
+  refusal,
+} from '@tributary/protocol/handshake.ts'
+import { MsgpackError, ValueSplitter } from '@tributary/protocol/msgpack.ts'
+import { ReceiveError } from './receive-error.ts'
+
+/** A PING is some hundred bytes; whoever has not shown the key gets no more memory than this. */
+const maxHandshakeBytes = 16 * 1024
+
+export interface Security {
+  readonly hostname: string
+  readonly sharedKey: string
+  readonly users?: Readonly<Record<string, string>>
+}
+
+export interface ConnectionOptions {
+  readonly maxMessageBytes: number
+  readonly security?: Security
+  /** Takes one message; the answer to it, once it may be given, or undefined. Throws {@link ReceiveError} for a message it refuses. */
+  readonly accept: (message: Buffer) => Promise<Buffer | undefined> | undefined
+  readonly onError: (error: ReceiveError, connection: Connection) => void
+  readonly onClose: (connection: Connection) => void
+  /** Called after bytes came in: what is pending, or not durable yet, may have grown. */
+  readonly onData: () => void
+}
+
+export class Connection {
+  readonly #socket: Socket
+  readonly #options: ConnectionOptions
+  readonly #splitter: ValueSplitter
+  readonly #helo: Helo | undefined
+  #ready: boolean
+  #unanswered = 0
+  #ended = false
+  #closed = false
+  /** When the message that is pending, or the handshake, began; and when bytes last came. Milliseconds of {@link performance.now}. */
+  #pendingSince = performance.now()
+  #lastData = performance.now()
+  #answers: Buffer[] = []
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket
+    this.#options = options
+    this.#splitter = new ValueSplitter(options.maxMessageBytes)
+    this.#ready = options.security === undefined
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, 60_000)
+    socket.on('data', (data) => this.#receive(data))
+    socket.on('end', () => this.#end())
+    // What follows an error is 'close'; the peer learns nothing more and sends again what was not acknowledged.
+    socket.on('error', () => {})
+    socket.on('close', () => this.#close())
+    if (options.security !== undefined) {
+      this.#helo = newHelo(options.security.users !== undefined)
+      socket.write(encodeHelo(this.#helo))
+    }
+  }
+
+  get peer(): string {
+    return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`
+  }
+
+  /** Bytes held of a message that is not complete. */
+  get pendingBytes(): number {
+    return this.#splitter.pendingBytes
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    // Time spent paused is ours, not the peer's.
+    this.#pendingSince = this.#lastData = performance.now()
+    this.#socket.resume()
+  }
+
+  /** Closes the connection when its message, its handshake or its silence has taken too long. */
+  expire(now: number, messageTimeout: number, idleTimeout: number): void {
+    if (this.#socket.isPaused()) return
+    if (!this.#ready && now - this.#pendingSince > messageTimeout) {
+      this.fail(new ReceiveError('timeout', 'the handshake did not end in time', true))
+    } else if (this.pendingBytes > 0 && now - this.#pendingSince > messageTimeout) {
+      this.fail(new ReceiveError('timeout', 'a message did not end in time', true))
+    } else if (this.#unanswered === 0 && now - this.#lastData > idleTimeout) this.#socket.destroy()
+  }
+
+  /** Reports what is wrong and closes the connection. */
+  fail(error: ReceiveError): void {
+    if (this.#closed) return
+    this.#options.onError(error, this)
+    this.#closed = true
+    this.#socket.destroy()
+  }
+
+  /** No further byte is read; the connection closes once everything received is answered. */
+  finish(): void {
+    this.#socket.removeAllListeners('data')
+    this.#socket.resume()
+    this.#ended = true
+    if (this.#unanswered === 0) this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #receive(data: Buffer): void {
+    const now = performance.now()
+    this.#lastData = now
+    const pendedBefore = this.pendingBytes > 0
+    try {
+      const messages = this.#splitter.push(data)
+      if (!pendedBefore || messages.length > 0) if (this.#ready) this.#pendingSince = now
+      for (const message of messages) {
+        if (this.#closed) return
+        if (this.#ready) this.#take(message)
+        else this.#greet(message)
+      }
+      if (!this.#ready && this.pendingBytes > maxHandshakeBytes) {
+        throw new ReceiveError('handshake', 'a handshake of too many bytes', true)
+      }
+    } catch (error) {
+      this.#refuse(error)
+    }
+    this.#options.onData()
+  }
+
+  #take(message: Buffer): void {
+    try {
+      const answer = this.#options.accept(message)
+      if (answer === undefined) return
+      this.#unanswered++
+      answer.then(
+        (bytes) => this.#answer(bytes),
+        (error: unknown) => this.#refuse(error),
+      )
+    } catch (error) {
+      if (!(error instanceof ReceiveError) || error.fatal) throw error
+      this.#options.onError(error, this)
+    }
+  }
+
+  /** Sends an answer. Those that become due together, as one group commit makes them, go out in one write. */
+  #answer(bytes: Buffer | undefined): void {
+    this.#unanswered--
+    if (bytes !== undefined && !this.#closed) {
+      if (this.#answers.length === 0) queueMicrotask(() => this.#flush())
+      this.#answers.push(bytes)
+    } else if (this.#ended && this.#unanswered === 0) queueMicrotask(() => this.#flush())
+  }
+
+  #flush(): void {
+    const answers = this.#answers
+    this.#answers = []
+    if (this.#closed) return
+    if (answers.length > 0) this.#socket.write(answers.length === 1 ? answers[0]! : Buffer.concat(answers))
+    if (this.#ended && this.#unanswered === 0) this.#socket.end()
+  }
+
+  #greet(message: Buffer): void {
+    const { hostname, sharedKey, users } = this.#options.security!
+    let ping: Ping
+    try {
+      ping = parsePing(message)
+    } catch (error) {
+      if (!(error instanceof HandshakeError)) throw error
+      throw new ReceiveError('handshake', error.message, true, { cause: error })
+    }
+    const reason = refusal(this.#helo!, ping, sharedKey, users)
+    const pong = encodePong(this.#helo!, ping, hostname, sharedKey, reason)
+    if (reason === undefined) {
+      this.#socket.write(pong)
+      this.#ready = true
+      return
+    }
+    this.#options.onError(new ReceiveError('handshake', reason, true), this)
+    this.#closed = true
+    this.#socket.end(pong)
+  }
+
+  #refuse(error: unknown): void {
+    if (error instanceof ReceiveError) this.fail(error)
+    else if (error instanceof MsgpackError) {
+      const problem = /more than \d+ bytes/.test(error.message) ? 'too_large' : 'not_msgpack'
+      this.fail(new ReceiveError(problem, error.message, true, { cause: error }))
+    } else throw error
+  }
+
+  #end(): void {
+    if (this.pendingBytes > 0) this.fail(new ReceiveError('cut_off', 'the connection ended within a message', true))
+    this.#ended = true
+    if (this.#unanswered === 0) this.#socket.end()
+  }
+
+  #close(): void {
+    if (!this.#closed && this.pendingBytes > 0 && !this.#ended) {
+      this.#options.onError(new ReceiveError('cut_off', 'the connection ended within a message', true), this)
+    }
+    this.#closed = true
+    this.#options.onClose(this)
+  }
+}

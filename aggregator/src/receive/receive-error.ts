@@ -1,0 +1,39 @@
+/** What can be wrong with what a peer sends, in a closed list: label values of `aggregator_receive_errors_total`. */
+export type ReceiveProblem =
+  /** Bytes that are not MessagePack, or nest too deep. */
+  | 'not_msgpack'
+  /** A message, or all that is pending of one, beyond `forward.maxMessageBytes`. */
+  | 'too_large'
+  /** MessagePack, but no Forward message. */
+  | 'not_forward'
+  /** A message of our collector whose header contradicts itself, or of a version we don't read. */
+  | 'bad_chunk'
+  /** Entries that are not what the message says: wrong compression, or no sequence of `[time, record]`. */
+  | 'bad_entries'
+  /** Entries that say they decompress to more than `forward.maxEntriesBytes`. */
+  | 'zip_bomb'
+  /** Metrics or traces, which Fluent Bit sends the same way. Acknowledged, so that it does not send them for ever, and dropped. */
+  | 'unsupported_signal'
+  /** No shared key, a wrong one, or an unknown user. */
+  | 'handshake'
+  | 'tls'
+  /** A message, or a handshake, that did not end in time. */
+  | 'timeout'
+  /** The connection ended within a message. */
+  | 'cut_off'
+  | 'too_many_connections'
+  /** The connection held the most of what all connections had pending when that became too much. */
+  | 'buffer_full'
+
+/** A message that is refused. */
+export class ReceiveError extends Error {
+  override readonly name = 'ReceiveError'
+  readonly problem: ReceiveProblem
+  /** Nothing that follows on this connection can be trusted: it is to be closed. */
+  readonly fatal: boolean
+  constructor(problem: ReceiveProblem, message: string, fatal: boolean, options?: ErrorOptions) {
+    super(message, options)
+    this.problem = problem
+    this.fatal = fatal
+  }
+}

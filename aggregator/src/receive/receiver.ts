@@ -1,0 +1,192 @@
+/**
+ * The Forward server: connections and their limits. It reads only as much as may wait for the disk; beyond that the sockets are
+ * paused and the senders wait, which is how backpressure reaches the log files.
+ */
+import { readFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { Connection, type Security } from './connection.ts'
+import { ReceiveError } from './receive-error.ts'
+
+export interface ReceiverOptions {
+  readonly listen: string
+  readonly port: number
+  readonly tls: {
+    readonly certFile?: string | undefined
+    readonly keyFile?: string | undefined
+    readonly caFile?: string | undefined
+  }
+  readonly security?: Security
+  readonly maxMessageBytes: number
+  readonly maxConnections: number
+  /** Cap on the bytes that are received and not durable. */
+  readonly bufferBytes: number
+  /** Milliseconds. */
+  readonly messageTimeout: number
+  readonly idleTimeout: number
+}
+
+/** Where messages go. */
+export interface Sink {
+  /** Takes one message; see {@link Connection}. */
+  accept(message: Buffer): Promise<Buffer | undefined> | undefined
+  /** Bytes taken that are not durable yet. */
+  readonly undurableBytes: number
+  /** Nothing more fits, until some of what is kept was released. */
+  readonly full: boolean
+}
+
+export interface ReceiverEvents {
+  onError(error: ReceiveError, peer: string): void
+  onConnection(): void
+}
+
+/** How often limits that depend on time are looked at, in milliseconds. */
+const sweepInterval = 1000
+
+export class Receiver {
+  readonly #options: ReceiverOptions
+  readonly #sink: Sink
+  readonly #events: ReceiverEvents
+  readonly #server: Server
+  readonly #connections = new Set<Connection>()
+  readonly #sweep: NodeJS.Timeout
+  #paused = false
+  #closing = false
+
+  private constructor(options: ReceiverOptions, sink: Sink, events: ReceiverEvents) {
+    this.#options = options
+    this.#sink = sink
+    this.#events = events
+    this.#server = this.#createServer()
+    this.#sweep = setInterval(() => this.#expire(), sweepInterval)
+    this.#sweep.unref()
+  }
+
+  /** Listens. Certificates that can't be read, and an address that is taken, are errors. */
+  static async open(options: ReceiverOptions, sink: Sink, events: ReceiverEvents): Promise<Receiver> {
+    const receiver = new Receiver(options, sink, events)
+    await new Promise<void>((resolve, reject) => {
+      receiver.#server.once('error', reject)
+      receiver.#server.listen({ host: options.listen, port: options.port }, resolve)
+    })
+    receiver.#server.on('error', () => {})
+    return receiver
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Bytes of messages that have not arrived whole. */
+  get pendingBytes(): number {
+    let sum = 0
+    for (const connection of this.#connections) sum += connection.pendingBytes
+    return sum
+  }
+
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  /** To be called when something became durable or was released: reading goes on when there is room. */
+  proceed(): void {
+    if (!this.#paused || this.#sink.full || this.#sink.undurableBytes > this.#options.bufferBytes / 2) return
+    this.#paused = false
+    for (const connection of this.#connections) connection.resume()
+  }
+
+  /** Stops accepting and reading; ends when what was received is answered and every connection is closed, or at the deadline. */
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#closing = true
+    clearInterval(this.#sweep)
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const connection of this.#connections) connection.finish()
+    const cut = () => {
+      for (const connection of this.#connections) connection.destroy()
+    }
+    if (deadline.aborted) cut()
+    deadline.addEventListener('abort', cut, { once: true })
+    await closed
+    deadline.removeEventListener('abort', cut)
+  }
+
+  #createServer(): Server {
+    const { tls, maxConnections } = this.#options
+    // Half open: a sender may end its side and still wait for its acknowledgements.
+    const settings = { allowHalfOpen: true, pauseOnConnect: false }
+    const accept = (socket: Socket) => this.#accept(socket)
+    const server = tls.certFile
+      ? createTlsServer(
+          {
+            ...settings,
+            cert: readFileSync(tls.certFile),
+            key: readFileSync(tls.keyFile!),
+            ...(tls.caFile ? { ca: readFileSync(tls.caFile), requestCert: true, rejectUnauthorized: true } : {}),
+            handshakeTimeout: this.#options.messageTimeout,
+          },
+          accept,
+        )
+      : createServer(settings, accept)
+    server.maxConnections = maxConnections
+    server.on('drop', (dropped) => {
+      const peer = `${dropped?.remoteAddress}:${dropped?.remotePort}`
+      this.#events.onError(new ReceiveError('too_many_connections', `more than ${maxConnections}`, true), peer)
+    })
+    server.on('tlsClientError', (error: Error, socket: Socket) => {
+      this.#events.onError(new ReceiveError('tls', error.message, true, { cause: error }), String(socket.remoteAddress))
+    })
+    return server
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#closing) {
+      socket.destroy()
+      return
+    }
+    const { maxMessageBytes, security } = this.#options
+    const connection = new Connection(socket, {
+      maxMessageBytes,
+      ...(security === undefined ? {} : { security }),
+      accept: (message) => this.#sink.accept(message),
+      onError: (error, { peer }) => this.#events.onError(error, peer),
+      onClose: (closed) => this.#connections.delete(closed),
+      onData: () => this.#limit(),
+    })
+    this.#connections.add(connection)
+    this.#events.onConnection()
+    if (this.#paused) connection.pause()
+  }
+
+  #limit(): void {
+    if (this.#paused || !(this.#sink.full || this.#sink.undurableBytes > this.#options.bufferBytes)) return
+    this.#paused = true
+    for (const connection of this.#connections) connection.pause()
+  }
+
+  #expire(): void {
+    const now = performance.now()
+    for (const connection of this.#connections) {
+      connection.expire(now, this.#options.messageTimeout, this.#options.idleTimeout)
+    }
+    this.#boundPending()
+    this.proceed()
+    this.#limit()
+  }
+
+  /** Unfinished messages can't be paused away: they free no memory until they are whole. The largest are closed. */
+  #boundPending(): void {
+    let sum = this.pendingBytes
+    if (sum <= this.#options.bufferBytes + this.#options.maxMessageBytes) return
+    const bySize = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes)
+    for (const connection of bySize) {
+      if (sum <= this.#options.bufferBytes) return
+      sum -= connection.pendingBytes
+      connection.fail(new ReceiveError('buffer_full', 'too much is pending over all connections', true))
+    }
+  }
+}
