@@ -89,7 +89,7 @@ export class DockerParser implements LineParser {
       const escaped = b[p + 1]!
       if (escaped === 0x75) {
         const length = escapeLength(b, p, end)
-        const code = b.latin1Slice(p, p + length)
+        const code = b.toString('latin1', p, p + length)
         if (!/^(?:\\u[0-9a-f]{4})+$/i.test(code)) return false
         to += out.write(JSON.parse(`"${code}"`) as string, to, 'utf8')
         p += length
@@ -109,7 +109,7 @@ export class DockerParser implements LineParser {
   #parseJson(start: number, end: number): boolean {
     let value: { log?: unknown; stream?: unknown; time?: unknown }
     try {
-      value = JSON.parse(this.#bytes.utf8Slice(start, end))
+      value = JSON.parse(this.#bytes.toString('utf8', start, end))
     } catch {
       return false // The caller counts the line as malformed and keeps it.
     }
@@ -139,7 +139,7 @@ function stringEnd(b: Buffer, at: number, end: number): number {
 
 /** 12 for a surrogate pair, which must be decoded together, 6 for any other `\uXXXX`. */
 function escapeLength(b: Buffer, at: number, end: number): number {
-  const high = /^d[89ab]/i.test(b.latin1Slice(at + 2, at + 4))
+  const high = /^d[89ab]/i.test(b.toString('latin1', at + 2, at + 4))
   const paired = high && at + 12 <= end && b[at + 6] === backslash && b[at + 7] === 0x75
   return paired ? 12 : 6
 }

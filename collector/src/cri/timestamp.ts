@@ -68,7 +68,8 @@ export class TimestampReader {
     }
     for (const [position, byte] of separators) if (bytes[at + position] !== byte) return false
     const [month, day, hour, minute, second] = [number(5, 2), number(8, 2), number(11, 2), number(14, 2), number(17, 2)]
-    if (!(month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 && second <= 60)) return false
+    if (!(month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour <= 23 && minute <= 59 && second <= 60))
+      return false
     const ms = Date.UTC(number(0, 4), month - 1, day, hour, minute, second)
     if (!(ms >= 0)) return false
     this.#prefixSeconds = ms / 1000

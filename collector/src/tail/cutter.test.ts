@@ -19,7 +19,7 @@ function recordsOf(cutter: ChunkCutter): Seen[] {
   const scanner = new RecordScanner(Buffer.from(cutter.out.subarray(0, cutter.encodedBytes)))
   const seen: Seen[] = []
   while (scanner.next()) {
-    const line = cutter.out.latin1Slice(scanner.lineStart, scanner.lineEnd)
+    const line = cutter.out.toString('latin1', scanner.lineStart, scanner.lineEnd)
     seen.push({ offset: scanner.offset, stream: scanner.stream, flags: scanner.flags, line })
   }
   expect(seen.length).toBe(cutter.records)
@@ -27,7 +27,11 @@ function recordsOf(cutter: ChunkCutter): Seen[] {
 }
 
 /** Reads a whole file as the tailer does, with reads of the given sizes; asserts that the chunks tile it. */
-function readAll(file: Buffer, parser: LineParser, reads: readonly number[]): { records: Seen[]; boundaries: number[] } {
+function readAll(
+  file: Buffer,
+  parser: LineParser,
+  reads: readonly number[],
+): { records: Seen[]; boundaries: number[] } {
   const cutter = new ChunkCutter({ maxLineBytes })
   const records: Seen[] = []
   const boundaries: number[] = []
@@ -53,7 +57,10 @@ const time = '2026-11-23T14:00:00.123456789Z'
 const cri = (stream: string, tag: string, message: string) => `${time} ${stream} ${tag} ${message}\n`
 const message = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é'), maxLength: 30 })
 /** Whole records of one stream, each as one or more CRI lines. */
-const record = fc.record({ stream: fc.constantFrom('stdout', 'stderr'), parts: fc.array(message, { minLength: 1, maxLength: 4 }) })
+const record = fc.record({
+  stream: fc.constantFrom('stdout', 'stderr'),
+  parts: fc.array(message, { minLength: 1, maxLength: 4 }),
+})
 const reached: Record<string, number> = { interleaved: 0, split: 0, tooLong: 0 }
 
 /** The lines of both streams mixed at random, each stream in its own order. */
@@ -84,9 +91,11 @@ test('where a CRI file is cut into reads never changes its records', () => {
         const lines = interleave(small, picks)
         const file = Buffer.from(lines.join(''))
         if (file.length > windowBytes) return
-        const expected = small.map(({ stream, parts }) => `${stream} ${Buffer.from(parts.join('')).latin1Slice()}`)
+        const expected = small.map(({ stream, parts }) => `${stream} ${Buffer.from(parts.join('')).toString('latin1')}`)
         const { records: seen } = readAll(file, new CriParser(), reads)
-        expect(seen.map(({ stream, line }) => `${stream === 0 ? 'stdout' : 'stderr'} ${line}`).sort()).toEqual(expected.sort())
+        expect(seen.map(({ stream, line }) => `${stream === 0 ? 'stdout' : 'stderr'} ${line}`).sort()).toEqual(
+          expected.sort(),
+        )
         expect(seen.every(({ flags }) => flags === 0)).toBe(true)
         expect(new Set(seen.map(({ offset }) => offset)).size).toBe(seen.length)
         if (/P [^\n]*\n[^\n]*stderr/.test(lines.join('')) && small.length === 2) reached['interleaved']!++
@@ -109,7 +118,7 @@ test('every byte of every message comes out once, in order per stream, whatever 
         for (const [id, stream] of ['stdout', 'stderr'].entries()) {
           const written = records.filter((one) => one.stream === stream).flatMap(({ parts }) => parts)
           const lines = seen.filter((one) => one.stream === id).map(({ line }) => line)
-          expect(lines.join('')).toBe(Buffer.from(written.join('')).latin1Slice())
+          expect(lines.join('')).toBe(Buffer.from(written.join('')).toString('latin1'))
         }
         if (seen.some(({ flags }) => flags !== 0)) reached['tooLong']!++
       },
@@ -120,25 +129,44 @@ test('every byte of every message comes out once, in order per stream, whatever 
 
 test('reading on from any chunk boundary gives the records that lie behind it', () => {
   fc.assert(
-    fc.property(fc.array(record, { maxLength: 20 }), fc.array(fc.boolean(), { minLength: 1 }), fc.nat(), (records, picks, pick) => {
-      const file = Buffer.from(interleave(records.filter(({ parts }) => parts.length < 3), picks).join(''))
-      const { records: seen, boundaries } = readAll(file, new CriParser(), [150])
-      const resume = boundaries[pick % Math.max(1, boundaries.length)] ?? 0
-      const again = readAll(file.subarray(resume), new CriParser(), [90]).records
-      expect(again.map((one) => ({ ...one, offset: one.offset + resume }))).toEqual(seen.filter(({ offset }) => offset >= resume))
-    }),
+    fc.property(
+      fc.array(record, { maxLength: 20 }),
+      fc.array(fc.boolean(), { minLength: 1 }),
+      fc.nat(),
+      (records, picks, pick) => {
+        const file = Buffer.from(
+          interleave(
+            records.filter(({ parts }) => parts.length < 3),
+            picks,
+          ).join(''),
+        )
+        const { records: seen, boundaries } = readAll(file, new CriParser(), [150])
+        const resume = boundaries[pick % Math.max(1, boundaries.length)] ?? 0
+        const again = readAll(file.subarray(resume), new CriParser(), [90]).records
+        expect(again.map((one) => ({ ...one, offset: one.offset + resume }))).toEqual(
+          seen.filter(({ offset }) => offset >= resume),
+        )
+      },
+    ),
   )
 })
 
 test('plain bytes of any kind come out once, lines longer than the cap in pieces', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 1500 }), fc.constantFrom(0, 30, 254), fc.array(fc.integer({ min: 1, max: 256 }), { minLength: 1 }), (raw, lf, reads) => {
-      // Line feeds seldom, so that lines longer than the window occur.
-      const file = Buffer.from(raw.map((byte) => (byte === 10 ? 11 : byte < lf && byte % 4 === 0 ? 10 : byte === 13 ? 14 : byte)))
-      const { records } = readAll(file, new PlainParser(), reads)
-      expect(records.map(({ line }) => line).join('')).toBe(file.latin1Slice().replaceAll('\n', ''))
-      expect(records.every(({ line }) => line.length <= maxLineBytes)).toBe(true)
-    }),
+    fc.property(
+      fc.uint8Array({ maxLength: 1500 }),
+      fc.constantFrom(0, 30, 254),
+      fc.array(fc.integer({ min: 1, max: 256 }), { minLength: 1 }),
+      (raw, lf, reads) => {
+        // Line feeds seldom, so that lines longer than the window occur.
+        const file = Buffer.from(
+          raw.map((byte) => (byte === 10 ? 11 : byte < lf && byte % 4 === 0 ? 10 : byte === 13 ? 14 : byte)),
+        )
+        const { records } = readAll(file, new PlainParser(), reads)
+        expect(records.map(({ line }) => line).join('')).toBe(file.toString('latin1').replaceAll('\n', ''))
+        expect(records.every(({ line }) => line.length <= maxLineBytes)).toBe(true)
+      },
+    ),
   )
 })
 
@@ -168,22 +196,52 @@ test.for([
 ])('%j is kept as it is, flagged malformed', (line) => {
   const cutter = new ChunkCutter({ maxLineBytes })
   const bytes = Buffer.from(`${cri('stdout', 'F', 'good')}${line}\n`)
-  cutter.cut({ bytes, offset: 0, parser: new CriParser(), midLine: false, fallbackSeconds: 1, fallbackNanoseconds: 0, rest: 'wait' })
-  expect(recordsOf(cutter).map(({ line, flags }) => [line, flags])).toEqual([['good', 0], [line, 2]])
+  cutter.cut({
+    bytes,
+    offset: 0,
+    parser: new CriParser(),
+    midLine: false,
+    fallbackSeconds: 1,
+    fallbackNanoseconds: 0,
+    rest: 'wait',
+  })
+  expect(recordsOf(cutter).map(({ line, flags }) => [line, flags])).toEqual([
+    ['good', 0],
+    [line, 2],
+  ])
   expect(cutter).toMatchObject({ consumed: bytes.length, malformed: 1 })
 })
 
 test('docker lines are unescaped like JSON.parse does, and joined until the line feed', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.string({ unit: 'binary', maxLength: 12 }), fc.constantFrom('stdout', 'stderr')), { minLength: 1, maxLength: 6 }), fc.boolean(), (pairs, ascii) => {
-      const escape = (json: string) => (ascii ? json.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`) : json)
-      const line = ([text, stream]: [string, string]) => `${escape(JSON.stringify({ log: `${text.replaceAll('\n', '')}\n`, stream, time }))}\n`
-      const cutter = new ChunkCutter({ maxLineBytes: 4096 })
-      const bytes = Buffer.from(pairs.map(line).join(''))
-      cutter.cut({ bytes, offset: 0, parser: new DockerParser(), midLine: false, fallbackSeconds: 1, fallbackNanoseconds: 0, rest: 'wait' })
-      expect(cutter.malformed).toBe(0)
-      expect(recordsOf(cutter).map(({ line }) => line)).toEqual(pairs.map(([text]) => Buffer.from(text.replaceAll('\n', '')).latin1Slice()))
-    }),
+    fc.property(
+      fc.array(fc.tuple(fc.string({ unit: 'binary', maxLength: 12 }), fc.constantFrom('stdout', 'stderr')), {
+        minLength: 1,
+        maxLength: 6,
+      }),
+      fc.boolean(),
+      (pairs, ascii) => {
+        const escaped = (json: string) =>
+          ascii ? json.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`) : json
+        const line = ([text, stream]: [string, string]) =>
+          `${escaped(JSON.stringify({ log: `${text.replaceAll('\n', '')}\n`, stream, time }))}\n`
+        const cutter = new ChunkCutter({ maxLineBytes: 4096 })
+        const bytes = Buffer.from(pairs.map(line).join(''))
+        cutter.cut({
+          bytes,
+          offset: 0,
+          parser: new DockerParser(),
+          midLine: false,
+          fallbackSeconds: 1,
+          fallbackNanoseconds: 0,
+          rest: 'wait',
+        })
+        expect(cutter.malformed).toBe(0)
+        expect(recordsOf(cutter).map(({ line }) => line)).toEqual(
+          pairs.map(([text]) => Buffer.from(text.replaceAll('\n', '')).toString('latin1')),
+        )
+      },
+    ),
   )
 })
 
@@ -195,7 +253,15 @@ test('docker parts without a line feed are joined per stream; other shapes of JS
   ]
   const bytes = Buffer.from(`${lines.map((line) => JSON.stringify(line)).join('\n')}\n{"log":1}\n`)
   const cutter = new ChunkCutter({ maxLineBytes })
-  cutter.cut({ bytes, offset: 0, parser: new DockerParser(), midLine: false, fallbackSeconds: 1, fallbackNanoseconds: 0, rest: 'all' })
+  cutter.cut({
+    bytes,
+    offset: 0,
+    parser: new DockerParser(),
+    midLine: false,
+    fallbackSeconds: 1,
+    fallbackNanoseconds: 0,
+    rest: 'all',
+  })
   expect(recordsOf(cutter).map(({ line, stream, flags }) => [line, stream, flags])).toEqual([
     ['err', 1, 0],
     ['out-1 out-2', 0, 0],
@@ -206,14 +272,26 @@ test('docker parts without a line feed are joined per stream; other shapes of JS
 test('a partial record whose end never comes is sent as it is when told to, flagged truncated', () => {
   const cutter = new ChunkCutter({ maxLineBytes })
   const bytes = Buffer.from(cri('stderr', 'F', 'before') + cri('stdout', 'P', 'half') + cri('stderr', 'F', 'after'))
-  const request = { bytes, offset: 100, parser: new CriParser(), midLine: false, fallbackSeconds: 1, fallbackNanoseconds: 0 }
+  const request = {
+    bytes,
+    offset: 100,
+    parser: new CriParser(),
+    midLine: false,
+    fallbackSeconds: 1,
+    fallbackNanoseconds: 0,
+  }
   cutter.cut({ ...request, rest: 'wait' })
   expect(recordsOf(cutter).map(({ line }) => line)).toEqual(['before'])
   cutter.cut({ ...request, rest: 'partials' })
-  expect(recordsOf(cutter).map(({ line, flags }) => [line, flags])).toEqual([['before', 0], ['after', 0], ['half', 1]])
+  expect(recordsOf(cutter).map(({ line, flags }) => [line, flags])).toEqual([
+    ['before', 0],
+    ['after', 0],
+    ['half', 1],
+  ])
   expect(cutter.consumed).toBe(bytes.length)
 })
 
 afterAll(() => {
-  for (const [what, count] of Object.entries(reached)) expect(count, `the generator never reached: ${what}`).toBeGreaterThan(20)
+  for (const [what, count] of Object.entries(reached))
+    expect(count, `the generator never reached: ${what}`).toBeGreaterThan(20)
 })

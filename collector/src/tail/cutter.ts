@@ -141,7 +141,8 @@ export class ChunkCutter {
     else {
       const pending = this.#pending[parser.stream]
       if (pending.active || parser.partial) this.#part(pending, start)
-      else if (parser.end - parser.start > this.maxLineBytes) this.#longLine(parser.arena, start, parser.start, parser.end)
+      else if (parser.end - parser.start > this.maxLineBytes)
+        this.#longLine(parser.arena, start, parser.start, parser.end)
       else {
         const seconds = parser.seconds || this.#request.fallbackSeconds
         const nanoseconds = parser.seconds ? parser.nanoseconds : this.#request.fallbackNanoseconds
@@ -154,7 +155,8 @@ export class ChunkCutter {
   #part(pending: Pending, start: number): void {
     const { parser, offset } = this.#request
     const length = parser.end - parser.start
-    if (pending.active && pending.length + length > this.maxLineBytes) this.#emitPending(pending, parser.stream, truncatedFlag)
+    if (pending.active && pending.length + length > this.maxLineBytes)
+      this.#emitPending(pending, parser.stream, truncatedFlag)
     if (!pending.active) {
       if (this.#pendingCount++ === 0) this.#markClean()
       pending.begin(offset + start, parser.seconds, parser.nanoseconds)
@@ -197,7 +199,8 @@ export class ChunkCutter {
     const { bytes, offset } = this.#request
     this.malformed++
     const [seconds, nanoseconds] = this.#lastTime()
-    if (end - start > this.maxLineBytes) this.#split(bytes, offset, start, end, seconds, nanoseconds, stdout, malformedFlag)
+    if (end - start > this.maxLineBytes)
+      this.#split(bytes, offset, start, end, seconds, nanoseconds, stdout, malformedFlag)
     else this.#emit(bytes, start, end, offset + start, seconds, nanoseconds, stdout, malformedFlag)
   }
 
@@ -210,7 +213,16 @@ export class ChunkCutter {
   }
 
   /** One line as several records of at most {@link maxLineBytes}, all flagged truncated. The record at `start` has offset `base + start`. */
-  #split(arena: Buffer, base: number, start: number, end: number, seconds: number, nanoseconds: number, stream: StreamName, flags: number): void {
+  #split(
+    arena: Buffer,
+    base: number,
+    start: number,
+    end: number,
+    seconds: number,
+    nanoseconds: number,
+    stream: StreamName,
+    flags: number,
+  ): void {
     for (let at = start; at < end; ) {
       const stop = end - at > this.maxLineBytes ? characterBoundary(arena, at + this.maxLineBytes) : end
       this.#emit(arena, at, stop, base + at, seconds, nanoseconds, stream, flags | truncatedFlag)
@@ -240,9 +252,28 @@ export class ChunkCutter {
     return parser.seconds > 0 ? [parser.seconds, parser.nanoseconds] : [fallbackSeconds, fallbackNanoseconds]
   }
 
-  #emit(arena: Buffer, start: number, end: number, offset: number, seconds: number, nanoseconds: number, stream: StreamName, flags: number): void {
+  #emit(
+    arena: Buffer,
+    start: number,
+    end: number,
+    offset: number,
+    seconds: number,
+    nanoseconds: number,
+    stream: StreamName,
+    flags: number,
+  ): void {
     const binary = !this.#valid && !isUtf8(arena.subarray(start, end))
-    const at = writeRecordHead(this.out, this.encodedBytes, seconds, nanoseconds, offset, end - start, stream, flags, binary)
+    const at = writeRecordHead(
+      this.out,
+      this.encodedBytes,
+      seconds,
+      nanoseconds,
+      offset,
+      end - start,
+      stream,
+      flags,
+      binary,
+    )
     arena.copy(this.out, at, start, end)
     this.encodedBytes = at + end - start
     this.records++

@@ -1,0 +1,87 @@
+/**
+ * Checkpoints on disk (docs/formats/checkpoint.md): one JSON line that says what the file is, one per source, one with the number of
+ * lines and a CRC-32 of all before it. The whole file is replaced; see `replaceFile` for why a crash leaves the old or the new.
+ *
+ * A file that fails its check is set aside and the collector starts without: the aggregator's ledger still tells where each source goes on.
+ */
+import { crc32 } from 'node:zlib'
+import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
+
+export interface Checkpoint {
+  /** Hex of the source's id. */
+  readonly source: string
+  /** Where the source was last seen. */
+  readonly path: string
+  /** Acknowledged without a gap up to here, bytes. */
+  readonly offset: number
+  /** Bytes the source was seen to have. */
+  readonly seen: number
+  /** The file will not grow any more and is acknowledged whole. */
+  readonly done: boolean
+  readonly dev: number
+  readonly ino: number
+  /** How often this inode was truncated and started anew before. */
+  readonly truncations: number
+  /** CRC-32 of the fingerprint, to find a copy or a compressed form of the file. */
+  readonly head: number
+  /** Length and CRC-32 of the bytes before `offset`. */
+  readonly tail: readonly [length: number, crc: number]
+}
+
+const version = 1
+
+export function encodeCheckpoints(checkpoints: readonly Checkpoint[]): Buffer {
+  const lines = [
+    JSON.stringify({ format: 'tributary-checkpoints', version }),
+    ...checkpoints.map((one) => JSON.stringify(one)),
+  ]
+  const body = `${lines.join('\n')}\n`
+  return Buffer.from(`${body}${JSON.stringify({ sources: checkpoints.length, crc32: crc32(body) })}\n`)
+}
+
+/** Throws with what is wrong when the bytes are not what {@link encodeCheckpoints} wrote. */
+export function decodeCheckpoints(bytes: Buffer): Checkpoint[] {
+  const lastLine = bytes.lastIndexOf(10, bytes.length - 2) + 1
+  const body = bytes.subarray(0, lastLine)
+  const { sources, crc32: expected } = JSON.parse(bytes.toString('utf8', lastLine)) as {
+    sources: number
+    crc32: number
+  }
+  if (crc32(body) !== expected) throw new Error('the checksum differs')
+  const [head, ...lines] = body.toString('utf8').trimEnd().split('\n')
+  const { format, version: found } = JSON.parse(head ?? '{}') as { format?: string; version?: number }
+  if (format !== 'tributary-checkpoints') throw new Error('not a file of checkpoints')
+  if (found !== version) throw new Error(`version ${found}, this collector reads ${version}`)
+  if (lines.length !== sources) throw new Error(`${lines.length} sources, not ${sources}`)
+  return lines.map((line) => JSON.parse(line) as Checkpoint)
+}
+
+export interface Loaded {
+  readonly checkpoints: readonly Checkpoint[]
+  /** There was no file: this collector has never run here. */
+  readonly first: boolean
+  /** Set when there was a file that could not be used: what was wrong, and where it lies now. */
+  readonly damaged?: { readonly error: Error; readonly movedTo: string }
+}
+
+export async function loadCheckpoints(disk: Disk, path: string): Promise<Loaded> {
+  let bytes: Buffer
+  try {
+    bytes = await disk.readFile(path)
+  } catch (error) {
+    if (isMissing(error)) return { checkpoints: [], first: true }
+    throw error
+  }
+  try {
+    return { checkpoints: decodeCheckpoints(bytes), first: false }
+  } catch (error) {
+    const movedTo = `${path}.damaged`
+    await disk.rename(path, movedTo)
+    return { checkpoints: [], first: false, damaged: { error: error as Error, movedTo } }
+  }
+}
+
+/** `content` is what {@link encodeCheckpoints} made. */
+export function saveCheckpoints(disk: Disk, path: string, content: Buffer): Promise<void> {
+  return replaceFile(disk, path, content)
+}

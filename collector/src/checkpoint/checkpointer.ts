@@ -1,0 +1,68 @@
+/** Saves the checkpoints again and again, off the path of reading. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Disk } from '@tributary/protocol/disk.ts'
+import type { Logger } from 'pino'
+import type { CollectorMetrics } from '../metrics.ts'
+import { type Checkpoint, encodeCheckpoints, saveCheckpoints } from './checkpoint-file.ts'
+
+export interface CheckpointerOptions {
+  readonly disk: Disk
+  readonly path: string
+  /** Milliseconds between two saves. */
+  readonly interval: number
+  readonly log: Logger
+  readonly metrics: CollectorMetrics
+  take(): readonly Checkpoint[]
+}
+
+/** Saving takes at most one part in this many of the time, however many sources there are. */
+const dutyCycle = 20
+
+export class Checkpointer {
+  readonly #options: CheckpointerOptions
+  readonly #stop = new AbortController()
+  readonly #running: Promise<void>
+  #saved: Buffer = Buffer.alloc(0)
+  #failing = false
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options
+    this.#running = this.#run()
+  }
+
+  /** Saves once more and stops. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+    await this.#save()
+  }
+
+  async #run(): Promise<void> {
+    const { interval } = this.#options
+    let took = 0
+    while (!this.#stop.signal.aborted) {
+      await sleep(Math.max(interval, took * dutyCycle), undefined, { signal: this.#stop.signal }).catch(() => undefined)
+      if (this.#stop.signal.aborted) return
+      const began = performance.now()
+      await this.#save()
+      took = performance.now() - began
+    }
+  }
+
+  /** A disk that refuses is no reason to stop reading: after a restart the ledger tells where to go on. */
+  async #save(): Promise<void> {
+    const { disk, path, metrics, log } = this.#options
+    try {
+      const content = encodeCheckpoints(this.#options.take())
+      if (content.equals(this.#saved)) return
+      await saveCheckpoints(disk, path, content)
+      this.#saved = content
+      this.#failing = false
+      metrics.checkpointWrites.inc()
+    } catch (error) {
+      metrics.checkpointErrors.inc()
+      if (!this.#failing) log.error({ path, reason: (error as Error).message }, 'checkpoints not saved, trying again')
+      this.#failing = true
+    }
+  }
+}

@@ -1,0 +1,354 @@
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Sink, type SinkOptions } from '../../test/harness/sink.ts'
+import { type RunningCollector, startCollector } from './collector.ts'
+import { collectorConfig } from './config.ts'
+
+let root: string
+let logs: string
+let sink: Sink
+const running: RunningCollector[] = []
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'tributary-collector-'))
+  logs = join(root, 'containers')
+  mkdirSync(logs)
+})
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((one) => one.close()))
+  await sink?.[Symbol.asyncDispose]()
+  rmSync(root, { recursive: true, force: true })
+})
+
+async function openSink(options: SinkOptions = {}): Promise<void> {
+  sink = await Sink.listen({ keep: true, ...options })
+}
+
+async function start(
+  overrides: Record<string, unknown> = {},
+  aggregator: Record<string, unknown> = {},
+): Promise<RunningCollector> {
+  const config = collectorConfig.parse({
+    node: 'n1',
+    stateDir: join(root, 'state'),
+    aggregator: { address: sink.address, ...aggregator },
+    http: { listen: '127.0.0.1', port: 0 },
+    shutdown: { drain: '0s' },
+    checkpoints: { interval: '20ms' },
+    ...overrides,
+    logs: { path: logs, scanInterval: '50ms', flushInterval: '20ms', ...(overrides['logs'] as object) },
+  })
+  const collector = await startCollector(config, { log: pino({ level: 'silent' }) })
+  running.push(collector)
+  return collector
+}
+
+async function until(what: () => boolean, message: () => string = () => 'never came true'): Promise<void> {
+  for (const end = Date.now() + 15_000; !what(); await sleep(10)) if (Date.now() > end) throw new Error(message())
+}
+
+const untilLines = (n: number) =>
+  until(
+    () => sink.lines().length >= n,
+    () => `${sink.lines().length} of ${n} lines`,
+  )
+
+/** A container directory as the kubelet makes it, linked from the log directory. Returns the path of the log. */
+function container(name: string, restart = 0): string {
+  const directory = join(root, 'pods', `shop_${name}_uid-${name}`, 'main')
+  mkdirSync(directory, { recursive: true })
+  const log = join(directory, `${restart}.log`)
+  symlinkSync(log, join(logs, `${name}_shop_main-${String(restart).padStart(64, 'a')}.log`))
+  return log
+}
+
+let clock = Date.UTC(2026, 10, 23) * 1000
+const cri = (line: string, tag = 'F', stream = 'stdout') => {
+  const at = new Date(clock++ / 1000).toISOString().replace('Z', `${String(clock % 1000).padStart(3, '0')}000Z`)
+  return `${at} ${stream} ${tag} ${line}\n`
+}
+const numbered = (from: number, to: number, prefix = '') =>
+  Array.from({ length: to - from }, (_, i) => `${prefix}${from + i}`)
+const write = (path: string, lines: string[]) => appendFileSync(path, lines.map((line) => cri(line)).join(''))
+
+test('lines of containers arrive once, in order, with the identity of their pod', async () => {
+  await openSink()
+  const log = container('cart')
+  write(log, numbered(0, 5))
+  await start()
+  await untilLines(5)
+  write(log, numbered(5, 10))
+  await untilLines(10)
+  expect(sink.lines()).toEqual(numbered(0, 10))
+  const [source] = sink.sources.values()
+  expect(source!.header.labels).toEqual({
+    cluster: 'default',
+    node: 'n1',
+    namespace: 'shop',
+    pod: 'cart',
+    container: 'main',
+  })
+  expect(source!.header.metadata).toEqual({ pod_uid: 'uid-cart', container_id: '0'.padStart(64, 'a') })
+  const starts = [...readFileSync(log, 'latin1').matchAll(/^./gm)].map(({ index }) => index)
+  expect(source!.records.map(({ offset }) => offset)).toEqual(starts)
+})
+
+test('generations renamed and compressed as the kubelet does are read to their end, in order, over restarts of the collector', async () => {
+  await openSink()
+  const log = container('cart')
+  let next = 0
+  for (let generation = 0; generation < 8; generation++) {
+    const collector = await start()
+    write(log, numbered(next, (next += 50)))
+    if (generation % 2 === 0) await untilLines(next)
+    write(log, numbered(next, (next += 50)))
+    renameSync(log, `${log}.20261123-00000${generation}`)
+    write(log, numbered(next, (next += 10)))
+    if (generation > 1) {
+      const old = `${log}.20261123-00000${generation - 2}`
+      writeFileSync(`${old}.gz.tmp`, gzipSync(readFileSync(old)))
+      renameSync(`${old}.gz.tmp`, `${old}.gz`)
+      unlinkSync(old)
+    }
+    await collector.close()
+    running.splice(0)
+  }
+  await start()
+  await untilLines(next)
+  await sleep(200)
+  expect(sink.lines().sort((a, b) => Number(a) - Number(b))).toEqual(numbered(0, next))
+  for (const { records } of sink.sources.values()) {
+    expect(records.map(({ line }) => Number(line))).toEqual(
+      records.map(({ line }) => Number(line)).sort((a, b) => a - b),
+    )
+  }
+})
+
+test('without its checkpoints the collector goes on where the ledger says', async () => {
+  await openSink()
+  const log = container('cart')
+  write(log, numbered(0, 100))
+  await (await start()).close()
+  running.splice(0)
+  await start()
+  await untilLines(100)
+  await running.splice(0)[0]!.close()
+  rmSync(join(root, 'state'), { recursive: true })
+  write(log, numbered(100, 110))
+  const again = await start()
+  await untilLines(110)
+  expect(sink.lines()).toEqual(numbered(0, 110))
+  expect(
+    (await again.metrics.registry.getSingleMetric('collector_skipped_bytes_total')!.get()).values[0]!.value,
+  ).toBeGreaterThan(0)
+})
+
+test('lost chunks, lost acks and cut connections lose and double nothing', async () => {
+  const faults = ['drop', 'mute', 'reset', undefined, undefined] as const
+  await openSink({ fault: (n) => (n < 40 ? faults[n % faults.length] : undefined) })
+  const log = container('cart')
+  await start({}, { ackTimeout: '200ms' })
+  for (let i = 0; i < 20; i++) {
+    write(log, numbered(i * 10, i * 10 + 10))
+    await sleep(30)
+  }
+  await untilLines(200)
+  expect(sink.lines()).toEqual(numbered(0, 200))
+  expect(sink.duplicates).toBeGreaterThan(0)
+})
+
+test('copytruncate: what the copy holds is read from it, also for plain text whose generations begin alike', async () => {
+  await openSink()
+  const log = join(logs, 'app.log')
+  const header = '=== started ===\n'
+  writeFileSync(log, `${header}${numbered(0, 20, 'a').join('\n')}\n`)
+  await start()
+  await untilLines(21)
+  for (const generation of ['b', 'c', 'd']) {
+    appendFileSync(log, `${numbered(0, 20, `${generation}-unread-`).join('\n')}\n`)
+    for (let n = 3; n > 0; n--) if (existsSync(`${log}.${n}`)) renameSync(`${log}.${n}`, `${log}.${n + 1}`)
+    copyFileSync(log, `${log}.1`)
+    truncateSync(log)
+    appendFileSync(log, `${header}${numbered(0, 20, generation).join('\n')}\n`)
+    await sleep(300)
+  }
+  await untilLines(21 + 3 * 41)
+  await sleep(300)
+  expect(sink.lines().length).toBe(21 + 3 * 41)
+  expect(new Set(sink.lines()).size).toBe(1 + 20 + 3 * 40)
+  expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([])
+})
+
+test('a truncation without a copy loses exactly the bytes that were seen and not read', async () => {
+  await openSink()
+  const log = join(logs, 'app.log')
+  writeFileSync(log, 'first\nsecond\n')
+  await start({ logs: { path: logs, scanInterval: '50ms', flushInterval: '400ms' } })
+  await untilLines(2)
+  appendFileSync(log, 'never read\n')
+  await sleep(200)
+  writeFileSync(log, 'anew\n')
+  await untilLines(3)
+  expect(sink.lines()).toEqual(['first', 'second', 'anew'])
+  await until(() => [...sink.sources.values()].some(({ outcomes }) => outcomes.length > 0))
+  expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([
+    { range: [13, 24], outcome: 'lost:truncated' },
+  ])
+})
+
+test('deleted files stay readable while they are held open, up to the budget; what exceeds it is lost by byte range', async () => {
+  await openSink()
+  const log = container('cart')
+  const keep = container('quiet')
+  write(keep, ['kept'])
+  write(log, numbered(0, 10))
+  const collector = await start({ limits: { unlinkedBytes: '2KiB', inFlightBytes: '1' } })
+  await untilLines(11)
+  const address = sink.address
+  const before = new Map([...sink.sources].map(([key, source]) => [key, { ...source }]))
+  await sink[Symbol.asyncDispose]()
+  await sleep(100)
+  // The first chunk without an aggregator fills the budget; nothing behind it is read.
+  write(log, numbered(10, 20))
+  await sleep(300)
+  const sizes: number[] = []
+  for (let generation = 0; generation < 4; generation++) {
+    write(log, numbered(1000 * generation, 1000 * generation + 20))
+    await sleep(250)
+    renameSync(log, `${log}.20261123-00000${generation}`)
+    await sleep(250)
+    sizes.push(readFileSync(`${log}.20261123-00000${generation}`).length)
+    unlinkSync(`${log}.20261123-00000${generation}`)
+    writeFileSync(log, '')
+    await sleep(250)
+  }
+  sink = await Sink.listen({ keep: true }, Number(address.split(':')[1]))
+  for (const [key, source] of before) sink.sources.set(key, source)
+  await until(() => [...sink.sources.values()].some(({ outcomes }) => outcomes.length > 0))
+  await until(() => sink.lines().includes('3019'))
+  await sleep(300)
+  for (const { accepted, header, records, outcomes } of sink.sources.values()) {
+    expect(accepted, 'every byte is accounted for').toEqual([[0, header.seen]])
+    for (const { range, outcome } of outcomes) {
+      expect(outcome).toBe('lost:shed')
+      for (const { offset } of records) expect(offset >= range[0] && offset < range[1]).toBe(false)
+    }
+  }
+  const metric = await collector.metrics.registry.getSingleMetric('collector_lost_bytes_total')!.get()
+  const lost = [...sink.sources.values()]
+    .flatMap(({ outcomes }) => outcomes)
+    .reduce((sum, { range }) => sum + range[1] - range[0], 0)
+  expect(metric.values.reduce((sum, { value }) => sum + value, 0)).toBe(lost)
+  expect(lost).toBeGreaterThan(0)
+})
+
+test('a file deleted while the collector was down is lost from the checkpoint to the size it was seen to have', async () => {
+  await openSink()
+  const log = container('cart')
+  write(log, numbered(0, 10))
+  await start({ logs: { path: logs, scanInterval: '50ms', flushInterval: '500ms' } })
+  await untilLines(10)
+  const read = readFileSync(log).length
+  write(log, numbered(10, 20))
+  await sleep(300)
+  await running.splice(0)[0]!.close()
+  const seen = readFileSync(log).length
+  rmSync(join(root, 'pods'), { recursive: true })
+  await start()
+  await until(() => [...sink.sources.values()].some(({ outcomes }) => outcomes.length > 0))
+  expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([
+    { range: [read, seen], outcome: 'lost:deleted' },
+  ])
+})
+
+test('startAt end leaves out what was there at the first start, and says so; later files are read whole', async () => {
+  await openSink()
+  const log = container('cart')
+  write(log, numbered(0, 10))
+  appendFileSync(log, cri('half').slice(0, -3))
+  const size = readFileSync(log).lastIndexOf(10) + 1
+  await start({ logs: { path: logs, startAt: 'end', scanInterval: '50ms', flushInterval: '20ms' } })
+  await until(() => sink.sources.size === 1)
+  appendFileSync(log, `lf\n`)
+  await untilLines(1)
+  expect(sink.lines()).toEqual(['half'])
+  expect([...sink.sources.values()][0]!.outcomes).toEqual([{ range: [0, size], outcome: 'filtered:start_at' }])
+})
+
+test('a beginning whose end does not come is sent after the time-out, and the other stream is not kept waiting longer', async () => {
+  await openSink()
+  const log = container('cart')
+  appendFileSync(log, cri('before') + cri('half', 'P') + cri('other', 'F', 'stderr'))
+  await start({ logs: { path: logs, scanInterval: '50ms', flushInterval: '20ms', partialTimeout: '300ms' } })
+  await untilLines(3)
+  expect([...sink.sources.values()][0]!.records.map(({ line, flags }) => [line, flags])).toEqual([
+    ['before', 0],
+    ['other', 0],
+    ['half', 1],
+  ])
+  appendFileSync(log, cri('rest', 'F'))
+  await untilLines(4)
+})
+
+test('what can not be read is counted by reason and disturbs nothing', async () => {
+  await openSink()
+  mkdirSync(join(logs, 'directory.log'))
+  symlinkSync(join(root, 'nowhere'), join(logs, 'dangling.log'))
+  writeFileSync(join(logs, 'empty.log'), '')
+  writeFileSync(join(logs, 'garbage.log'), Buffer.from([0, 255, 254, 10, 0, 0, 10]))
+  writeFileSync(join(logs, 'half.log'), 'whole\nhalf')
+  writeFileSync(join(logs, 'long.log'), `${'x'.repeat(3_000_000)}\nafter\n`)
+  writeFileSync(join(logs, 'app.log.1.gz'), 'not gzip at all')
+  writeFileSync(join(logs, 'app.log'), 'good\n')
+  const collector = await start()
+  await until(
+    () => ['good', 'after', 'whole'].every((line) => sink.lines().includes(line)),
+    () =>
+      sink
+        .lines()
+        .map((line) => line.slice(0, 20))
+        .join('|'),
+  )
+  const long = [...sink.sources.values()].find(({ header }) => header.path.endsWith('long.log'))!
+  expect(
+    long.records
+      .slice(0, -1)
+      .map(({ line }) => line)
+      .join(''),
+  ).toBe('x'.repeat(3_000_000))
+  expect(long.records.slice(0, -1).every(({ flags, line }) => flags === 1 && line.length <= 256 * 1024)).toBe(true)
+  const problems = (await collector.metrics.registry.getSingleMetric('collector_input_problems_total')!.get()).values
+  expect(Object.fromEntries(problems.map(({ labels, value }) => [labels['reason'], value]))).toEqual({
+    directory: 1,
+    dangling_link: 1,
+    corrupt_gzip: 1,
+  })
+  const health = await fetch(`http://127.0.0.1:${collector.httpPort}/healthz`)
+  expect([health.status, await health.text()]).toEqual([200, 'ok\n'])
+})
+
+test('with the shared key and format of a plain Fluentd the records are what its users expect', async () => {
+  await openSink()
+  write(container('cart'), ['hello'])
+  await start({ forward: { format: 'fluentd', compression: 'gzip' } })
+  await until(() => sink.records === 1)
+})

@@ -1,0 +1,137 @@
+/** Puts the collector together, and takes it apart: reading stops first, acknowledgements and the last checkpoint come after. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ConnectionOptions } from 'node:tls'
+import { type Disk, nodeDisk } from '@tributary/protocol/disk.ts'
+import type { Logger } from 'pino'
+import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
+import { Checkpointer } from './checkpoint/checkpointer.ts'
+import type { CollectorConfig } from './config.ts'
+import { ByteBudget } from './forward/budget.ts'
+import { Courier } from './forward/courier.ts'
+import { Sender } from './forward/sender.ts'
+import { HealthCheck } from './health.ts'
+import { portOf, serveHttp } from './http.ts'
+import { CollectorMetrics } from './metrics.ts'
+import { Tailer } from './tail/tailer.ts'
+
+export interface RunningCollector {
+  readonly httpPort: number
+  readonly metrics: CollectorMetrics
+  /** Stops reading, waits for acknowledgements up to `shutdown.drain`, saves the checkpoints. */
+  close(): Promise<void>
+}
+
+export async function startCollector(
+  config: CollectorConfig,
+  { log, disk = nodeDisk }: { log: Logger; disk?: Disk },
+): Promise<RunningCollector> {
+  await disk.mkdir(config.stateDir)
+  const path = join(config.stateDir, 'checkpoints')
+  const loaded = await loadCheckpoints(disk, path)
+  if (loaded.damaged) {
+    const { error, movedTo } = loaded.damaged
+    log.warn(
+      { path, movedTo, reason: error.message },
+      "checkpoints damaged and set aside; the aggregator's ledger tells where to go on",
+    )
+  }
+  const metrics = new CollectorMetrics()
+  const senders = openSenders(config, log, metrics)
+  const courier = new Courier({
+    ...config.forward,
+    senders,
+    budget: new ByteBudget(config.limits.inFlightBytes),
+    metrics,
+  })
+  const tailer = new Tailer({
+    config,
+    courier,
+    checkpoints: loaded.checkpoints,
+    firstStart: loaded.first,
+    log,
+    metrics,
+  })
+  const check = new HealthCheck()
+  const health = async () => {
+    const ackedBytes =
+      (await metrics.registry.getSingleMetric('collector_acked_bytes_total')!.get()).values[0]?.value ?? 0
+    return check.observe(
+      { connected: courier.connected, unreadBytes: tailer.unreadBytes, ackedBytes },
+      performance.now(),
+    )
+  }
+  let latest = await health()
+  const observing = setInterval(() => void health().then((one) => (latest = one)), 1000)
+  const server = await serveHttp(config.http, {
+    registry: metrics.registry,
+    health: () => latest,
+    ready: () =>
+      tailer.ready ? { healthy: true } : { healthy: false, reason: `${config.logs.path} was not read yet` },
+  })
+  const stop = new AbortController()
+  const checkpointer = new Checkpointer({
+    disk,
+    path,
+    interval: config.checkpoints.interval,
+    log,
+    metrics,
+    take: () => tailer.checkpoints(),
+  })
+  const reading = tailer.run(stop.signal)
+  log.info(
+    { logs: config.logs.path, aggregators: senders.map(({ address }) => address), http: portOf(server) },
+    'collector started',
+  )
+  return {
+    httpPort: portOf(server),
+    metrics,
+    async close() {
+      clearInterval(observing)
+      stop.abort()
+      await reading
+      await drain(senders, config.shutdown.drain)
+      await checkpointer.close()
+      await Promise.all(senders.map((sender) => sender.close()))
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+function openSenders({ aggregator, node }: CollectorConfig, log: Logger, metrics: CollectorMetrics): Sender[] {
+  const { address, sharedKey, username, password, ackTimeout } = aggregator
+  const credentials = { hostname: `${node}/collector`, sharedKey, username, password }
+  const secure = tlsOptions(aggregator.tls)
+  const addresses = typeof address === 'string' ? [address] : address
+  return addresses.map(
+    (one) => new Sender({ address: one, credentials, ackTimeout, log, metrics, ...(secure ? { tls: secure } : {}) }),
+  )
+}
+
+function tlsOptions(tls: CollectorConfig['aggregator']['tls']): ConnectionOptions | undefined {
+  if (!tls.enabled) return undefined
+  const file = (name: 'caFile' | 'certFile' | 'keyFile') => {
+    const path = tls[name]
+    try {
+      return path === undefined ? undefined : readFileSync(path)
+    } catch (error) {
+      throw new Error(`aggregator.tls.${name}: ${(error as Error).message}`)
+    }
+  }
+  const [ca, cert, key] = [file('caFile'), file('certFile'), file('keyFile')]
+  return {
+    ...(ca ? { ca } : {}),
+    ...(cert ? { cert } : {}),
+    ...(key ? { key } : {}),
+    ...(tls.serverName ? { servername: tls.serverName } : {}),
+    rejectUnauthorized: !tls.insecureSkipVerify,
+  }
+}
+
+/** Waits until everything sent is acknowledged, or the deadline: what is not is sent again after the next start. */
+async function drain(senders: readonly Sender[], deadlineMs: number): Promise<void> {
+  const end = performance.now() + deadlineMs
+  while (senders.some(({ waiting }) => waiting > 0) && performance.now() < end) await sleep(20)
+}

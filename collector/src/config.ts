@@ -1,0 +1,150 @@
+import { hostname } from 'node:os'
+import { duration, size } from '@tributary/protocol/units.ts'
+import { z } from 'zod'
+
+const address = z
+  .string()
+  .regex(/^(?:\[[^\]]+\]|[^:\s]+):\d{1,5}$/, 'write host:port, such as tributary-aggregator:24224')
+
+const listen = (what: string) =>
+  z.string().default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
+
+/** The collector's configuration file. The only required key is `aggregator.address`. */
+export const collectorConfig = z.strictObject({
+  node: z
+    .string()
+    .min(1)
+    .default(hostname())
+    .describe("Name of this node, the label `node`. Default: the machine's host name."),
+  cluster: z.string().min(1).default('default').describe('Name of the cluster, the label `cluster`.'),
+  stateDir: z
+    .string()
+    .min(1)
+    .default('/var/lib/tributary/collector')
+    .describe('Where checkpoints are kept. Must outlive the process, and belongs to one collector.'),
+  logs: z
+    .strictObject({
+      path: z
+        .string()
+        .min(1)
+        .default('/var/log/containers')
+        .describe('Directory whose *.log files, or links to such files, are read.'),
+      startAt: z
+        .enum(['beginning', 'end'])
+        .default('beginning')
+        .describe(
+          'Where files that exist at the very first start are read from. What `end` leaves out is in the audit as filtered(start_at).',
+        ),
+      maxLineBytes: size
+        .refine((bytes) => bytes >= 1024 && bytes <= 16 * 1024 * 1024, 'must lie between 1KiB and 16MiB')
+        .prefault('256KiB')
+        .describe('Longest line of one record. A longer one becomes several records, each flagged `truncated`.'),
+      scanInterval: duration
+        .prefault('1s')
+        .describe('How often files without recent writes are looked at. Busy files are looked at more often.'),
+      flushInterval: duration
+        .prefault('250ms')
+        .describe('How long a written line waits for more lines to share its chunk.'),
+      partialTimeout: duration
+        .prefault('10s')
+        .describe(
+          'How long the beginning of a record waits for its end before it is sent as it is, flagged `truncated`.',
+        ),
+    })
+    .prefault({}),
+  aggregator: z.strictObject({
+    address: z
+      .union([address, z.array(address).min(1)])
+      .describe('The aggregator as host:port, or a list of them, over which the sources are spread.'),
+    sharedKey: z.string().min(1).optional().describe('Shared key of the Forward handshake. Default: no handshake.'),
+    username: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('User of the Forward handshake, where the aggregator asks for one.'),
+    password: z.string().min(1).optional().describe('Password of that user.'),
+    tls: z
+      .strictObject({
+        enabled: z.boolean().default(false).describe('Connect with TLS.'),
+        caFile: z.string().optional().describe("Certificates to trust, PEM. Default: the system's."),
+        certFile: z
+          .string()
+          .optional()
+          .describe("The collector's own certificate, PEM, where the aggregator asks for one."),
+        keyFile: z.string().optional().describe('Private key of that certificate, PEM.'),
+        serverName: z
+          .string()
+          .optional()
+          .describe("Name the aggregator's certificate must carry. Default: the host in the address."),
+        insecureSkipVerify: z.boolean().default(false).describe('Accept any certificate. For tests only.'),
+      })
+      .prefault({}),
+    ackTimeout: duration
+      .prefault('60s')
+      .describe('How long to wait for an acknowledgement before connecting anew and sending again.'),
+  }),
+  forward: z
+    .strictObject({
+      format: z
+        .enum(['tributary', 'fluentd'])
+        .default('tributary')
+        .describe(
+          '`tributary`: for our aggregator. `fluentd`: records with log, stream, time and a kubernetes map, for Fluentd and Fluent Bit.',
+        ),
+      compression: z.enum(['zstd', 'gzip', 'none']).default('zstd').describe('Compression of chunks.'),
+      window: z.int().min(1).max(1024).default(32).describe('How many chunks may be unacknowledged at a time.'),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      inFlightBytes: size
+        .prefault('16MiB')
+        .describe('Bytes read but not acknowledged. No further byte is read beyond it: the log files are the buffer.'),
+      unlinkedBytes: size
+        .prefault('1GiB')
+        .describe(
+          'Unread bytes of deleted files that are kept readable by holding them open. Beyond it the noisiest container loses its oldest, counted.',
+        ),
+      openFiles: z.int().min(16).default(8192).describe('Files held open at a time.'),
+    })
+    .prefault({}),
+  checkpoints: z
+    .strictObject({
+      interval: duration.prefault('1s').describe('How often acknowledged offsets are made durable.'),
+    })
+    .prefault({}),
+  kubernetes: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Ask the Kubernetes API for pod metadata. Reserved: this version takes the identity of pods from the paths.',
+        ),
+      kubeconfig: z.string().optional().describe('Kubeconfig to use outside a cluster. Reserved.'),
+    })
+    .prefault({}),
+  http: z
+    .strictObject({
+      listen: listen('HTTP'),
+      port: z
+        .int()
+        .min(0)
+        .max(65535)
+        .default(2020)
+        .describe('Port of /metrics, /healthz and /readyz; 0 picks a free one.'),
+    })
+    .prefault({}),
+  shutdown: z
+    .strictObject({
+      drain: duration.prefault('10s').describe('How long to wait for acknowledgements when told to stop.'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe("The collector's own log."),
+    })
+    .prefault({}),
+})
+
+export type CollectorConfig = z.output<typeof collectorConfig>

@@ -1,0 +1,110 @@
+/**
+ * Which logs there are: every `*.log` of the log directory, followed to where its generations lie. The directory is listed again
+ * only when its modification time says that a name came or went, so looking costs one stat.
+ */
+import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
+import type { InputProblem } from '../metrics.ts'
+import type { FamilyOrigin } from '../tail/family.ts'
+import { containerIdFromLink, type PodIdentity, podFromPath } from './layout.ts'
+
+export interface DiscoveryOptions {
+  readonly path: string
+  readonly cluster: string
+  readonly node: string
+  problem(path: string, reason: InputProblem, error?: Error): void
+}
+
+/** One log and the names that lead to it. */
+export interface Discovered {
+  readonly key: string
+  readonly origin: FamilyOrigin
+}
+
+/** See clockTickMs in family.ts. */
+const clockTickMs = 50
+
+export class Discovery {
+  readonly #options: DiscoveryOptions
+  /** By name in the log directory. */
+  #found = new Map<string, Discovered>()
+  /** Container ids by restart count, of every log in the kubelet's layout. */
+  readonly #containerIds = new Map<string, Map<number, string>>()
+  #modifiedMs = -1
+  #listedAt = -1
+  #retry = false
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options
+  }
+
+  /** The logs there are now, one for each key; undefined when nothing changed since the last call. Throws when the directory can't be read. */
+  scan(): Map<string, Discovered> | undefined {
+    const { path } = this.#options
+    const modifiedMs = statSync(path).mtimeMs
+    const recent = Math.abs(this.#listedAt - modifiedMs) < clockTickMs
+    if (modifiedMs === this.#modifiedMs && !recent && !this.#retry) return undefined
+    this.#listedAt = Date.now()
+    this.#retry = false
+    const names = readdirSync(path).filter((name) => name.endsWith('.log'))
+    this.#modifiedMs = modifiedMs
+    const found = new Map<string, Discovered>()
+    for (const name of names) {
+      const discovered = this.#found.get(name) ?? this.#resolve(name)
+      if (discovered) found.set(name, discovered)
+    }
+    this.#found = found
+    return new Map([...found.values()].map((one) => [one.key, one]))
+  }
+
+  #resolve(name: string): Discovered | undefined {
+    const { path, problem } = this.#options
+    const entry = join(path, name)
+    try {
+      const isLink = lstatSync(entry).isSymbolicLink()
+      const target = realpathSync(entry)
+      const stats = statSync(target)
+      if (stats.isDirectory()) return void problem(entry, 'directory')
+      if (!stats.isFile()) return void problem(entry, 'not_a_file')
+      const link = isLink ? resolve(path, readlinkSync(entry)) : entry
+      return this.#discovered(name, link, target)
+    } catch (error) {
+      // The link may be made before its target: looked at again at every scan until it leads somewhere or goes.
+      this.#retry = true
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') problem(entry, 'dangling_link')
+      else problem(entry, code === 'ELOOP' ? 'loop' : 'unreadable', error as Error)
+      return undefined
+    }
+  }
+
+  #discovered(name: string, link: string, target: string): Discovered {
+    const pod = podFromPath(link) ?? podFromPath(target)
+    const directory = dirname(target)
+    const inKubeletLayout = pod !== undefined && /^\d+\.log$/.test(basename(target))
+    const base = inKubeletLayout ? undefined : basename(target)
+    const key = base === undefined ? directory : target
+    const containerIds = this.#containerIds.get(key) ?? new Map<number, string>()
+    this.#containerIds.set(key, containerIds)
+    const containerId = containerIdFromLink(name)
+    if (containerId) containerIds.set(inKubeletLayout ? Number.parseInt(basename(target), 10) : 0, containerId)
+    const describe = pod ? this.#describePod(pod, containerIds) : this.#describeFile(target)
+    return { key, origin: { directory, base, describe, pod: pod?.uid ?? '', container: pod?.container ?? '' } }
+  }
+
+  #describePod(pod: PodIdentity, containerIds: ReadonlyMap<number, string>): (restart: number) => StreamMetadata {
+    const { cluster, node } = this.#options
+    const labels = { cluster, node, namespace: pod.namespace, pod: pod.pod, container: pod.container }
+    return (restart) => {
+      const containerId = containerIds.get(restart)
+      return { labels, metadata: { pod_uid: pod.uid, ...(containerId ? { container_id: containerId } : {}) } }
+    }
+  }
+
+  #describeFile(path: string): () => StreamMetadata {
+    const { cluster, node } = this.#options
+    const labels = { cluster, node, filename: path, service_name: basename(path, '.log') }
+    return () => ({ labels, metadata: {} })
+  }
+}

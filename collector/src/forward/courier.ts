@@ -1,0 +1,143 @@
+/**
+ * Turns what was read into Forward messages and brings them to the aggregators: which one, compressed how, within one byte budget.
+ * A promise it gives resolves when an aggregator has acknowledged, that is, has it durably.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  type ChunkHeader,
+  type Compression,
+  chunkId,
+  chunkOptions,
+  ledgerQueryOptions,
+  type StreamMetadata,
+} from '@tributary/protocol/chunk.ts'
+import { compress } from '@tributary/protocol/compression.ts'
+import { forwardMessage } from '@tributary/protocol/forward.ts'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { SourceId } from '@tributary/protocol/source.ts'
+import type { CollectorMetrics } from '../metrics.ts'
+import type { ByteBudget } from './budget.ts'
+import { encodeSurroundings, fluentdRecords } from './fluentd-records.ts'
+import { routeOf } from './route.ts'
+import type { Sender } from './sender.ts'
+
+export interface CourierOptions {
+  readonly senders: readonly Sender[]
+  readonly format: 'tributary' | 'fluentd'
+  readonly compression: Compression
+  /** Most messages that may wait for one aggregator. */
+  readonly window: number
+  readonly budget: ByteBudget
+  readonly metrics: CollectorMetrics
+}
+
+/** Sources asked for in one ledger query. */
+const queryBatch = 4096
+const nothing = new Uint8Array(0)
+
+export class Courier {
+  readonly #options: CourierOptions
+  readonly #addresses: readonly string[]
+  readonly #encoded = new WeakMap<StreamMetadata['metadata'], readonly [Buffer, Buffer]>()
+  /** Called whenever there may be room again. */
+  onRoom: () => void = () => undefined
+
+  constructor(options: CourierOptions) {
+    this.#options = options
+    this.#addresses = options.senders.map(({ address }) => address)
+  }
+
+  get connected(): boolean {
+    return this.#options.senders.every(({ connected }) => connected)
+  }
+
+  get inFlightBytes(): number {
+    return this.#options.budget.used
+  }
+
+  /** The longest time, in ms, for which an aggregator with messages waiting has acknowledged nothing. */
+  get silentMs(): number {
+    return Math.max(0, ...this.#options.senders.filter(({ waiting }) => waiting > 0).map(({ silentMs }) => silentMs))
+  }
+
+  /** Whether another chunk of this source may be read now. */
+  hasRoom(source: SourceId): boolean {
+    const { budget, window } = this.#options
+    return budget.open && this.#sender(source).waiting < window
+  }
+
+  /** Which ranges of the sources the aggregators' ledgers have. A plain Fluentd has no ledger: nothing, then. */
+  async ask(sources: readonly SourceId[]): Promise<Map<string, ByteRanges>> {
+    const { senders, format } = this.#options
+    const answers = new Map<string, ByteRanges>(sources.map((source) => [source.toString('hex'), []]))
+    if (format === 'fluentd') return answers
+    const asked: Promise<void>[] = []
+    for (const sender of senders) {
+      const own = sources.filter((source) => this.#sender(source) === sender)
+      for (let i = 0; i < own.length; i += queryBatch)
+        asked.push(this.#askOne(sender, own.slice(i, i + queryBatch), answers))
+    }
+    await Promise.all(asked)
+    return answers
+  }
+
+  async #askOne(sender: Sender, sources: readonly SourceId[], answers: Map<string, ByteRanges>): Promise<void> {
+    const id = randomBytes(16).toString('base64')
+    const { ranges } = await sender.send(id, forwardMessage('tributary', nothing, ledgerQueryOptions(id, sources)))
+    for (const [i, source] of sources.entries()) answers.set(source.toString('hex'), ranges?.[i] ?? [])
+  }
+
+  /** Sends the records of a range. `records` may be overwritten once this returned; the promise resolves at the ack. */
+  deliver(header: ChunkHeader, records: Buffer, count: number): Promise<void> {
+    const { format, compression, metrics } = this.#options
+    const encoded = format === 'fluentd' ? fluentdRecords(records, this.#surroundings(header)) : records
+    const entries = compression === 'none' ? Buffer.from(encoded) : compress(encoded, compression)
+    metrics.sentChunks.inc()
+    metrics.sentBytes.inc(entries.length)
+    return this.#send(header, entries, count, compression)
+  }
+
+  /** Tells that a range has no records, and why (`header.outcome`). */
+  report(header: ChunkHeader): Promise<void> {
+    return this.#send(header, nothing, 0, 'none')
+  }
+
+  async #send(header: ChunkHeader, entries: Uint8Array, count: number, compression: Compression): Promise<void> {
+    const { format, budget, metrics } = this.#options
+    const tag = format === 'fluentd' ? fluentdTag(header) : 'tributary'
+    const id = chunkId(header.source, header.range)
+    const own = chunkOptions(header, count, compression)
+    const options =
+      format === 'fluentd'
+        ? { chunk: id, size: count, ...(compression === 'none' ? {} : { compressed: compression }) }
+        : own
+    const message = forwardMessage(tag, entries, options)
+    const release = budget.take(message.reduce((sum, piece) => sum + piece.length, 0))
+    await this.#sender(header.source).send(id, message)
+    release()
+    metrics.ackedChunks.inc()
+    metrics.ackedBytes.inc(header.range[1] - header.range[0])
+    this.onRoom()
+  }
+
+  #sender(source: SourceId): Sender {
+    const { senders } = this.#options
+    return senders.length === 1 ? senders[0]! : senders[routeOf(source, this.#addresses)]!
+  }
+
+  /** A source's metadata is one object for its life, so what is encoded from it is found by it. */
+  #surroundings(stream: StreamMetadata): readonly [Buffer, Buffer] {
+    let found = this.#encoded.get(stream.metadata)
+    if (!found) {
+      found = encodeSurroundings(stream)
+      this.#encoded.set(stream.metadata, found)
+    }
+    return found
+  }
+}
+
+/** The tag Fluent Bit gives to the same file, which people's match rules know. */
+function fluentdTag({ labels, metadata, path }: ChunkHeader): string {
+  if (labels['pod'] === undefined) return `file${path.replaceAll('/', '.')}`
+  return `kube.var.log.containers.${labels['pod']}_${labels['namespace']}_${labels['container']}-${metadata['container_id'] ?? ''}.log`
+}

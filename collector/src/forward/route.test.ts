@@ -1,0 +1,14 @@
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { routeOf } from './route.ts'
+
+const sources = Array.from({ length: 2000 }, (_, i) => createHash('md5').update(String(i)).digest())
+const addresses = ['a:1', 'b:1', 'c:1', 'd:1']
+
+test('sources spread evenly and only those of a removed address move', () => {
+  const before = sources.map((source) => addresses[routeOf(source, addresses)])
+  for (const address of addresses) expect(before.filter((one) => one === address).length).toBeGreaterThan(400)
+  const fewer = addresses.filter((address) => address !== 'b:1')
+  const after = sources.map((source) => fewer[routeOf(source, fewer)])
+  for (const [i, address] of before.entries()) if (address !== 'b:1') expect(after[i]).toBe(address)
+})

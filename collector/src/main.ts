@@ -1,0 +1,31 @@
+/** `node collector/src/main.ts --config FILE`: one collector, until SIGTERM or SIGINT. */
+import { parseArgs } from 'node:util'
+import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
+import { pino } from 'pino'
+import { startCollector } from './collector.ts'
+import { collectorConfig } from './config.ts'
+
+export async function runCollector(file: string): Promise<void> {
+  const config = loadConfig(file, collectorConfig)
+  const log = pino({ name: 'collector', level: config.log.level })
+  if (config.kubernetes.enabled)
+    log.warn('kubernetes.enabled has no effect in this version: the identity of pods comes from the paths')
+  const collector = await startCollector(config, { log })
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
+  })
+  log.info('stopping: waiting for acknowledgements')
+  await collector.close()
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } })
+  if (values.config === undefined) {
+    console.error('usage: main.ts --config FILE')
+    process.exit(2)
+  }
+  runCollector(values.config).catch((error) => {
+    console.error((error as Error).message)
+    process.exit(error instanceof ConfigError ? 2 : 1)
+  })
+}

@@ -1,0 +1,95 @@
+/** Every metric of the collector, in one place. Labels are bounded: reasons and formats, never a path or a pod. */
+import type { FilterReason, LossReason } from '@tributary/protocol/chunk.ts'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+
+export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
+
+export class CollectorMetrics {
+  readonly registry = new Registry()
+  readonly #registers = [this.registry]
+
+  readonly readBytes = this.#counter(
+    'collector_read_bytes_total',
+    'Bytes of log files cut into records, before compression.',
+  )
+  readonly readRecords = this.#counter('collector_read_records_total', 'Records cut out of log files.')
+  readonly sentChunks = this.#counter(
+    'collector_sent_chunks_total',
+    'Chunks handed to a connection, repeats not counted.',
+  )
+  readonly sentBytes = this.#counter(
+    'collector_sent_bytes_total',
+    'Bytes of chunks after compression, repeats not counted.',
+  )
+  readonly resentChunks = this.#counter(
+    'collector_resent_chunks_total',
+    'Chunks sent again after a connection was lost.',
+  )
+  readonly ackedChunks = this.#counter('collector_acked_chunks_total', 'Chunks acknowledged by an aggregator.')
+  readonly ackedBytes = this.#counter(
+    'collector_acked_bytes_total',
+    'Bytes of log files acknowledged by an aggregator.',
+  )
+  readonly strayAcks = this.#counter(
+    'collector_stray_acks_total',
+    'Acknowledgements of chunks that were not waiting for one.',
+  )
+  readonly skippedBytes = this.#counter(
+    'collector_skipped_bytes_total',
+    "Bytes not read because the aggregator's ledger already has them.",
+  )
+  readonly lostBytes = this.#counter<LossReason>('collector_lost_bytes_total', 'Bytes given up on.', ['reason'])
+  readonly filteredBytes = this.#counter<FilterReason>('collector_filtered_bytes_total', 'Bytes left out on purpose.', [
+    'reason',
+  ])
+  readonly truncatedRecords = this.#counter(
+    'collector_truncated_records_total',
+    'Records cut at a cap, or whose end never came.',
+  )
+  readonly malformedLines = this.#counter<string>(
+    'collector_malformed_lines_total',
+    'Lines without the format of their file, kept as they were found.',
+    ['format'],
+  )
+  readonly inputProblems = this.#counter<InputProblem>(
+    'collector_input_problems_total',
+    'Names in the log directory that could not be read.',
+    ['reason'],
+  )
+  readonly connections = this.#counter('collector_connections_total', 'Connections made to an aggregator.')
+  readonly connectionErrors = this.#counter<string>(
+    'collector_connection_errors_total',
+    'Connections that failed or broke.',
+    ['reason'],
+  )
+  readonly checkpointWrites = this.#counter(
+    'collector_checkpoint_writes_total',
+    'Times the checkpoints were made durable.',
+  )
+  readonly checkpointErrors = this.#counter(
+    'collector_checkpoint_errors_total',
+    'Times the checkpoints could not be made durable.',
+  )
+  readonly sources = this.#gauge('collector_sources', 'Sources known: generations of log files.')
+  readonly openFiles = this.#gauge('collector_open_files', 'Log files held open.')
+  readonly unreadBytes = this.#gauge('collector_unread_bytes', 'Bytes in log files that are not read yet.')
+  readonly unlinkedBytes = this.#gauge('collector_unlinked_bytes', 'Unread bytes of deleted files that are held open.')
+  readonly inFlightBytes = this.#gauge('collector_in_flight_bytes', 'Compressed bytes sent and not acknowledged.')
+  readonly connected = this.#gauge('collector_connected', '1 while all aggregators are connected.')
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry, prefix: 'collector_' })
+  }
+
+  #counter<Label extends string = never>(name: string, help: string, labelNames: string[] = []) {
+    const counter = new Counter({ name, help, labelNames, registers: this.#registers })
+    return {
+      inc: (count = 1, label?: Label) =>
+        label === undefined ? counter.inc(count) : counter.inc({ [labelNames[0]!]: label }, count),
+    }
+  }
+
+  #gauge(name: string, help: string) {
+    return new Gauge({ name, help, registers: this.#registers })
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * All generations of one log: for a container, everything in its directory under /var/log/pods; else a file and what rotation made
+ * of it. Keeps the list true to the directory: who was renamed, compressed, copied, truncated, deleted, or is new.
+ *
+ * The directory's and the files' stat is the truth; nothing here waits for a notification.
+ */
+import { readdirSync, type Stats, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
+import { isMissing } from '@tributary/protocol/disk.ts'
+import { compareGenerations, type GenerationName, parseGeneration } from '../discover/layout.ts'
+import { Generation } from './generation.ts'
+import type { Identified, Identifier } from './identifier.ts'
+import { type LogFile, PlainFile } from './log-file.ts'
+
+export interface FamilyOrigin {
+  /** Directory that holds the generations. */
+  readonly directory: string
+  /** Name of the file that is written to; undefined in the kubelet's layout. */
+  readonly base: string | undefined
+  /** Labels and structured metadata of its records, by restart count. */
+  describe(restart: number): StreamMetadata
+  /** Pod uid and container, '' for plain files: part of the sources' identity. */
+  readonly pod: string
+  readonly container: string
+}
+
+/** What the family reports to whoever reads it. */
+export interface FamilyEvents {
+  /** A file began anew with bytes unread, or is gone with bytes unread. */
+  lost(generation: Generation, reason: 'truncated' | 'deleted'): void
+  problem(path: string, error: NodeJS.ErrnoException): void
+  /** Whether another file may be held open. */
+  mayOpen(): boolean
+}
+
+/** A file system's clock ticks this coarsely at worst: within it a directory can change without a new modification time. */
+const clockTickMs = 50
+/** How long a generation with a successor must stay unchanged before nothing more is expected: whoever writes has reopened its log by then. */
+const settleMs = 5000
+/** Writes within this time make a log worth looking at often. */
+const busyMs = 5000
+
+export class Family {
+  readonly origin: FamilyOrigin
+  readonly key: string
+  /** From the oldest to the newest. */
+  generations: Generation[] = []
+  /** The link or file that led here is gone. */
+  unlisted = false
+  /** A turn of reading is under way. */
+  reading = false
+  nextPollAt = 0
+  readonly #identifier: Identifier
+  readonly #events: FamilyEvents
+  #listedAt = -1
+  #directoryModifiedMs = -1
+  #again = true
+
+  constructor(origin: FamilyOrigin, identifier: Identifier, events: FamilyEvents) {
+    this.origin = origin
+    this.key = origin.base === undefined ? origin.directory : join(origin.directory, origin.base)
+    this.#identifier = identifier
+    this.#events = events
+  }
+
+  /** Looks at directory and files once. `intervals` in ms: for a busy log, and for an idle one. */
+  poll(now: number, intervals: { busy: number; idle: number }): void {
+    this.#pollDirectory(now)
+    let busy = false
+    for (const generation of this.generations) {
+      if (generation.state === 'done') continue
+      this.#pollFile(generation, now)
+      busy ||= now - generation.changedAt < busyMs || generation.unread > 0
+    }
+    this.nextPollAt = now + (busy ? intervals.busy : intervals.idle)
+  }
+
+  /** Nothing is left to read or to wait for, and nothing leads here any more. */
+  get over(): boolean {
+    return (
+      this.unlisted && !this.reading && this.generations.every(({ state, unlinked }) => state === 'done' && unlinked)
+    )
+  }
+
+  #pollDirectory(now: number): void {
+    let modifiedMs = 0
+    try {
+      modifiedMs = statSync(this.origin.directory).mtimeMs
+    } catch (error) {
+      if (!isMissing(error)) {
+        this.#events.problem(this.origin.directory, error as NodeJS.ErrnoException)
+        return
+      }
+    }
+    const recent = Math.abs(this.#listedAt - modifiedMs) < clockTickMs
+    if (modifiedMs === this.#directoryModifiedMs && !this.#again && !recent) return
+    this.#listedAt = Date.now()
+    this.#directoryModifiedMs = modifiedMs
+    this.#again = false
+    this.#list(now)
+  }
+
+  #list(now: number): void {
+    const { directory, base } = this.origin
+    let names: string[] = []
+    try {
+      names = readdirSync(directory)
+    } catch (error) {
+      if (!isMissing(error)) {
+        this.#again = true
+        this.#events.problem(directory, error as NodeJS.ErrnoException)
+        return
+      }
+    }
+    const present = new Set<Generation>()
+    for (const name of names) {
+      const parsed = parseGeneration(name, base)
+      if (parsed === undefined) continue
+      try {
+        const generation = this.#locate(join(directory, name), parsed, now)
+        if (generation) present.add(generation)
+      } catch (error) {
+        // Renamed or deleted since the listing: the next one tells.
+        this.#again = true
+        if (!isMissing(error)) this.#events.problem(join(directory, name), error as NodeJS.ErrnoException)
+      }
+    }
+    this.#markAbsent(present)
+    this.generations.sort((a, b) => compareGenerations(a.name, b.name))
+  }
+
+  /** The generation that a name stands for, made if it is new; undefined while that can't be told. */
+  #locate(path: string, name: GenerationName, now: number): Generation | undefined {
+    const known = name.lasting ? this.generations.find((one) => sameName(one.name, name)) : undefined
+    if (known) {
+      if (known.file === undefined) [known.path, known.name] = [path, name]
+      return known
+    }
+    const stats = statSync(path)
+    if (!stats.isFile()) return undefined
+    const same = this.generations.find(({ identity, file, unlinked }) => {
+      return identity.ino === stats.ino && identity.dev === stats.dev && (file !== undefined || !unlinked)
+    })
+    if (same && (same.file !== undefined || this.#unchanged(same, path, stats))) {
+      same.path = path
+      same.name = name
+      if (same.state === 'done' && stats.size > same.position) same.revive(stats.size, now)
+      return same
+    }
+    return this.#adopt(path, name, stats, now)
+  }
+
+  /** An inode whose file we do not hold open can have become another file's. */
+  #unchanged(generation: Generation, path: string, stats: Stats): boolean {
+    return stats.size >= generation.position && this.#identifier.matches(generation, path)
+  }
+
+  #adopt(path: string, name: GenerationName, stats: Stats, now: number): Generation | undefined {
+    const found = this.#identifier.identify(this, path, name, stats)
+    if (found === 'unknown') {
+      this.#again = true
+      return undefined
+    }
+    const source = found.id.toString('hex')
+    const live = this.generations.find((one) => one.source === source)
+    if (live) return this.#duplicate(live, path, name, found)
+    const keep = found.checkpoint?.done !== true && (name.rotation === '' || this.#events.mayOpen())
+    if (!keep) found.file.close()
+    const stream = this.origin.describe(name.restart)
+    const generation = new Generation(
+      { ...found, name, path, stream, file: keep ? found.file : undefined, size: name.gzip ? 0 : stats.size },
+      now,
+    )
+    this.generations.push(generation)
+    return generation
+  }
+
+  /**
+   * Another file with the content of a source we have: a copy, or its compressed form. Of use when the first is gone, or is done
+   * and this is what remains of it; while the first is readable it is left alone.
+   */
+  #duplicate(live: Generation, path: string, name: GenerationName, found: Identified): Generation | undefined {
+    found.file.close()
+    const gone = live.file === undefined && live.missed > 0
+    if (!gone && live.state !== 'done') return undefined
+    live.path = path
+    live.name = name
+    live.identity = { ...found.identity, truncations: live.identity.truncations }
+    return live
+  }
+
+  #markAbsent(present: ReadonlySet<Generation>): void {
+    for (const generation of this.generations) {
+      if (present.has(generation)) {
+        generation.missed = 0
+        generation.unlinked = false
+        continue
+      }
+      // A rename between the listing and the stat looks like a deletion, once.
+      if (++generation.missed < 2) this.#again = true
+      else if (!generation.unlinked) {
+        generation.unlinked = true
+        if (generation.file === undefined && generation.state !== 'done') this.#events.lost(generation, 'deleted')
+      }
+    }
+    this.generations = this.generations.filter(({ unlinked, state }) => !(unlinked && state === 'done'))
+  }
+
+  #pollFile(generation: Generation, now: number): void {
+    const { file } = generation
+    if (file === undefined || file.gzip) {
+      if (file === undefined && generation.unread > 0) generation.unreadSince ??= now
+      return
+    }
+    const stats = file.stat()
+    // Written to and not larger: it may have been truncated and have grown to the same size again.
+    const suspect = stats.size <= generation.size && stats.mtimeMs !== generation.modifiedMs
+    if (stats.size < generation.position || (suspect && !this.#identifier.holds(generation, file))) {
+      this.truncated(generation, now)
+      return
+    }
+    if (generation.observe(stats.size, stats.mtimeMs, now)) return
+    generation.ended = now - generation.changedAt >= settleMs && this.#isSuperseded(generation, stats)
+  }
+
+  /** Nobody writes to it any more: it has no name, or what came after it is written to. */
+  #isSuperseded(generation: Generation, stats: Stats): boolean {
+    if (generation.unlinked || stats.nlink === 0) return true
+    return this.generations.some((one) => one.size > 0 && compareGenerations(one.name, generation.name) > 0)
+  }
+
+  /** The file began anew. What was unread is in a copy, if rotation made one, or lost. */
+  truncated(generation: Generation, now: number): void {
+    const { identity, name } = generation
+    const path = generation.path
+    generation.close()
+    generation.unlinked = true
+    generation.ended = true
+    const copy = this.#findCopy(generation, path)
+    if (copy) {
+      generation.file = copy.file
+      generation.path = copy.path
+      generation.name = copy.name
+      generation.size = copy.file.stat().size
+      generation.unlinked = false
+      generation.identity = { ...identity, ino: copy.file.stat().ino }
+      generation.ended = false
+    } else {
+      // The name now belongs to the file that begins here.
+      generation.name = { ...name, rotation: `.${Math.round(now)}-truncated`, lasting: true }
+      this.#events.lost(generation, 'truncated')
+    }
+    this.#identifier.restarted(identity)
+    this.#again = true
+    this.#pollDirectory(now)
+  }
+
+  #findCopy(
+    generation: Generation,
+    original: string,
+  ): { file: LogFile; path: string; name: GenerationName } | undefined {
+    const { directory, base } = this.origin
+    for (const entry of readdirSync(directory)) {
+      const name = parseGeneration(entry, base)
+      const path = join(directory, entry)
+      if (name === undefined || name.gzip || path === original) continue
+      if (this.generations.some((one) => one.path === path && one.file !== undefined)) continue
+      if (this.#identifier.matches(generation, path)) return { file: new PlainFile(path), path, name }
+    }
+    return undefined
+  }
+}
+
+function sameName(a: GenerationName, b: GenerationName): boolean {
+  return a.restart === b.restart && a.rotation === b.rotation
+}

@@ -1,0 +1,185 @@
+/** One source while it is read: where its bytes are, how far they are read, sent and acknowledged. Decides nothing about files. */
+import { crc32 } from 'node:zlib'
+import type { LossReason, StreamMetadata } from '@tributary/protocol/chunk.ts'
+import { addRange, type ByteRange, type ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { SourceId } from '@tributary/protocol/source.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
+import { Frontier, type Tail } from '../checkpoint/frontier.ts'
+import type { LineFormat } from '../cri/line.ts'
+import type { GenerationName } from '../discover/layout.ts'
+import type { LogFile } from './log-file.ts'
+
+/** Bytes before the position that are read again with what follows, to see that the file is still the same. */
+export const tailBytes = 64
+
+export const noTail: Tail = { length: 0, crc: 0 }
+
+export function tailOf(bytes: Uint8Array): Tail {
+  const last = bytes.subarray(Math.max(0, bytes.length - tailBytes))
+  return { length: last.length, crc: last.length === 0 ? 0 : crc32(last) }
+}
+
+/** What tells a file from every other: its inode and what it begins with. */
+export interface FileIdentity {
+  readonly dev: number
+  readonly ino: number
+  readonly truncations: number
+  /** CRC-32 of the fingerprint. */
+  readonly head: number
+}
+
+export interface GenerationStart {
+  readonly id: SourceId
+  readonly name: GenerationName
+  readonly path: string
+  readonly identity: FileIdentity
+  readonly format: LineFormat
+  readonly stream: StreamMetadata
+  readonly file: LogFile | undefined
+  readonly size: number
+  readonly checkpoint: Checkpoint | undefined
+}
+
+export class Generation {
+  readonly id: SourceId
+  readonly source: string
+  readonly format: LineFormat
+  /** Labels and structured metadata of its records. */
+  readonly stream: StreamMetadata
+  identity: FileIdentity
+  name: GenerationName
+  path: string
+  file: LogFile | undefined
+  /** Bytes the file was seen to have. For a compressed file: those read so far, until its end was reached. */
+  size: number
+  modifiedMs = 0
+  /** Next byte to read. */
+  position: number
+  tail: Tail
+  /** The position lies within a line. `unknown` where reading goes on after a restart: the byte before it tells. */
+  midLine: boolean | 'unknown' = false
+  /** Set when its bytes were gone before the ledger had told where reading would have begun. */
+  lostAs: LossReason | undefined
+  seconds = 0
+  nanoseconds = 0
+  frontier: Frontier
+  /** `new`: the ledger was not asked yet. `done`: acknowledged to its end, and nothing more will come. */
+  state: 'new' | 'asking' | 'reading' | 'done' = 'new'
+  /** Nothing will be written to it any more. */
+  ended = false
+  /** No name leads to it any more; what is unread can only be read through the open file. */
+  unlinked = false
+  /** Listings of its directory in a row that did not have it. */
+  missed = 0
+  /** When bytes were first seen unread, and when the size last changed; ms on the monotonic clock. */
+  unreadSince: number | undefined
+  changedAt: number
+  /** Set while what is unread is not a whole record: since when, and at which size. */
+  stuck: { since: number; size: number } | undefined
+  /** Ranges ahead that the ledger has already, in order. */
+  #accepted: ByteRange[] = []
+
+  constructor(start: GenerationStart, now: number) {
+    this.id = start.id
+    this.source = start.id.toString('hex')
+    this.name = start.name
+    this.path = start.path
+    this.identity = start.identity
+    this.format = start.format
+    this.stream = start.stream
+    this.file = start.file
+    const checkpoint = start.checkpoint
+    this.position = checkpoint?.offset ?? 0
+    this.tail = checkpoint ? { length: checkpoint.tail[0], crc: checkpoint.tail[1] } : noTail
+    this.frontier = new Frontier(this.position, this.tail)
+    this.size = Math.max(start.size, this.position)
+    this.changedAt = now
+    if (this.position > 0) this.midLine = 'unknown'
+    if (checkpoint?.done) this.state = 'done'
+  }
+
+  get unread(): number {
+    return this.state === 'done' ? 0 : this.size - this.position
+  }
+
+  /** A compressed file tells its size only at its end: until that was reached there may be more. */
+  get sizeUnknown(): boolean {
+    return this.name.gzip && !this.ended && this.state !== 'done' && (this.file === undefined || this.file.gzip)
+  }
+
+  /** Where reading must stop because the ledger has what follows. */
+  get limit(): number {
+    return this.#accepted[0]?.[0] ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Takes the ledger's answer: what is accepted is not read again. Returns how many bytes that spares. */
+  resume(accepted: ByteRanges): number {
+    const from = this.position
+    const known = addRange(accepted, [0, from])
+    this.state = 'reading'
+    this.#accepted = known.filter(([first, end]) => first > 0 && end > from)
+    const prefix = known.find(([first]) => first === 0)
+    if (prefix !== undefined && prefix[1] > from) this.#jump(prefix[1])
+    return this.position - from + this.#accepted.reduce((sum, [first, end]) => sum + end - first, 0)
+  }
+
+  /** Steps over the accepted range that begins at the position. */
+  skipAccepted(): void {
+    this.#jump(this.#accepted.shift()![1])
+  }
+
+  #jump(to: number): void {
+    this.sent(to, noTail)()
+    this.midLine = 'unknown'
+    this.size = Math.max(this.size, to)
+  }
+
+  /** Moves the position behind what was cut and returns what is to be called at the acknowledgement. */
+  sent(end: number, tail: Tail): () => void {
+    this.position = end
+    this.tail = tail
+    this.stuck = undefined
+    this.unreadSince = undefined
+    return this.frontier.sent(end, tail)
+  }
+
+  /** Takes what a stat saw; true when the file was written to since. */
+  observe(size: number, modifiedMs: number, now: number): boolean {
+    this.modifiedMs = modifiedMs
+    if (size !== this.size) {
+      this.size = size
+      this.changedAt = now
+      this.ended = false
+    }
+    if (this.unread > 0) this.unreadSince ??= now
+    return this.changedAt === now
+  }
+
+  /** Somebody wrote to it after all. */
+  revive(size: number, now: number): void {
+    this.state = 'reading'
+    this.observe(size, this.modifiedMs, now)
+  }
+
+  close(): void {
+    this.file?.close()
+    this.file = undefined
+  }
+
+  checkpoint(): Checkpoint {
+    const { dev, ino, truncations, head } = this.identity
+    const { offset, tail } = this.frontier
+    return {
+      source: this.source,
+      path: this.path,
+      offset,
+      seen: this.size,
+      done: this.state === 'done',
+      dev,
+      ino,
+      truncations,
+      head,
+      tail: [tail.length, tail.crc],
+    }
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Which source a file is. By its first line, where it ran, and for plain text by inode and birth time too; what was known before, from
+ * the checkpoints, is found again by that id, or by content for a plain file that rotation copied or compressed.
+ */
+import type { Stats } from 'node:fs'
+import { crc32 } from 'node:zlib'
+import { fingerprintBytes, fingerprintOf, type SourceId, sourceId } from '@tributary/protocol/source.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
+import { detectFormat } from '../cri/format.ts'
+import type { LineFormat } from '../cri/line.ts'
+import type { GenerationName } from '../discover/layout.ts'
+import type { Family } from './family.ts'
+import { type FileIdentity, type Generation, tailBytes, tailOf } from './generation.ts'
+import { GzipFile, type LogFile, PlainFile, readHead } from './log-file.ts'
+
+export interface Identified {
+  readonly id: SourceId
+  readonly identity: FileIdentity
+  readonly format: LineFormat
+  /** Open; the caller closes it. */
+  readonly file: LogFile
+  readonly checkpoint: Checkpoint | undefined
+}
+
+interface PlainMatch {
+  readonly id: SourceId
+  readonly truncations: number
+}
+
+export class Identifier {
+  readonly #cluster: string
+  readonly #node: string
+  readonly #bySource: Map<string, Checkpoint>
+  /** How often a plain file's inode began anew, by `dev:ino`. */
+  readonly #truncations = new Map<string, number>()
+  readonly #claimed = new Set<string>()
+
+  constructor(options: { cluster: string; node: string; checkpoints: readonly Checkpoint[] }) {
+    this.#cluster = options.cluster
+    this.#node = options.node
+    this.#bySource = new Map(options.checkpoints.map((one) => [one.source, one]))
+    for (const { dev, ino, truncations } of options.checkpoints) {
+      const key = `${dev}:${ino}`
+      this.#truncations.set(key, Math.max(truncations, this.#truncations.get(key) ?? 0))
+    }
+  }
+
+  /** Checkpoints of sources that no file was found for. */
+  unclaimed(): Checkpoint[] {
+    return [...this.#bySource.values()].filter(({ source }) => !this.#claimed.has(source))
+  }
+
+  /** Takes a source off the list of the unclaimed. */
+  claim(source: string): void {
+    this.#claimed.add(source)
+  }
+
+  /** `unknown` while the file has no complete first line yet. Throws what the file system and zlib throw. */
+  identify(family: Family, path: string, name: GenerationName, stats: Stats): Identified | 'unknown' {
+    const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
+    try {
+      const found = this.#identify(family, path, name, stats, file)
+      if (found === 'unknown') file.close()
+      return found
+    } catch (error) {
+      file.close()
+      throw error
+    }
+  }
+
+  #identify(family: Family, path: string, name: GenerationName, stats: Stats, file: LogFile): Identified | 'unknown' {
+    const head = readHead(file, path, fingerprintBytes)
+    // A rotated file without a line feed gets none any more: all of it is its fingerprint.
+    const fingerprint = fingerprintOf(head) ?? (name.rotation !== '' && head.length > 0 ? head : undefined)
+    if (fingerprint === undefined) return 'unknown'
+    const format = detectFormat(head, family.origin.base === undefined)
+    const headCrc = crc32(fingerprint)
+    const idOf = (distinction: string) =>
+      sourceId(
+        {
+          cluster: this.#cluster,
+          node: this.#node,
+          pod: family.origin.pod,
+          container: family.origin.container,
+          restart: name.restart,
+          distinction,
+        },
+        fingerprint,
+      )
+    // Lines with a time to the nanosecond are distinction enough.
+    const match: PlainMatch =
+      format === 'plain'
+        ? this.#identifyPlain(family, name, stats, file, headCrc, idOf)
+        : { id: idOf(''), truncations: 0 }
+    const source = match.id.toString('hex')
+    this.claim(source)
+    const identity = { dev: stats.dev, ino: stats.ino, truncations: match.truncations, head: headCrc }
+    return { id: match.id, identity, format, file, checkpoint: this.#bySource.get(source) }
+  }
+
+  #identifyPlain(
+    family: Family,
+    name: GenerationName,
+    stats: Stats,
+    file: LogFile,
+    head: number,
+    idOf: (distinction: string) => SourceId,
+  ): PlainMatch {
+    const distinction = (truncations: number) => `${stats.ino}:${Math.round(stats.birthtimeMs)}:${truncations}`
+    let truncations = this.#truncations.get(`${stats.dev}:${stats.ino}`) ?? 0
+    const own = this.#bySource.get(idOf(distinction(truncations)).toString('hex'))
+    if (own !== undefined && !name.gzip) {
+      if (sameTail(file, own.offset, own.tail)) return { id: idOf(distinction(truncations)), truncations }
+      this.#truncations.set(`${stats.dev}:${stats.ino}`, ++truncations)
+    }
+    // Only rotation makes copies and compressed files; the file being written is always a source of its own.
+    const original = name.rotation === '' ? undefined : this.#originalOf(family, file, head)
+    return { id: original ?? idOf(name.gzip ? 'gzip' : distinction(truncations)), truncations }
+  }
+
+  #originalOf(family: Family, file: LogFile, head: number): SourceId | undefined {
+    const live = family.generations.find(
+      (one) => one.identity.head === head && one.format === 'plain' && this.holds(one, file),
+    )
+    if (live) return live.id
+    for (const one of this.#bySource.values()) {
+      if (
+        one.head === head &&
+        one.offset > 0 &&
+        !this.#claimed.has(one.source) &&
+        sameTail(file, one.offset, one.tail)
+      ) {
+        return Buffer.from(one.source, 'hex')
+      }
+    }
+    return undefined
+  }
+
+  /** Whether the file at `path` has the content of this generation, as far as it was read. */
+  matches(generation: Generation, path: string): boolean {
+    const gzip = path.endsWith('.gz')
+    const file = gzip ? new GzipFile(path) : new PlainFile(path)
+    try {
+      const head = readHead(file, path, fingerprintBytes)
+      const fingerprint = fingerprintOf(head) ?? head
+      return crc32(fingerprint) === generation.identity.head && this.holds(generation, file)
+    } finally {
+      file.close()
+    }
+  }
+
+  /** Whether a file has the bytes before a generation's position that were read there. */
+  holds({ position, tail }: Generation, file: LogFile): boolean {
+    return sameTail(file, position, [tail.length, tail.crc])
+  }
+
+  /** The inode was truncated and begins another source. */
+  restarted({ dev, ino, truncations }: FileIdentity): void {
+    this.#truncations.set(`${dev}:${ino}`, truncations + 1)
+  }
+}
+
+/** Whether the bytes before `position` are those that were there. Of compressed files only what needs no decompression is compared. */
+function sameTail(file: LogFile, position: number, [length, crc]: readonly [number, number]): boolean {
+  if (file.gzip) return true
+  if (length === 0) return file.stat().size >= position
+  const bytes = Buffer.alloc(tailBytes)
+  const n = (file as PlainFile).read(bytes, 0, length, position - length)
+  return n === length && tailOf(bytes.subarray(0, n)).crc === crc
+}

@@ -1,0 +1,119 @@
+/**
+ * Bytes of one log file by position, plain or compressed. Plain files are read synchronously: what is asked for was just written and
+ * lies in the page cache, where a thread-pool round trip costs more than the read.
+ */
+import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { Readable } from 'node:stream'
+import { constants, createGunzip, gunzipSync } from 'node:zlib'
+
+export interface LogFile {
+  /** True when positions are of the uncompressed bytes, whose number is not known before the end. */
+  readonly gzip: boolean
+  stat(): Stats
+  /** Reads up to `length` bytes at `position` to `into[at…]`; how many there were. Fewer than asked means the end, for now. */
+  read(into: Buffer, at: number, length: number, position: number): number | Promise<number>
+  close(): void
+}
+
+export class PlainFile implements LogFile {
+  readonly gzip = false
+  readonly #fd: number
+  constructor(path: string) {
+    this.#fd = openSync(path, 'r')
+  }
+  stat(): Stats {
+    return fstatSync(this.#fd)
+  }
+  read(into: Buffer, at: number, length: number, position: number): number {
+    let done = 0
+    while (done < length) {
+      const n = readSync(this.#fd, into, at + done, length - done, position + done)
+      if (n === 0) break
+      done += n
+    }
+    return done
+  }
+  close(): void {
+    closeSync(this.#fd)
+  }
+}
+
+/** A gzipped generation, read forwards. Going back costs a start from the beginning, but for the bytes of the last read. */
+export class GzipFile implements LogFile {
+  readonly gzip = true
+  readonly #fd: number
+  #chunks: AsyncIterator<Buffer> | undefined
+  #stop: (() => void) | undefined
+  /** Uncompressed bytes at hand: the first is at #position. */
+  #held: Buffer = Buffer.alloc(0)
+  #position = 0
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'r')
+  }
+
+  stat(): Stats {
+    return fstatSync(this.#fd)
+  }
+
+  /** Throws what zlib throws (`Z_DATA_ERROR`, `Z_BUF_ERROR`) on bytes that are no gzip, or not all of it. */
+  async read(into: Buffer, at: number, length: number, position: number): Promise<number> {
+    if (this.#chunks === undefined || position < this.#position) this.#restart()
+    for (;;) {
+      const skip = Math.min(position - this.#position, this.#held.length)
+      this.#held = this.#held.subarray(skip)
+      this.#position += skip
+      if (this.#position === position && this.#held.length >= length) break
+      const next = await this.#chunks!.next()
+      if (next.done) break
+      this.#held = this.#held.length === 0 ? next.value : Buffer.concat([this.#held, next.value])
+    }
+    return this.#position === position ? this.#held.copy(into, at, 0, length) : 0
+  }
+
+  #restart(): void {
+    this.#stop?.()
+    const compressed = Readable.from(blocksOf(this.#fd))
+    const gunzip = createGunzip({ chunkSize: 128 * 1024 })
+    compressed.on('error', (error) => gunzip.destroy(error))
+    compressed.pipe(gunzip)
+    this.#chunks = gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    this.#stop = () => {
+      compressed.destroy()
+      gunzip.on('error', () => undefined).destroy()
+    }
+    this.#held = Buffer.alloc(0)
+    this.#position = 0
+  }
+
+  close(): void {
+    this.#stop?.()
+    closeSync(this.#fd)
+  }
+}
+
+/** All of a file, block by block. The descriptor stays the caller's, which a stream of the file system would close. */
+function* blocksOf(fd: number): Generator<Buffer> {
+  for (let at = 0; ; ) {
+    const block = Buffer.allocUnsafe(128 * 1024)
+    const n = readSync(fd, block, 0, block.length, at)
+    if (n === 0) return
+    at += n
+    yield block.subarray(0, n)
+  }
+}
+
+/** The first bytes of a file's content, at most `length`. Throws as the file system or zlib does. */
+export function readHead(file: LogFile, path: string, length: number): Buffer {
+  const head = Buffer.alloc(length)
+  if (!file.gzip) return head.subarray(0, file.read(head, 0, length, 0) as number)
+  const fd = openSync(path, 'r')
+  try {
+    const compressed = Buffer.alloc(16 * 1024)
+    const n = readSync(fd, compressed, 0, compressed.length, 0)
+    // Z_SYNC_FLUSH: the rest of the file is missing on purpose.
+    return gunzipSync(compressed.subarray(0, n), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, length)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,382 @@
+/**
+ * The loop that keeps all logs read: finds them, looks at them, asks the ledger where each source goes on, and gives every log
+ * with unread bytes one turn after another, so that no log can starve the rest. Within a log the oldest generation comes first.
+ */
+import { statSync } from 'node:fs'
+import { setImmediate as yieldToLoop } from 'node:timers/promises'
+import type { LossReason } from '@tributary/protocol/chunk.ts'
+import { isMissing } from '@tributary/protocol/disk.ts'
+import type { Logger } from 'pino'
+import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
+import type { CollectorConfig } from '../config.ts'
+import { Discovery } from '../discover/discovery.ts'
+import type { Courier } from '../forward/courier.ts'
+import type { CollectorMetrics, InputProblem } from '../metrics.ts'
+import { Family, type FamilyEvents } from './family.ts'
+import { Generation } from './generation.ts'
+import { Identifier } from './identifier.ts'
+import { GzipFile, PlainFile } from './log-file.ts'
+import { chunkBytes, Reader } from './reader.ts'
+import { Wake } from './wake.ts'
+
+export interface TailerOptions {
+  readonly config: Pick<CollectorConfig, 'cluster' | 'node' | 'logs' | 'limits'>
+  readonly courier: Courier
+  readonly checkpoints: readonly Checkpoint[]
+  /** This collector has never run with this state directory. */
+  readonly firstStart: boolean
+  readonly log: Logger
+  readonly metrics: CollectorMetrics
+}
+
+/** The loop never sleeps longer than this, ms: how soon a new name in the log directory is seen. */
+const tickMs = 100
+/** While there is much to read, how often anything else is looked at, ms. */
+const lookMs = 50
+/** How often a log that is being written is looked at, ms. */
+const busyPollMs = 100
+/** How long after the start a source without a file counts as deleted, ms: its directory may be mounted or listed late. */
+const graceMs = 5000
+/** A problem with the same file is logged once in this time, ms. */
+const quietMs = 60_000
+
+export class Tailer {
+  readonly #options: TailerOptions
+  readonly #reader: Reader
+  readonly #identifier: Identifier
+  readonly #discovery: Discovery
+  readonly #families = new Map<string, Family>()
+  readonly #wake = new Wake()
+  readonly #reported = new Map<string, number>()
+  /** Sources whose file was gone when the collector started, until their loss is acknowledged. */
+  #orphans: Generation[] = []
+  #startedAt = performance.now()
+  #scanned = false
+  #seekOrphansAt = this.#startedAt + graceMs
+  #nextGaugesAt = 0
+  #openFiles = 0
+
+  constructor(options: TailerOptions) {
+    const { config, courier, checkpoints, metrics } = options
+    const { cluster, node } = config
+    this.#options = options
+    this.#reader = new Reader({ ...config.logs, courier, metrics })
+    this.#identifier = new Identifier({ cluster, node, checkpoints })
+    this.#discovery = new Discovery({
+      path: config.logs.path,
+      cluster,
+      node,
+      problem: (...args) => this.#problem(...args),
+    })
+    courier.onRoom = () => this.#wake.now()
+  }
+
+  /** Unread bytes of all logs, as far as they are known. */
+  get unreadBytes(): number {
+    return sum(this.#generations().map(({ unread }) => unread))
+  }
+
+  /** All of the log directory was looked at once. */
+  get ready(): boolean {
+    return this.#scanned
+  }
+
+  checkpoints(): Checkpoint[] {
+    const live = [...this.#generations(), ...this.#orphans].filter(
+      ({ state, unlinked }) => !(state === 'done' && unlinked),
+    )
+    // What no file was found for yet is kept: it may still be found, or its loss must still be told.
+    return [...live.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
+  }
+
+  /** Runs until the signal. What was read is with the courier then; nothing is read after it. */
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#wake.now(), { once: true })
+    for (let nextLookAt = 0; !signal.aborted; ) {
+      const now = performance.now()
+      if (now >= nextLookAt) {
+        this.#look(now)
+        nextLookAt = performance.now() + lookMs
+      }
+      if (!(await this.#readAll(signal))) await this.#wake.after(tickMs)
+    }
+    for (const generation of this.#generations()) generation.close()
+  }
+
+  /** Everything but reading: what there is, what became of it, and what is over. */
+  #look(now: number): void {
+    this.#scan()
+    this.#poll(now)
+    this.#askLedger()
+    if (now >= this.#seekOrphansAt) this.#seekOrphans(now)
+    this.#shed()
+    this.#retire()
+    if (now >= this.#nextGaugesAt) this.#updateGauges(now)
+  }
+
+  #generations(): Generation[] {
+    return [...this.#families.values()].flatMap(({ generations }) => generations)
+  }
+
+  #scan(): void {
+    const { path } = this.#options.config.logs
+    try {
+      const found = this.#discovery.scan()
+      this.#scanned = true
+      if (found === undefined) return
+      for (const family of this.#families.values()) family.unlisted = !found.has(family.key)
+      for (const [key, { origin }] of found) {
+        if (!this.#families.has(key))
+          this.#families.set(key, new Family(origin, this.#identifier, this.#familyEvents()))
+      }
+    } catch (error) {
+      this.#problem(path, 'unreadable', error as Error)
+    }
+  }
+
+  #familyEvents(): FamilyEvents {
+    return {
+      lost: (generation, reason) => this.#lost(generation, reason),
+      problem: (path, error) =>
+        this.#problem(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error),
+      mayOpen: () => this.#openFiles++ < this.#options.config.limits.openFiles,
+    }
+  }
+
+  #poll(now: number): void {
+    const { scanInterval } = this.#options.config.logs
+    for (const family of this.#families.values()) {
+      if (now < family.nextPollAt || family.reading) continue
+      family.poll(now, { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval })
+    }
+  }
+
+  #askLedger(): void {
+    const fresh = this.#generations().filter(({ state }) => state === 'new')
+    if (fresh.length === 0) return
+    for (const generation of fresh) generation.state = 'asking'
+    void this.#options.courier.ask(fresh.map(({ id }) => id)).then((answers) => {
+      for (const generation of fresh) this.#resume(generation, answers.get(generation.source) ?? [])
+      this.#wake.now()
+    })
+  }
+
+  #resume(generation: Generation, accepted: Parameters<Generation['resume']>[0]): void {
+    const { metrics, config, firstStart } = this.#options
+    metrics.skippedBytes.inc(generation.resume(accepted))
+    const old = performance.now() - this.#startedAt < graceMs && generation.position === 0
+    if (config.logs.startAt === 'end' && firstStart && old) {
+      this.#reader.skip(generation, lastLineEnd(generation), { kind: 'filtered', reason: 'start_at' })
+      if (generation.name.gzip) generation.ended = true
+    }
+    if (generation.lostAs) this.#lost(generation, generation.lostAs)
+  }
+
+  /** Gives every log that has something to read one turn. True when any had. */
+  async #readAll(signal: AbortSignal): Promise<boolean> {
+    let worked = false
+    for (const family of this.#families.values()) {
+      if (signal.aborted) break
+      const generation = this.#next(family)
+      if (generation === undefined || !this.#options.courier.hasRoom(generation.id)) continue
+      family.reading = true
+      try {
+        worked = (await this.#turn(family, generation)) || worked
+      } finally {
+        family.reading = false
+      }
+      // Acknowledgements come in between turns, and give back the room the next turn needs.
+      await yieldToLoop()
+    }
+    return worked
+  }
+
+  /** The oldest generation of a log that has something to read now. */
+  #next(family: Family): Generation | undefined {
+    const now = performance.now()
+    for (const generation of family.generations) {
+      if (generation.state === 'done') continue
+      if (generation.state !== 'reading') return undefined
+      if (generation.sizeUnknown) return generation
+      if (generation.unread === 0) continue
+      return this.#isDue(generation, generation !== family.generations.at(-1), now) ? generation : undefined
+    }
+    return undefined
+  }
+
+  #isDue({ stuck, size, unread, unreadSince, ended }: Generation, superseded: boolean, now: number): boolean {
+    const { partialTimeout, flushInterval } = this.#options.config.logs
+    if (stuck && !ended && stuck.size === size && now - stuck.since < partialTimeout) return false
+    return superseded || ended || unread >= chunkBytes || now - (unreadSince ?? now) >= flushInterval
+  }
+
+  async #turn(family: Family, generation: Generation): Promise<boolean> {
+    const now = performance.now()
+    try {
+      if (generation.file === undefined && !this.#open(generation)) return false
+      const turn = await this.#reader.turn(generation, now)
+      if (turn === 'replaced') family.truncated(generation, now)
+      return turn === 'read'
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      this.#problem(generation.path, code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error as Error)
+      generation.close()
+      family.nextPollAt = 0
+      return false
+    }
+  }
+
+  /** Opens a generation that was not held open; false when the name leads elsewhere now, which the next look at the directory mends. */
+  #open(generation: Generation): boolean {
+    const { path, name, identity } = generation
+    const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
+    const { ino, dev, size, mtimeMs } = file.stat()
+    if (!name.gzip && (ino !== identity.ino || dev !== identity.dev)) {
+      file.close()
+      return false
+    }
+    generation.file = file
+    if (!name.gzip) generation.observe(size, mtimeMs, performance.now())
+    return true
+  }
+
+  #lost(generation: Generation, reason: LossReason): void {
+    generation.close()
+    if (generation.state !== 'reading') {
+      generation.lostAs = reason
+      return
+    }
+    const { position, size, path } = generation
+    if (size > position)
+      this.#options.log.error({ path, reason, from: position, to: size }, 'log bytes lost before they could be read')
+    this.#reader.skip(generation, size, { kind: 'lost', reason })
+    generation.ended = true
+  }
+
+  /** Sources of the checkpoints whose files are gone: what they had unread is lost, and said so. */
+  #seekOrphans(now: number): void {
+    this.#seekOrphansAt = now + graceMs
+    if (!this.#scanned || [...this.#families.values()].some(({ nextPollAt }) => nextPollAt === 0)) return
+    const gone = this.#identifier.unclaimed().filter(isGone)
+    for (const { source } of gone) this.#identifier.claim(source)
+    const orphans = gone
+      .filter(({ done }) => !done)
+      .map((checkpoint) => orphanOf(checkpoint, this.#options.config, now))
+    if (orphans.length === 0) return
+    this.#orphans.push(...orphans)
+    for (const orphan of orphans) orphan.state = 'asking'
+    void this.#options.courier.ask(orphans.map(({ id }) => id)).then((answers) => {
+      for (const orphan of orphans) {
+        orphan.resume(answers.get(orphan.source) ?? [])
+        this.#lost(orphan, 'deleted')
+      }
+    })
+  }
+
+  /** Deleted files that are held open take disk the node may need: beyond the budget the log with most of it gives up its oldest. */
+  #shed(): void {
+    for (;;) {
+      const unlinked = this.#generations().filter((one) => one.unlinked && one.file !== undefined && one.unread > 0)
+      if (sum(unlinked.map(({ unread }) => unread)) <= this.#options.config.limits.unlinkedBytes) return
+      const noisiest = [...this.#families.values()]
+        .map(({ generations }) => generations.filter((one) => unlinked.includes(one)))
+        .reduce((a, b) => (sum(a.map(({ unread }) => unread)) >= sum(b.map(({ unread }) => unread)) ? a : b))
+      this.#lost(noisiest[0]!, 'shed')
+    }
+  }
+
+  /** Lets go of what is acknowledged to its end and of logs that are gone. */
+  #retire(): void {
+    for (const family of this.#families.values()) {
+      for (const generation of family.generations) {
+        const { ended, state, unread, frontier } = generation
+        if (state !== 'reading' || !ended || unread > 0 || frontier.inFlight > 0) continue
+        generation.state = 'done'
+        generation.close()
+      }
+      if (family.over) this.#families.delete(family.key)
+    }
+    for (const orphan of this.#orphans) if (orphan.ended && orphan.frontier.inFlight === 0) orphan.state = 'done'
+    this.#orphans = this.#orphans.filter(({ state }) => state !== 'done')
+  }
+
+  #updateGauges(now: number): void {
+    this.#nextGaugesAt = now + 1000
+    const { metrics, courier } = this.#options
+    const generations = this.#generations()
+    this.#openFiles = generations.filter(({ file }) => file !== undefined).length
+    metrics.sources.set(generations.length)
+    metrics.openFiles.set(this.#openFiles)
+    metrics.unreadBytes.set(sum(generations.map(({ unread }) => unread)))
+    metrics.unlinkedBytes.set(sum(generations.filter(({ unlinked }) => unlinked).map(({ unread }) => unread)))
+    metrics.inFlightBytes.set(courier.inFlightBytes)
+    metrics.connected.set(courier.connected ? 1 : 0)
+    for (const [path, at] of this.#reported) if (now - at > quietMs) this.#reported.delete(path)
+  }
+
+  #problem(path: string, reason: InputProblem, error?: Error): void {
+    const key = `${reason} ${path}`
+    if (this.#reported.has(key)) return
+    this.#reported.set(key, performance.now())
+    this.#options.metrics.inputProblems.inc(1, reason)
+    this.#options.log.warn(
+      { path, reason, ...(error ? { error: error.message } : {}) },
+      'a log cannot be read; the others are',
+    )
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+function orphanOf(
+  checkpoint: Checkpoint,
+  { cluster, node }: { cluster: string; node: string },
+  now: number,
+): Generation {
+  const { source, path, seen, dev, ino, truncations, head } = checkpoint
+  const generation = new Generation(
+    {
+      id: Buffer.from(source, 'hex'),
+      name: { restart: 0, rotation: '', gzip: false, lasting: false },
+      path,
+      identity: { dev, ino, truncations, head },
+      format: 'plain',
+      stream: { labels: { cluster, node }, metadata: {} },
+      file: undefined,
+      size: seen,
+      checkpoint,
+    },
+    now,
+  )
+  generation.unlinked = true
+  return generation
+}
+
+/** Nothing leads to this source's file any more: its name is gone or another file's. An error that passes is no proof. */
+function isGone({ path, ino }: Checkpoint): boolean {
+  try {
+    return statSync(path).ino !== ino
+  } catch (error) {
+    return isMissing(error)
+  }
+}
+
+/** Where the last complete line of a file ends now; for a compressed file its uncompressed size, which gzip keeps in its last 4 bytes. */
+function lastLineEnd({ path, name }: Generation): number {
+  const file = new PlainFile(path)
+  try {
+    const { size } = file.stat()
+    const block = Buffer.alloc(64 * 1024)
+    if (name.gzip) return file.read(block, 0, 4, size - 4) === 4 ? block.readUInt32LE(0) : 0
+    for (let end = size; end > 0; end -= block.length) {
+      const from = Math.max(0, end - block.length)
+      const lf = block.subarray(0, file.read(block, 0, end - from, from)).lastIndexOf(10)
+      if (lf !== -1) return from + lf + 1
+    }
+    return 0
+  } finally {
+    file.close()
+  }
+}

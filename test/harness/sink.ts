@@ -1,0 +1,132 @@
+/**
+ * A stand-in for the aggregator with a ledger in memory: takes the collector's chunks over a real socket, acknowledges, trims and
+ * answers ledger queries. For tests of the collector alone and for its bench; it keeps nothing durable.
+ */
+import net from 'node:net'
+import { type ChunkHeader, chunkHeader, encodeAck, ledgerQuery } from '@tributary/protocol/chunk.ts'
+import { decompress } from '@tributary/protocol/compression.ts'
+import { chunkOf, parseMessage } from '@tributary/protocol/forward.ts'
+import { ValueSplitter } from '@tributary/protocol/msgpack.ts'
+import { addRange, type ByteRanges, uncovered } from '@tributary/protocol/ranges.ts'
+import { RecordScanner } from '@tributary/protocol/records.ts'
+
+export interface SunkRecord {
+  readonly offset: number
+  readonly stream: number
+  readonly flags: number
+  readonly line: string
+}
+
+export interface SunkSource {
+  accepted: ByteRanges
+  header: ChunkHeader
+  readonly records: SunkRecord[]
+  readonly outcomes: { range: readonly [number, number]; outcome: string }[]
+}
+
+export interface SinkOptions {
+  /** Keep the records' lines; without it only counts. */
+  readonly keep?: boolean
+  /** Called for each chunk before anything is done: `drop` forgets it and its ack, `mute` books it but sends no ack, `reset` cuts the connection. */
+  fault?(chunks: number): 'drop' | 'mute' | 'reset' | undefined
+}
+
+export class Sink {
+  readonly sources = new Map<string, SunkSource>()
+  readonly #options: SinkOptions
+  readonly #server = net.createServer((socket) => this.#serve(socket))
+  readonly #sockets = new Set<net.Socket>()
+  chunks = 0
+  records = 0
+  bytes = 0
+  duplicates = 0
+
+  private constructor(options: SinkOptions) {
+    this.#options = options
+  }
+
+  static async listen(options: SinkOptions = {}, port = 0): Promise<Sink> {
+    const sink = new Sink(options)
+    await new Promise<void>((resolve) => sink.#server.listen(port, '127.0.0.1', resolve))
+    return sink
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`
+  }
+
+  /** All lines, in the order of arrival within each source, sources by path. */
+  lines(): string[] {
+    const sources = [...this.sources.values()].sort((a, b) => (a.header.path < b.header.path ? -1 : 1))
+    return sources.flatMap(({ records }) => records.map(({ line }) => line))
+  }
+
+  /** Forgets all that was accepted, as an aggregator with a new disk would. */
+  forget(): void {
+    this.sources.clear()
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #serve(socket: net.Socket): void {
+    const splitter = new ValueSplitter(64 << 20)
+    this.#sockets.add(socket)
+    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('error', () => undefined)
+    socket.on('data', (data) => {
+      for (const bytes of splitter.push(data as Buffer)) this.#message(socket, bytes)
+    })
+  }
+
+  #message(socket: net.Socket, bytes: Buffer): void {
+    const message = parseMessage(bytes)
+    if (message === undefined) return
+    const ack = chunkOf(message)!
+    const asked = ledgerQuery(message.options)
+    if (asked) {
+      socket.write(
+        encodeAck({ ack, ranges: asked.map((source) => this.sources.get(source.toString('hex'))?.accepted ?? []) }),
+      )
+      return
+    }
+    const fault = this.#options.fault?.(++this.chunks)
+    if (fault === 'reset') socket.resetAndDestroy()
+    if (fault === 'reset' || fault === 'drop') return
+    const header = chunkHeader(message.options)
+    if (header) this.#book(header, message.entries)
+    else this.records += Number((message.options as { size?: number }).size ?? 0)
+    if (fault !== 'mute') socket.write(encodeAck({ ack }))
+  }
+
+  #book(header: ChunkHeader, entries: Buffer): void {
+    const key = header.source.toString('hex')
+    const source: SunkSource = this.sources.get(key) ?? { accepted: [], header, records: [], outcomes: [] }
+    this.sources.set(key, source)
+    source.header = header
+    const fresh = uncovered(source.accepted, header.range)
+    if (fresh.length === 0) this.duplicates++
+    source.accepted = addRange(source.accepted, header.range)
+    this.bytes += header.range[1] - header.range[0]
+    if (header.outcome) {
+      for (const range of fresh)
+        source.outcomes.push({ range, outcome: `${header.outcome.kind}:${header.outcome.reason}` })
+      return
+    }
+    if (!this.#options.keep) return
+    const raw = decompress(entries, 64 << 20)
+    const scanner = new RecordScanner(raw)
+    while (scanner.next()) {
+      const { offset, stream, flags, lineStart, lineEnd } = scanner
+      if (!fresh.some(([first, end]) => offset >= first && offset < end)) continue
+      this.records++
+      source.records.push({ offset, stream, flags, line: raw.toString('latin1', lineStart, lineEnd) })
+    }
+  }
+}
