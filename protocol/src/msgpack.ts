@@ -8,7 +8,12 @@ import { Decoder, Encoder, ExtensionCodec } from '@msgpack/msgpack'
 
 /** Bytes that are not MessagePack, or nest deeper or grow larger than allowed. The connection that sent them can't be resynchronised. */
 export class MsgpackError extends Error {
-  override readonly name = 'MsgpackError'
+  override readonly name: string = 'MsgpackError'
+}
+
+/** A value beyond the cap of its reader. */
+export class TooLargeError extends MsgpackError {
+  override readonly name = 'TooLargeError'
 }
 
 /** A Forward time: ext type 0, seconds and nanoseconds as two unsigned 32-bit integers. */
@@ -190,8 +195,9 @@ export class ValueSplitter {
   #append(data: Buffer): void {
     const needed = this.#length + data.length
     if (needed > this.#buffer.length) {
-      // #scanned may already lie ahead of what has arrived: a length that was announced. Room for it at once, within the cap.
-      const announced = Math.min(this.#scanned, this.#maxBytes + data.length)
+      // #scanned may already lie ahead of what has arrived: a length that was announced. Room for it at once, as far as what
+      // has arrived makes it believable.
+      const announced = Math.min(this.#scanned, this.#maxBytes + data.length, 8 * needed)
       const grown = Buffer.allocUnsafeSlow(
         Math.max(needed, announced, Math.min(2 * this.#length, this.#length + (4 << 20))),
       )
@@ -223,7 +229,7 @@ export class ValueSplitter {
     while (this.#open.length > 0 && position < this.#length) {
       const header = valueHeader(this.#buffer, position, this.#length)
       if (header === undefined) break
-      if (header.end - start > this.#maxBytes) throw new MsgpackError(`a message of more than ${this.#maxBytes} bytes`)
+      if (header.end - start > this.#maxBytes) throw new TooLargeError(`a message of more than ${this.#maxBytes} bytes`)
       position = header.end
       this.#count(header.children)
     }

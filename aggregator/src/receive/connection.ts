@@ -10,7 +10,7 @@ import {
   parsePing,
   refusal,
 } from '@tributary/protocol/handshake.ts'
-import { MsgpackError, ValueSplitter } from '@tributary/protocol/msgpack.ts'
+import { MsgpackError, TooLargeError, ValueSplitter } from '@tributary/protocol/msgpack.ts'
 import { ReceiveError } from './receive-error.ts'
 
 /** A PING is some hundred bytes; whoever has not shown the key gets no more memory than this. */
@@ -30,7 +30,7 @@ export interface ConnectionOptions {
   readonly onError: (error: ReceiveError, connection: Connection) => void
   readonly onClose: (connection: Connection) => void
   /** Called after bytes came in: what is pending, or not durable yet, may have grown. */
-  readonly onData: () => void
+  readonly onData: (bytes: number) => void
 }
 
 export class Connection {
@@ -132,7 +132,7 @@ export class Connection {
     } catch (error) {
       this.#refuse(error)
     }
-    this.#options.onData()
+    this.#options.onData(data.length)
   }
 
   #take(message: Buffer): void {
@@ -191,7 +191,7 @@ export class Connection {
   #refuse(error: unknown): void {
     if (error instanceof ReceiveError) this.fail(error)
     else if (error instanceof MsgpackError) {
-      const problem = /more than \d+ bytes/.test(error.message) ? 'too_large' : 'not_msgpack'
+      const problem = error instanceof TooLargeError ? 'too_large' : 'not_msgpack'
       this.fail(new ReceiveError(problem, error.message, true, { cause: error }))
     } else throw error
   }

@@ -53,6 +53,8 @@ export class Receiver {
   readonly #sweep: NodeJS.Timeout
   #paused = false
   #closing = false
+  /** Bytes received since the sum of what is pending was last looked at. */
+  #unchecked = 0
 
   private constructor(options: ReceiverOptions, sink: Sink, events: ReceiverEvents) {
     this.#options = options
@@ -155,7 +157,11 @@ export class Receiver {
       accept: (message) => this.#sink.accept(message),
       onError: (error, { peer }) => this.#events.onError(error, peer),
       onClose: (closed) => this.#connections.delete(closed),
-      onData: () => this.#limit(),
+      onData: (bytes) => {
+        this.#limit()
+        this.#unchecked += bytes
+        if (this.#unchecked > 8 << 20) this.#boundPending()
+      },
     })
     this.#connections.add(connection)
     this.#events.onConnection()
@@ -180,6 +186,7 @@ export class Receiver {
 
   /** Unfinished messages can't be paused away: they free no memory until they are whole. The largest are closed. */
   #boundPending(): void {
+    this.#unchecked = 0
     let sum = this.pendingBytes
     if (sum <= this.#options.bufferBytes + this.#options.maxMessageBytes) return
     const bySize = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes)

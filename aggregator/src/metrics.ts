@@ -1,0 +1,113 @@
+/** Every metric of the aggregator, in one place. Labels are bounded: reasons and kinds, never a source, a peer or a pod. */
+import type { LossReason } from '@tributary/protocol/chunk.ts'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ReceiveProblem } from './receive/receive-error.ts'
+
+export type MessageKind = 'chunk' | 'foreign' | 'query' | 'heartbeat'
+
+export class AggregatorMetrics {
+  readonly registry = new Registry()
+  readonly #registers = [this.registry]
+
+  readonly connections = this.#counter('aggregator_receive_connections_total', 'Forward connections taken.')
+  readonly openConnections = this.#gauge('aggregator_receive_open_connections', 'Forward connections open.')
+  readonly messages = this.#counter<MessageKind>('aggregator_receive_messages_total', 'Messages received whole.', [
+    'kind',
+  ])
+  readonly receivedBytes = this.#counter('aggregator_receive_bytes_total', 'Bytes of messages received whole.')
+  readonly receivedRecords = this.#counter('aggregator_receive_records_total', 'Records accepted from collectors.')
+  readonly duplicateChunks = this.#counter(
+    'aggregator_receive_duplicate_chunks_total',
+    'Chunks whose range was accepted before. Acknowledged, not stored again.',
+  )
+  readonly trimmedChunks = this.#counter(
+    'aggregator_receive_trimmed_chunks_total',
+    'Chunks of which only a part was new.',
+  )
+  readonly receiveErrors = this.#counter<ReceiveProblem>(
+    'aggregator_receive_errors_total',
+    'What peers sent and was refused.',
+    ['reason'],
+  )
+  readonly receivePaused = this.#gauge(
+    'aggregator_receive_paused',
+    '1 while senders wait because the write-ahead log is full or behind.',
+  )
+  readonly pendingBytes = this.#gauge(
+    'aggregator_receive_pending_bytes',
+    'Bytes of messages that have not arrived whole.',
+  )
+  readonly undurableBytes = this.#gauge(
+    'aggregator_receive_undurable_bytes',
+    'Bytes received whole and not durable yet.',
+  )
+
+  readonly walBytes = this.#gauge('aggregator_wal_bytes', 'Disk taken by the write-ahead log.')
+  readonly walFull = this.#gauge(
+    'aggregator_wal_full',
+    '1 while the write-ahead log is at its cap or its disk is full.',
+  )
+  readonly walCommits = this.#counter(
+    'aggregator_wal_commits_total',
+    'Group commits: writes followed by one fdatasync.',
+  )
+  readonly walEvents = this.#counter<string>(
+    'aggregator_wal_events_total',
+    'Torn tails, corrupt records and disk errors of the write-ahead log.',
+    ['event'],
+  )
+
+  readonly loadedRows = this.#counter('aggregator_load_rows_total', 'Rows inserted into the store.')
+  readonly loadedBytes = this.#counter('aggregator_load_line_bytes_total', 'Bytes of the lines of those rows.')
+  readonly loadedBlocks = this.#counter('aggregator_load_blocks_total', 'Blocks inserted into the store.')
+  readonly loadRetries = this.#counter<string>(
+    'aggregator_load_retries_total',
+    'Inserts that failed and are repeated.',
+    ['reason'],
+  )
+  readonly quarantined = this.#counter<string>(
+    'aggregator_load_quarantined_total',
+    'Entries of the write-ahead log that could not be decoded and were set aside.',
+    ['reason'],
+  )
+  readonly malformedEntries = this.#counter(
+    'aggregator_load_malformed_entries_total',
+    'Entries of other senders that are no [time, record]. Left out.',
+  )
+  readonly clampedRows = this.#counter(
+    'aggregator_load_clamped_rows_total',
+    'Rows whose time the store cannot hold, moved to the nearest it can.',
+  )
+  readonly loaderCpu = this.#counter('aggregator_load_cpu_seconds_total', 'CPU time of the loader.')
+  readonly behindBytes = this.#gauge(
+    'aggregator_load_behind_bytes',
+    'Bytes in the write-ahead log that are not in the store yet.',
+  )
+  readonly insertSeconds = this.#histogram('aggregator_load_insert_seconds', 'Time that an insert of one block takes.')
+  readonly lostBytes = this.#counter<LossReason>(
+    'aggregator_lost_bytes_total',
+    'Bytes of sources that the aggregator could not keep.',
+    ['reason'],
+  )
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry, prefix: 'aggregator_' })
+  }
+
+  #counter<Label extends string = never>(name: string, help: string, labelNames: string[] = []) {
+    const counter = new Counter({ name, help, labelNames, registers: this.#registers })
+    return {
+      inc: (count = 1, label?: Label) =>
+        label === undefined ? counter.inc(count) : counter.inc({ [labelNames[0]!]: label }, count),
+    }
+  }
+
+  #gauge(name: string, help: string) {
+    return new Gauge({ name, help, registers: this.#registers })
+  }
+
+  #histogram(name: string, help: string) {
+    const buckets = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]
+    return new Histogram({ name, help, buckets, registers: this.#registers })
+  }
+}
