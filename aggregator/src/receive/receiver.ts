@@ -41,7 +41,7 @@ export interface ReceiverEvents {
   onConnection(): void
 }
 
-/** How often limits that depend on time are looked at, in milliseconds. */
+/** How often limits that depend on time are looked at, in milliseconds, unless one of them is shorter. */
 const sweepInterval = 1000
 
 export class Receiver {
@@ -61,7 +61,8 @@ export class Receiver {
     this.#sink = sink
     this.#events = events
     this.#server = this.#createServer()
-    this.#sweep = setInterval(() => this.#expire(), sweepInterval)
+    const { messageTimeout, idleTimeout } = options
+    this.#sweep = setInterval(() => this.#expire(), Math.min(sweepInterval, messageTimeout, idleTimeout))
     this.#sweep.unref()
   }
 

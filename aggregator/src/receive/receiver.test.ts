@@ -1,0 +1,268 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
+import { encodePing, parseHelo } from '@tributary/protocol/handshake.ts'
+import { decode, encode, ValueSplitter } from '@tributary/protocol/msgpack.ts'
+import { afterEach, expect, test } from 'vitest'
+import { ReceiveError } from './receive-error.ts'
+import { Receiver, type ReceiverOptions, type Sink } from './receiver.ts'
+
+const defaults: ReceiverOptions = {
+  listen: '127.0.0.1',
+  port: 0,
+  tls: {},
+  maxMessageBytes: 1 << 20,
+  maxConnections: 10,
+  bufferBytes: 1 << 20,
+  messageTimeout: 60_000,
+  idleTimeout: 60_000,
+}
+
+/** Takes every message that is an array, answers it when told to, and refuses other values. */
+class TestSink implements Sink {
+  readonly messages: unknown[] = []
+  undurableBytes = 0
+  full = false
+  held: (() => void)[] | undefined
+  accept(message: Buffer) {
+    const value = decode(message)
+    if (value === 'wrong') throw new ReceiveError('bad_chunk', 'as told', false)
+    if (!Array.isArray(value)) throw new ReceiveError('not_forward', 'no array', true)
+    this.messages.push(value)
+    const answer = encode({ ack: value[0] })
+    if (this.held === undefined) return Promise.resolve(answer)
+    return new Promise<Buffer>((resolve) => this.held!.push(() => resolve(answer)))
+  }
+}
+
+const closing: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+async function start(options: Partial<ReceiverOptions> = {}) {
+  const sink = new TestSink()
+  const problems: string[] = []
+  const receiver = await Receiver.open({ ...defaults, ...options }, sink, {
+    onError: ({ problem }) => problems.push(problem),
+    onConnection: () => {},
+  })
+  closing.push(() => receiver.close(AbortSignal.abort()))
+  return { sink, problems, receiver, dial: () => new Peer(connect({ port: receiver.port, host: '127.0.0.1' })) }
+}
+
+/** A client that collects what it is sent. */
+class Peer {
+  readonly socket: Socket
+  readonly #splitter = new ValueSplitter(1 << 20)
+  readonly received: Buffer[] = []
+  readonly closed: Promise<void>
+  #wake = () => {}
+  constructor(socket: Socket) {
+    this.socket = socket
+    this.socket.on('error', () => {})
+    this.socket.on('data', (data) => {
+      this.received.push(...this.#splitter.push(data))
+      this.#wake()
+    })
+    this.closed = new Promise((resolve) => this.socket.on('close', () => resolve()))
+  }
+  send(...values: unknown[]) {
+    for (const value of values) this.socket.write(Buffer.isBuffer(value) ? value : encode(value))
+  }
+  /** The next value the server sends. */
+  async next(): Promise<Buffer> {
+    while (this.received.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.received.shift()!
+  }
+}
+
+const until = async (condition: () => boolean) => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+test('messages are taken in order, however they are cut, and answered when their time has come', async () => {
+  const { sink, dial } = await start()
+  const peer = dial()
+  const bytes = Buffer.concat([encode(['a', 'x'.repeat(1000)]), encode(['b']), encode(['c'])])
+  for (const byte of bytes) peer.socket.write(Buffer.of(byte))
+  expect([await peer.next(), await peer.next(), await peer.next()].map((b) => decode(b))).toEqual([
+    { ack: 'a' },
+    { ack: 'b' },
+    { ack: 'c' },
+  ])
+  expect(sink.messages).toHaveLength(3)
+})
+
+test('a sender that ends its side still gets its acknowledgements', async () => {
+  const { sink, dial } = await start()
+  sink.held = []
+  const peer = dial()
+  peer.send(['a'])
+  peer.socket.end()
+  await until(() => sink.held!.length === 1)
+  sink.held[0]!()
+  expect(decode(await peer.next())).toEqual({ ack: 'a' })
+  await peer.closed
+})
+
+test.for([
+  { input: 'half a message, then close', bytes: encode(['abcdef']).subarray(0, 4), end: true, problem: 'cut_off' },
+  { input: 'a byte that starts no value', bytes: Buffer.from('c1', 'hex'), problem: 'not_msgpack' },
+  { input: 'another protocol', bytes: Buffer.from('GET / HTTP/1.1\r\n\r\n'), problem: 'not_forward' },
+  { input: 'an endless string', bytes: Buffer.from('91dbffffffff', 'hex'), problem: 'too_large' },
+  {
+    input: 'an endless array',
+    bytes: Buffer.alloc((1 << 20) + 70_000, 0).fill('ddffffffff', 0, 5, 'hex'),
+    problem: 'too_large',
+  },
+  { input: 'a nesting without end', bytes: Buffer.alloc(1000, 0x91), problem: 'not_msgpack' },
+])('$input closes its connection as $problem and disturbs no other', async ({ bytes, end, problem }) => {
+  const { problems, dial } = await start()
+  const [good, bad] = [dial(), dial()]
+  good.send(['a'])
+  await good.next()
+  bad.send(bytes)
+  if (end) bad.socket.end()
+  await bad.closed
+  expect(problems).toEqual([problem])
+  good.send(['b'])
+  expect(decode(await good.next())).toEqual({ ack: 'b' })
+})
+
+test('a refused message whose end is known is skipped, what follows is taken', async () => {
+  const { problems, dial } = await start()
+  const peer = dial()
+  peer.send('wrong', ['a'])
+  expect(decode(await peer.next())).toEqual({ ack: 'a' })
+  expect(problems).toEqual(['bad_chunk'])
+})
+
+test.for([
+  { what: 'a message', options: {} },
+  { what: 'a handshake', options: { security: { hostname: 'server', sharedKey: 'k' } } },
+])('$what that does not end in time closes the connection', async ({ options }) => {
+  const { problems, dial } = await start({ messageTimeout: 50, ...options })
+  const peer = dial()
+  peer.send(Buffer.from('92a1', 'hex'))
+  await peer.closed
+  expect(problems).toEqual(['timeout'])
+})
+
+test('a connection that says nothing for long is closed without being an error', async () => {
+  const { problems, dial } = await start({ idleTimeout: 50 })
+  await dial().closed
+  expect(problems).toEqual([])
+})
+
+test('connections beyond the limit are closed and counted', async () => {
+  const { problems, dial } = await start({ maxConnections: 2 })
+  const peers = [dial(), dial()]
+  for (const peer of peers) peer.send(['a'])
+  for (const peer of peers) await peer.next()
+  await dial().closed
+  expect(problems).toEqual(['too_many_connections'])
+})
+
+test('with too much pending over all connections the largest is closed', async () => {
+  const { problems, dial } = await start({ maxMessageBytes: 16 << 20, bufferBytes: 1 << 20 })
+  const [small, large, larger] = [dial(), dial(), dial()]
+  const head = Buffer.from('91dc0fff', 'hex')
+  small.send(head, Buffer.alloc(1000, 0xc0))
+  large.send(Buffer.from('91c600f00000', 'hex'), Buffer.alloc(8 << 20))
+  larger.send(Buffer.from('91c600f00000', 'hex'), Buffer.alloc(12 << 20))
+  await larger.closed
+  await large.closed
+  expect(problems).toEqual(['buffer_full', 'buffer_full'])
+  expect(small.socket.destroyed).toBe(false)
+})
+
+test.for([{ by: 'too many bytes that are not durable' }, { by: 'a full write-ahead log' }])(
+  'by $by senders are made to wait, nothing is lost',
+  async ({ by }) => {
+    const { sink, receiver, dial } = await start()
+    if (by.includes('full')) sink.full = true
+    else sink.undurableBytes = 2 << 20
+    const peer = dial()
+    peer.send(['a'])
+    await until(() => receiver.paused)
+    const taken = sink.messages.length
+    peer.send(...Array.from({ length: 100 }, (_, i) => [String(i), Buffer.alloc(100_000)]))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(sink.messages).toHaveLength(taken)
+    sink.full = false
+    sink.undurableBytes = 0
+    receiver.proceed()
+    await until(() => sink.messages.length === 101)
+  },
+)
+
+const security = { hostname: 'server', sharedKey: 'k', users: { u: 'p' } }
+test.for([
+  { when: 'key, user and password are right', credentials: { sharedKey: 'k', username: 'u', password: 'p' }, ok: true },
+  { when: 'the key is wrong', credentials: { sharedKey: 'x', username: 'u', password: 'p' }, ok: false },
+  { when: 'the password is wrong', credentials: { sharedKey: 'k', username: 'u', password: 'x' }, ok: false },
+])('a handshake when $when', async ({ credentials, ok }) => {
+  const { sink, problems, dial } = await start({ security })
+  const peer = dial()
+  const helo = parseHelo(await peer.next())
+  // What follows the PING in the same write must not be lost.
+  peer.send(Buffer.concat([encodePing(helo, 'client', Buffer.alloc(16, 1), credentials), encode(['a'])]))
+  expect((decode(await peer.next()) as unknown[]).slice(0, 2)).toEqual(['PONG', ok])
+  if (ok) expect(decode(await peer.next())).toEqual({ ack: 'a' })
+  else await peer.closed
+  expect(sink.messages).toHaveLength(ok ? 1 : 0)
+  expect(problems).toEqual(ok ? [] : ['handshake'])
+})
+
+test.for([['a'], 'x'.repeat(100_000)])('without a PING nothing is taken', async (value) => {
+  const { sink, problems, dial } = await start({ security })
+  const peer = dial()
+  peer.send(value)
+  await peer.closed
+  expect(sink.messages).toEqual([])
+  expect(problems).toEqual(['handshake'])
+})
+
+test('closing answers what was received and takes nothing more', async () => {
+  const { sink, receiver, dial } = await start()
+  sink.held = []
+  const peer = dial()
+  peer.send(['a'])
+  await until(() => sink.held!.length === 1)
+  const closed = receiver.close(AbortSignal.timeout(5000))
+  peer.send(['b'])
+  sink.held[0]!()
+  expect(decode(await peer.next())).toEqual({ ack: 'a' })
+  peer.socket.end()
+  await closed
+  expect(sink.messages).toEqual([['a']])
+})
+
+test('with TLS and a CA only senders with a certificate of that CA are taken', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tributary-tls-'))
+  closing.push(async () => rmSync(directory, { recursive: true }))
+  const [certFile, keyFile] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
+  execFileSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+    ...['-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile],
+  ])
+  const { problems, receiver } = await start({ tls: { certFile, keyFile, caFile: certFile } })
+  const [cert, key] = [readFileSync(certFile), readFileSync(keyFile)]
+  const dial = (own: object) =>
+    new Peer(connectTls({ port: receiver.port, host: '127.0.0.1', servername: 'localhost', ca: cert, ...own }))
+  const known = dial({ cert, key })
+  known.send(['a'])
+  expect(decode(await known.next())).toEqual({ ack: 'a' })
+  const unknown = dial({})
+  unknown.send(['a'])
+  await unknown.closed
+  expect(problems).toEqual(['tls'])
+})
