@@ -6,6 +6,7 @@ import { statSync } from 'node:fs'
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import type { LossReason } from '@tributary/protocol/chunk.ts'
 import { isMissing } from '@tributary/protocol/disk.ts'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Logger } from 'pino'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
 import type { CollectorConfig } from '../config.ts'
@@ -52,6 +53,8 @@ export class Tailer {
   #orphans: Generation[] = []
   #startedAt = performance.now()
   #scanned = false
+  /** The ledger was asked for the sources found first. */
+  #asked = false
   #seekOrphansAt = this.#startedAt + graceMs
   #nextGaugesAt = 0
   #openFiles = 0
@@ -155,17 +158,18 @@ export class Tailer {
     const fresh = this.#generations().filter(({ state }) => state === 'new')
     if (fresh.length === 0) return
     for (const generation of fresh) generation.state = 'asking'
+    const skipped = this.#options.firstStart && !this.#asked && this.#options.config.logs.startAt === 'end'
+    this.#asked = true
     void this.#options.courier.ask(fresh.map(({ id }) => id)).then((answers) => {
-      for (const generation of fresh) this.#resume(generation, answers.get(generation.source) ?? [])
+      for (const generation of fresh) this.#resume(generation, answers.get(generation.source) ?? [], skipped)
       this.#wake.now()
     })
   }
 
-  #resume(generation: Generation, accepted: Parameters<Generation['resume']>[0]): void {
-    const { metrics, config, firstStart } = this.#options
-    metrics.skippedBytes.inc(generation.resume(accepted))
-    const old = performance.now() - this.#startedAt < graceMs && generation.position === 0
-    if (config.logs.startAt === 'end' && firstStart && old) {
+  /** @param skipped the file was there at the very first start, and `logs.startAt` leaves such files out */
+  #resume(generation: Generation, accepted: ByteRanges, skipped: boolean): void {
+    this.#options.metrics.skippedBytes.inc(generation.resume(accepted))
+    if (skipped) {
       this.#reader.skip(generation, lastLineEnd(generation), { kind: 'filtered', reason: 'start_at' })
       if (generation.name.gzip) generation.ended = true
     }
