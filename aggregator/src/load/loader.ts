@@ -1,0 +1,198 @@
+/**
+ * From the write-ahead log into the store, block by block, each row once. A block is the entries between two positions; it is
+ * named in the cursor before it is inserted and inserted until the store has it, however long that takes. While one block is
+ * on its way the next is put together, never more than that one.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Disk } from '@tributary/protocol/disk.ts'
+import { blockToken, type Cursor, comparePositions, type Position, writeCursor } from './cursor.ts'
+
+/** What the loader needs of a reader of the write-ahead log. */
+export interface EntryReader<Entry> {
+  /** The next entry that ends at or before `until`; undefined when there is none. */
+  next(until: Position): Promise<Entry | undefined>
+  /** End of the entry that was given out last: where the next one begins. */
+  readonly position: Position
+}
+
+/** Rows being collected. */
+export interface Block<Entry> {
+  /** Decodes an entry into rows. What can't be decoded is dealt with here and does not throw. */
+  add(entry: Entry): Promise<void>
+  readonly rows: number
+  /** Bytes of lines. */
+  readonly bytes: number
+}
+
+export interface LoaderOptions<Entry, B extends Block<Entry>> {
+  readonly disk: Disk
+  readonly cursorPath: string
+  readonly cursor: Cursor
+  readonly reader: EntryReader<Entry>
+  readonly newBlock: () => B
+  /** Puts a block into the store; rejects when it isn't surely there. Repeating it with the same token changes nothing. */
+  readonly insert: (block: B, token: string) => Promise<void>
+  readonly blockRows: number
+  readonly blockBytes: number
+  /** Milliseconds from the first row of a block until it is inserted, full or not. */
+  readonly blockDelay: number
+  /** Milliseconds before the first repetition of what failed; doubled each time, up to five seconds. */
+  readonly retryDelay: number
+  /** Everything before `position` is in the store, and the cursor on disk says so. */
+  readonly onStored: (position: Position) => void
+  readonly onBlock: (block: B, seconds: number) => void
+  /** A block could not be inserted, or the cursor not be written; it is tried again in `delay` milliseconds. */
+  readonly onRetry: (error: unknown, attempt: number, delay: number) => void
+}
+
+const longestDelay = 5000
+
+export class Loader<Entry, B extends Block<Entry>> {
+  readonly #options: LoaderOptions<Entry, B>
+  #cursor: Cursor
+  #committed: Position
+  #wake = () => {}
+
+  constructor(options: LoaderOptions<Entry, B>) {
+    this.#options = options
+    this.#cursor = options.cursor
+    this.#committed = options.cursor.next
+  }
+
+  /** The write-ahead log is durable up to `position`: the loader may read that far. */
+  committed(position: Position): void {
+    if (comparePositions(position, this.#committed) > 0) this.#committed = position
+    this.#wake()
+  }
+
+  /**
+   * Loads until `stop`; then goes on with what is committed, without waiting for more, until `cut`.
+   * Rejects only when the write-ahead log can't be read.
+   */
+  async run(stop: AbortSignal, cut: AbortSignal): Promise<void> {
+    const wake = () => this.#wake()
+    stop.addEventListener('abort', wake)
+    cut.addEventListener('abort', wake)
+    try {
+      // The last life may have ended before it could tell.
+      this.#options.onStored(this.#cursor.stored)
+      await this.#finishBlock(cut)
+      let inserting = Promise.resolve()
+      while (!cut.aborted) {
+        const block = await this.#collect(stop, cut)
+        await inserting
+        const end = this.#options.reader.position
+        const done = block === undefined || comparePositions(end, this.#cursor.stored) === 0
+        if (cut.aborted || (done && stop.aborted)) break
+        if (!done) inserting = this.#insert(block, end, cut)
+        // Nothing follows for now: what was inserted is made known, so that its segments can go.
+        if (!done && this.#atEnd) await inserting.then(() => this.#settle(cut))
+      }
+      await inserting
+    } finally {
+      stop.removeEventListener('abort', wake)
+      cut.removeEventListener('abort', wake)
+    }
+  }
+
+  get #atEnd(): boolean {
+    return comparePositions(this.#options.reader.position, this.#committed) >= 0
+  }
+
+  /** The block that the cursor names and that may be in the store already: built of the same entries, under the same token. */
+  async #finishBlock(cut: AbortSignal): Promise<void> {
+    const { stored, next } = this.#cursor
+    if (comparePositions(stored, next) === 0) return
+    const { reader, newBlock } = this.#options
+    const block = newBlock()
+    while (comparePositions(reader.position, next) < 0) {
+      const entry = await reader.next(next)
+      if (entry === undefined) break
+      await block.add(entry)
+    }
+    await this.#store(block, cut)
+    if (!cut.aborted) await this.#settle(cut)
+  }
+
+  /** The entries of the next block; undefined when it is time to stop. */
+  async #collect(stop: AbortSignal, cut: AbortSignal): Promise<B | undefined> {
+    const { reader, newBlock, blockRows, blockBytes, blockDelay } = this.#options
+    const block = newBlock()
+    let due = Number.POSITIVE_INFINITY
+    while (block.rows < blockRows && block.bytes < blockBytes) {
+      if (cut.aborted) return undefined
+      const entry = this.#atEnd ? undefined : await reader.next(this.#committed)
+      if (entry !== undefined) {
+        await block.add(entry)
+        due = Math.min(due, performance.now() + blockDelay)
+      } else if (stop.aborted || performance.now() >= due) break
+      else await this.#more(due)
+    }
+    return block
+  }
+
+  /** Waits for more to be committed, for a signal, or until `due`. */
+  async #more(due: number): Promise<void> {
+    if (!this.#atEnd) return
+    await new Promise<void>((resolve) => {
+      const timer =
+        due === Number.POSITIVE_INFINITY ? undefined : setTimeout(resolve, Math.max(0, due - performance.now()))
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wake = () => {}
+  }
+
+  async #insert(block: B, end: Position, cut: AbortSignal): Promise<void> {
+    const cursor = { ...this.#cursor, next: end }
+    const before = this.#cursor.stored
+    await this.#retry(cut, async () => {
+      await this.#write(cursor)
+    })
+    if (cut.aborted) return
+    this.#cursor = cursor
+    this.#options.onStored(before)
+    await this.#store(block, cut)
+  }
+
+  /** Inserts the block `[stored, next)`; afterwards `stored` is its end, in memory. */
+  async #store(block: B, cut: AbortSignal): Promise<void> {
+    const token = blockToken(this.#cursor)
+    await this.#retry(cut, async () => {
+      const start = performance.now()
+      if (block.rows > 0) await this.#options.insert(block, token)
+      this.#options.onBlock(block, (performance.now() - start) / 1000)
+      this.#cursor = { ...this.#cursor, stored: this.#cursor.next }
+    })
+  }
+
+  /** Makes it durable that nothing is on its way. */
+  async #settle(cut: AbortSignal): Promise<void> {
+    if (comparePositions(this.#cursor.stored, this.#cursor.next) !== 0) return
+    await this.#retry(cut, async () => {
+      await this.#write(this.#cursor)
+      this.#options.onStored(this.#cursor.stored)
+    })
+  }
+
+  #write(cursor: Cursor): Promise<void> {
+    return writeCursor(this.#options.disk, this.#options.cursorPath, cursor)
+  }
+
+  /** Repeats until it succeeds, or `cut`. */
+  async #retry(cut: AbortSignal, attempt: () => Promise<void>): Promise<void> {
+    for (let failures = 0; !cut.aborted; ) {
+      try {
+        return await attempt()
+      } catch (error) {
+        failures++
+        const delay = Math.min(longestDelay, this.#options.retryDelay * 2 ** (failures - 1))
+        this.#options.onRetry(error, failures, delay)
+        // Cut short by the signal, which the loop then sees.
+        await sleep(delay, undefined, { signal: cut }).catch(() => {})
+      }
+    }
+  }
+}
