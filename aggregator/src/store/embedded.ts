@@ -1,0 +1,198 @@
+/**
+ * The embedded store: starts the engine process, keeps it running, and gives everybody one address that never changes. While the
+ * engine is down, requests fail with a {@link StoreError} that says to try again.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Counter, type Registry } from 'prom-client'
+import type { Logger } from '../log.ts'
+import type { StoreConnection } from './connection.ts'
+import type { EngineOptions, FromEngine, ToEngine } from './engine/messages.ts'
+import { sessionCounts } from './engine/session-counts.ts'
+import { StoreError } from './error.ts'
+
+export interface EmbeddedOptions {
+  readonly directory: string
+  /** Most memory the engine takes for its work, bytes. */
+  readonly memoryBytes?: number
+  readonly log: Logger
+  /** Aborts the opening. What is open is closed by `close()`. */
+  readonly signal?: AbortSignal
+  readonly registry?: Registry
+}
+
+/** 700 MB was measured to be enough for ingest and queries side by side. */
+const defaultMemoryBytes = 700_000_000
+/** The engine's JavaScript only moves bytes; what it works on is outside of V8's heap. */
+const heapMegabytes = 128
+/** Threads for every session at once, and a few for files. */
+const threads = Object.values(sessionCounts).reduce((a, b) => a + b) + 4
+/** Pause before the n-th start after a crash, milliseconds. */
+const backoff = [50, 200, 1_000, 5_000, 15_000]
+/** A start that lasted this long was a good one: the next crash is a first one again, milliseconds. */
+const settled = 60_000
+/** How long closing may take before the engine is killed, milliseconds. What it has acknowledged is durable anyway. */
+const closePatience = 15_000
+
+export class EmbeddedStore {
+  readonly connection: StoreConnection
+  readonly #options: EmbeddedOptions
+  readonly #restarts: Counter
+  readonly #listeners = new Set<() => void>()
+  readonly #closing = new AbortController()
+  #engine: ChildProcess
+  #watching: Promise<void>
+
+  /** Made by {@link openEmbedded}. */
+  constructor(options: EmbeddedOptions, connection: StoreConnection, engine: ChildProcess, restarts: Counter) {
+    this.#options = options
+    this.connection = connection
+    this.#engine = engine
+    this.#restarts = restarts
+    this.#watching = this.#watch()
+  }
+
+  /** Of the engine process that runs now, or ran last. */
+  get pid(): number {
+    return this.#engine.pid ?? 0
+  }
+
+  /** Calls `listener` each time the engine answers again after it died. Returns how to stop that. */
+  onRestart(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Restarts the engine each time it dies, until closed. */
+  async #watch(): Promise<void> {
+    let failures = 0
+    while (!this.#closing.signal.aborted) {
+      const started = Date.now()
+      const how = await exitOf(this.#engine)
+      if (this.#closing.signal.aborted) return
+      if (Date.now() - started > settled) failures = 0
+      this.#options.log.error({ pid: this.pid, ...how }, 'the store engine died and is started again')
+      this.#restarts.inc()
+      failures = await this.#restart(failures)
+    }
+  }
+
+  /** Tries until an engine is open or the store is closed. Returns the number of failures since a good start. */
+  async #restart(failures: number): Promise<number> {
+    for (let attempt = failures; !this.#closing.signal.aborted; attempt++) {
+      await sleep(backoff[Math.min(attempt, backoff.length - 1)], undefined, { signal: this.#closing.signal }).catch(
+        () => {}, // closed meanwhile: the loop's condition ends it
+      )
+      if (this.#closing.signal.aborted) return attempt
+      try {
+        const port = Number(new URL(this.connection.url).port)
+        const { engine } = await startEngine(this.#options, this.connection, port, this.#closing.signal)
+        this.#engine = engine
+        this.#options.log.info({ pid: this.pid }, 'the store engine is open again')
+        for (const listener of this.#listeners) listener()
+        return attempt + 1
+      } catch (err) {
+        if (!this.#closing.signal.aborted) this.#options.log.error({ err }, 'the store engine does not open')
+      }
+    }
+    return failures
+  }
+
+  /** Lets the engine finish what it was asked, then ends it. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await stopEngine(this.#engine)
+    await this.#watching
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** Starts the engine on its directory. Throws {@link StoreError} `rejected` when another process has it or it is broken. */
+export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedStore> {
+  const credentials = {
+    username: 'tributary',
+    password: randomBytes(24).toString('base64url'),
+    database: 'tributary',
+  }
+  const { engine, port } = await startEngine(options, credentials, 0, options.signal)
+  options.log.info({ pid: engine.pid, directory: options.directory }, 'the store engine is open')
+  const connection = { url: `http://127.0.0.1:${port}`, ...credentials }
+  return new EmbeddedStore(options, connection, engine, restartCounter(options.registry))
+}
+
+function restartCounter(registry: Registry | undefined): Counter {
+  const name = 'aggregator_store_engine_restarts_total'
+  const existing = registry?.getSingleMetric(name) as Counter | undefined
+  const help = 'How often the store engine died and was started again.'
+  return existing ?? new Counter({ name, help, registers: registry === undefined ? [] : [registry] })
+}
+
+async function startEngine(
+  { directory, memoryBytes = defaultMemoryBytes, log }: EmbeddedOptions,
+  credentials: Omit<StoreConnection, 'url'>,
+  port: number,
+  signal: AbortSignal | undefined,
+): Promise<{ engine: ChildProcess; port: number }> {
+  signal?.throwIfAborted()
+  const engine = fork(new URL('./engine/main.ts', import.meta.url), [], {
+    execArgv: [`--max-old-space-size=${heapMegabytes}`],
+    env: { ...process.env, UV_THREADPOOL_SIZE: String(threads), NODE_OPTIONS: '' },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  const complaint = lastOutput(engine)
+  const { username, password, database } = credentials
+  const options: EngineOptions = { directory: resolve(directory), memoryBytes, port, username, password, database }
+  engine.send({ kind: 'open', options } satisfies ToEngine, () => {}) // a failure shows as the exit below
+  const abort = () => engine.kill('SIGKILL')
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    return { engine, port: await readyPort(engine, complaint, log) }
+  } catch (error) {
+    engine.kill('SIGKILL')
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** Resolves with the engine's port once it is open, and passes on what it has to say for as long as it runs. */
+function readyPort(engine: ChildProcess, complaint: () => string, log: Logger): Promise<number> {
+  return new Promise((resolve, reject) => {
+    engine.on('message', (message: FromEngine) => {
+      if (message.kind === 'ready') resolve(message.port)
+      else if (message.kind === 'failed') reject(new StoreError('rejected', message.message))
+      else log[message.level]({ ...message.fields, pid: engine.pid }, message.message)
+    })
+    engine.once('error', (cause) => reject(new StoreError('unavailable', cause.message, undefined, { cause })))
+    engine.once('exit', (code, signal) => {
+      reject(new StoreError('unavailable', `the store engine ended at its start (${signal ?? code}): ${complaint()}`))
+    })
+  })
+}
+
+/** The end of what the engine wrote to stderr: its own words when it dies. */
+function lastOutput(engine: ChildProcess): () => string {
+  let text = ''
+  engine.stderr?.setEncoding('utf8').on('data', (piece: string) => {
+    text = (text + piece).slice(-2000)
+  })
+  return () => text
+}
+
+async function exitOf(engine: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  if (engine.exitCode === null && engine.signalCode === null) await once(engine, 'exit')
+  return { code: engine.exitCode, signal: engine.signalCode }
+}
+
+async function stopEngine(engine: ChildProcess): Promise<void> {
+  if (engine.connected) engine.send({ kind: 'close' } satisfies ToEngine, () => {}) // it may have died just now
+  const timer = setTimeout(() => engine.kill('SIGKILL'), closePatience)
+  await exitOf(engine)
+  clearTimeout(timer)
+}

@@ -1,0 +1,42 @@
+/** The engine's configuration file. Its own defaults are unsafe and greedy: they sync nothing and take 90 % of the memory. */
+
+/** A query may take this part of the engine's memory, so that inserts go on beside it. */
+const queryShare = 0.6
+
+/** Server configuration, XML, as `--config-file` reads it. `memoryBytes` is what all of the engine may take. */
+export function engineConfig(memoryBytes: number): string {
+  return `<clickhouse>
+  <logger><level>none</level><console>0</console></logger>
+  <max_server_memory_usage>${Math.round(memoryBytes)}</max_server_memory_usage>
+  <mark_cache_size>33554432</mark_cache_size>
+  <uncompressed_cache_size>0</uncompressed_cache_size>
+  <index_mark_cache_size>16777216</index_mark_cache_size>
+  <background_pool_size>2</background_pool_size>
+  <merge_tree>
+    <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+    <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
+    <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
+    <fsync_after_insert>1</fsync_after_insert>
+    <fsync_part_directory>1</fsync_part_directory>
+    <min_rows_to_fsync_after_merge>1</min_rows_to_fsync_after_merge>
+    <min_compressed_bytes_to_fsync_after_merge>1</min_compressed_bytes_to_fsync_after_merge>
+    <max_suspicious_broken_parts>100000</max_suspicious_broken_parts>
+    <max_suspicious_broken_parts_bytes>1099511627776</max_suspicious_broken_parts_bytes>
+  </merge_tree>
+</clickhouse>
+`
+}
+
+/** What every statement starts from. A setting that a request gives goes back to this when the request is done. */
+export function baseSettings(memoryBytes: number): ReadonlyMap<string, string> {
+  return new Map([
+    ['session_timezone', 'UTC'],
+    ['log_queries', '0'],
+    ['async_insert', '0'],
+    // One thread, so that a repeated insert is cut into the same blocks, which the deduplication token numbers.
+    ['max_insert_threads', '1'],
+    // Records may carry any time: a block over a hundred days must not be refused.
+    ['max_partitions_per_insert_block', '0'],
+    ['max_memory_usage', String(Math.round(memoryBytes * queryShare))],
+  ])
+}

@@ -1,0 +1,100 @@
+/** Runs the statements of requests on the pool's sessions, and kills those nobody waits for any more. */
+import type { Readable } from 'node:stream'
+import type { ChdbResult, StreamChunk } from 'chdb'
+import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
+import type { EngineRequest } from './request.ts'
+import type { Purpose } from './session-counts.ts'
+import type { PooledSession, SessionPool } from './session-pool.ts'
+import type { Spool } from './spool.ts'
+import { dataInsertOf, insertFromFile, quoteLiteral } from './statement.ts'
+
+/** A statement that does not stop is asked again this often, in milliseconds: the first time may come before it has begun. */
+const killInterval = 100
+
+export class Executor {
+  readonly #pool: SessionPool
+  readonly #spool: Spool
+  #count = 0
+
+  constructor(pool: SessionPool, spool: Spool) {
+    this.#pool = pool
+    this.#spool = spool
+  }
+
+  /** A statement whose result, if any, is wanted whole. */
+  run(sql: string, format: string, request: EngineRequest, signal: AbortSignal): Promise<ChdbResult> {
+    const purpose: Purpose = /^\s*INSERT\b/i.test(sql) ? 'insert' : 'query'
+    return this.#withSession(purpose, sql, request, signal, (pooled) => pooled.session.queryAsync(sql, { format }))
+  }
+
+  /** A query whose result is handed on piece by piece; `take` is awaited before the next piece is made. */
+  stream(
+    sql: string,
+    format: string,
+    request: EngineRequest,
+    signal: AbortSignal,
+    take: (chunk: StreamChunk) => Promise<void>,
+  ): Promise<void> {
+    return this.#withSession('query', sql, request, signal, async (pooled) => {
+      for await (const chunk of pooled.session.queryStream(sql, { format })) {
+        signal.throwIfAborted()
+        await take(chunk)
+      }
+    })
+  }
+
+  /** `INSERT INTO t (a, b) FORMAT Native` with its rows in `body`. Resolves once the rows are durable. */
+  async insert(sql: string, body: Readable, request: EngineRequest, signal: AbortSignal): Promise<ChdbResult> {
+    const insert = dataInsertOf(sql)
+    if (insert?.format !== 'Native') {
+      throw exception(exceptionCodes.unknownFormat, 'UNKNOWN_FORMAT', 'Rows are taken in the format Native only.')
+    }
+    return this.#spool.with(body, (path) => this.run(insertFromFile(insert, path), 'TabSeparated', request, signal))
+  }
+
+  async #withSession<T>(
+    purpose: Purpose,
+    sql: string,
+    request: EngineRequest,
+    signal: AbortSignal,
+    work: (session: PooledSession) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await this.#pool.run(
+        purpose,
+        async (session) => {
+          const name = `statement-${this.#count++}`
+          const settings = new Map(request.settings).set('log_comment', name)
+          await session.prepare(sql, { database: request.database, settings, parameters: request.parameters })
+          signal.throwIfAborted()
+          using _watch = this.#killWhenAborted(name, signal)
+          return await work(session)
+        },
+        signal,
+      )
+    } catch (error) {
+      if (signal.aborted) throw exception(exceptionCodes.queryCancelled, 'QUERY_WAS_CANCELLED', 'Nobody waits for it.')
+      throw exceptionFrom(error)
+    }
+  }
+
+  #killWhenAborted(name: string, signal: AbortSignal): Disposable {
+    let timer: NodeJS.Timeout | undefined
+    const kill = () => {
+      const sql = `KILL QUERY WHERE Settings['log_comment'] = ${quoteLiteral(name)} ASYNC`
+      // When it fails, the statement ends by itself, by its time limit at the latest.
+      this.#pool.run('control', ({ session }) => session.queryAsync(sql)).catch(() => {})
+    }
+    const begin = () => {
+      kill()
+      timer = setInterval(kill, killInterval)
+    }
+    signal.addEventListener('abort', begin, { once: true })
+    return {
+      [Symbol.dispose]() {
+        signal.removeEventListener('abort', begin)
+        clearInterval(timer)
+      },
+    }
+  }
+}

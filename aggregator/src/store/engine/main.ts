@@ -1,0 +1,69 @@
+/**
+ * The engine process: chDB behind ClickHouse's HTTP interface. It is started by the aggregator (embedded.ts), works for that process
+ * only, and leaves when that process is gone. A query that runs away or crashes the engine takes nothing else down.
+ */
+import { mkdir, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { baseSettings, engineConfig } from './engine-config.ts'
+import { Executor } from './executor.ts'
+import { LockedError, lockDirectory } from './lock.ts'
+import type { EngineOptions, FromEngine, ToEngine } from './messages.ts'
+import { createEngineServer } from './server.ts'
+import { SessionPool } from './session-pool.ts'
+import { Spool } from './spool.ts'
+
+/** How long requests under way may take when the engine is told to close, in milliseconds. */
+const drainTime = 8_000
+
+function send(message: FromEngine): void {
+  if (process.connected) process.send!(message)
+}
+
+async function open(options: EngineOptions): Promise<AsyncDisposable> {
+  const stack = new AsyncDisposableStack()
+  await mkdir(options.directory, { recursive: true, mode: 0o700 })
+  stack.use(await lockDirectory(options.directory))
+  const configFile = join(options.directory, 'engine.xml')
+  await writeFile(configFile, engineConfig(options.memoryBytes), { mode: 0o600 })
+  const spool = await Spool.open(join(options.directory, 'spool'))
+  const base = baseSettings(options.memoryBytes)
+  const pool = await SessionPool.open(join(options.directory, 'data'), configFile, options.database, base)
+  stack.defer(() => pool.close())
+  const server = createEngineServer(options, new Executor(pool, spool))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, '127.0.0.1', resolve)
+  })
+  stack.defer(async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    const timer = setTimeout(() => server.closeAllConnections(), drainTime)
+    await closed
+    clearTimeout(timer)
+  })
+  send({ kind: 'ready', port: (server.address() as AddressInfo).port })
+  return stack
+}
+
+async function main(options: EngineOptions, end: Promise<void>): Promise<void> {
+  try {
+    await using _engine = await open(options)
+    await end
+  } catch (error) {
+    const reason = error instanceof LockedError ? 'locked' : 'broken'
+    send({ kind: 'failed', reason, message: error instanceof Error ? error.message : String(error) })
+    process.exitCode = 1
+  }
+  // What the engine's own threads still hold must not keep the process; nothing of ours is pending any more.
+  process.exit()
+}
+
+const { promise: end, resolve: stop } = Promise.withResolvers<void>()
+process.once('disconnect', stop)
+// Ctrl-C reaches the whole process group. The aggregator drains into the store first and then says when to close.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+process.on('message', (message: ToEngine) => {
+  if (message.kind === 'close') stop()
+  else void main(message.options, end)
+})
