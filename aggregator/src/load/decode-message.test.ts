@@ -1,0 +1,174 @@
+import { gzipSync } from 'node:zlib'
+import { chunkOptions } from '@tributary/protocol/chunk.ts'
+import { CompressionError, compress } from '@tributary/protocol/compression.ts'
+import { forwardMessage } from '@tributary/protocol/forward.ts'
+import { EventTime, encode, MsgpackError } from '@tributary/protocol/msgpack.ts'
+import type { ByteRange } from '@tributary/protocol/ranges.ts'
+import { recordOverhead, writeRecordHead } from '@tributary/protocol/records.ts'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { MessageDecoder, type RowSink } from './decode-message.ts'
+
+const options = { discoverServiceName: true, detectLevel: true, maxEntriesBytes: 1 << 20, id: 'here' }
+const position = { segment: 3, offset: 77 }
+
+interface Row {
+  labels: Readonly<Record<string, string>>
+  sid: bigint
+  time: [number, number]
+  level: string
+  metadata: Record<string, string>
+  line: string
+  source: string
+  offset: number
+}
+
+function decode(message: Buffer, accepted: ByteRange[], changes: Partial<typeof options> = {}, at = position) {
+  const rows: Row[] = []
+  const sink: RowSink = {
+    row: ({ sid, labels }, seconds, nanoseconds, level, metadata, bytes, start, end, source, offset) =>
+      rows.push({
+        labels,
+        sid,
+        time: [seconds, nanoseconds],
+        level,
+        metadata: Object.fromEntries(metadata),
+        line: bytes.toString('utf8', start, end),
+        source: source.toString('hex'),
+        offset,
+      }),
+  }
+  const decoded = new MessageDecoder({ ...options, ...changes }).decode(message, accepted, at, sink)
+  return { rows, ...decoded }
+}
+
+const source = Buffer.alloc(16, 9)
+const range: ByteRange = [100, 200]
+
+/** A chunk whose records lie every ten bytes; every second one is of stderr. */
+function chunk(offsets: number[], flags = 0): Buffer {
+  const out = Buffer.alloc(10_000)
+  let p = 0
+  for (const [i, offset] of offsets.entries()) {
+    const line = Buffer.from(`level=warn line ${offset}`)
+    expect(p + recordOverhead + line.length).toBeLessThan(out.length)
+    p = writeRecordHead(out, p, 1_700_000_000, i, offset, line.length, i % 2 === 0 ? 0 : 1, flags, false)
+    p += line.copy(out, p)
+  }
+  const labels = { namespace: 'shop', app: 'cart' }
+  const header = { source, range, seen: 200, rawBytes: p, path: '/p', labels, metadata: { pod_uid: 'u' } }
+  const entries = compress(out.subarray(0, p), 'zstd')
+  return Buffer.concat(forwardMessage('t', entries, chunkOptions(header, offsets.length, 'zstd')))
+}
+
+test('a chunk of ours becomes rows with its labels, its metadata and its identity', () => {
+  const { rows } = decode(chunk([100, 110], 3), [range])
+  expect(rows[0]).toMatchObject({
+    labels: { app: 'cart', namespace: 'shop', service_name: 'cart', stream: 'stdout' },
+    time: [1_700_000_000, 0],
+    level: 'warn',
+    metadata: { malformed: 'true', pod_uid: 'u', truncated: 'true' },
+    line: 'level=warn line 100',
+    source: source.toString('hex'),
+    offset: 100,
+  })
+  expect(rows[1]!.labels['stream']).toBe('stderr')
+  expect(rows[1]!.sid).not.toBe(rows[0]!.sid)
+})
+
+test('only the records in the accepted parts become rows', () => {
+  const offsets = [100, 110, 120, 130, 140, 150]
+  const { rows } = decode(chunk(offsets), [
+    [100, 120],
+    [130, 131],
+    [150, 200],
+  ])
+  expect(rows.map(({ offset }) => offset)).toEqual([100, 110, 130, 150])
+  expect(decode(chunk(offsets), []).rows).toEqual([])
+})
+
+test('level and service name are left out when they are not asked for', () => {
+  const [row] = decode(chunk([100]), [range], { discoverServiceName: false, detectLevel: false }).rows
+  expect(row!.level).toBe('')
+  expect(row!.labels['service_name']).toBeUndefined()
+})
+
+test('a chunk of lost bytes has no rows', () => {
+  const header = { source, range, seen: 200, rawBytes: 0, path: '', labels: {}, metadata: {} }
+  const lost = chunkOptions({ ...header, outcome: { kind: 'lost', reason: 'deleted' } }, 0, 'none')
+  expect(decode(Buffer.concat(forwardMessage('t', Buffer.alloc(0), lost)), [range]).rows).toEqual([])
+})
+
+const time = new EventTime(5, 6)
+const records = [
+  [time, { log: 'a' }],
+  [time, { log: 'b', stream: 'stderr' }],
+]
+const packed = Buffer.concat(records.map((record) => encode(record)))
+const members = Buffer.concat(records.map((record) => gzipSync(encode(record))))
+test.for([
+  { mode: 'Forward', message: encode(['t', records]) },
+  { mode: 'PackedForward', message: encode(['t', packed]) },
+  { mode: 'CompressedPackedForward, gzip members', message: encode(['t', members, { compressed: 'gzip' }]) },
+  { mode: 'CompressedPackedForward, zstd', message: encode(['t', compress(packed, 'zstd'), { compressed: 'zstd' }]) },
+])("another sender's $mode gives rows with an identity of their own", ({ message }) => {
+  const { rows } = decode(message, [])
+  expect(rows.map(({ line, offset }) => [line, offset])).toEqual([
+    ['a', 0],
+    ['b', 1],
+  ])
+  expect(rows[1]!.labels).toEqual({ service_name: 'unknown_service', stream: 'stderr', tag: 't' })
+  expect(rows[0]!.time).toEqual([5, 6])
+  expect(rows[0]!.source).toBe(decode(message, []).rows[0]!.source)
+  expect(rows[0]!.source).not.toBe(decode(message, [], {}, { segment: 3, offset: 78 }).rows[0]!.source)
+})
+
+test('Message mode is one row', () => {
+  expect(decode(encode(['t', time, { log: 'a' }]), []).rows).toMatchObject([{ line: 'a', offset: 0, time: [5, 6] }])
+})
+
+test.for([
+  [-1, 0],
+  [0, 0],
+  [65_536 * 86_400 - 1, 65_536 * 86_400 - 1],
+  [65_536 * 86_400, 65_536 * 86_400 - 1],
+  [1_700_000_000_000, 65_536 * 86_400 - 1],
+])('the time %i is stored as %i, flagged when it was moved', ([given, stored]) => {
+  const { rows, clamped } = decode(encode(['t', given, { log: 'x' }]), [])
+  expect(rows[0]!.time).toEqual([stored, 0])
+  expect(rows[0]!.metadata).toEqual(given === stored ? {} : { timestamp_clamped: 'true' })
+  expect(clamped).toBe(given === stored ? 0 : 1)
+})
+
+test.for([
+  { what: 'a record outside its range', message: chunk([100, 200]), error: MsgpackError },
+  { what: 'entries that are cut', message: encode(['t', packed.subarray(0, -1)]), error: MsgpackError },
+  { what: 'a bomb', message: encode(['t', gzipSync(Buffer.alloc(2 << 20))]), error: CompressionError },
+])('$what gives an error and no row', ({ message, error }) => {
+  let rows = 0
+  const sink = { row: () => rows++ }
+  expect(() => new MessageDecoder(options).decode(message, [range], position, sink)).toThrow(error)
+  expect(rows).toBe(0)
+})
+
+test('any change to a message gives all of its rows or none and a typed error', () => {
+  const seeds = [chunk([100, 110, 120]), encode(['t', packed]), encode(['t', members])]
+  const seen = { rows: 0, errors: 0 }
+  fc.assert(
+    fc.property(fc.constantFrom(...seeds), fc.array(fc.tuple(fc.nat(), fc.nat(255))), (seed, changes) => {
+      const message = Buffer.from(seed)
+      for (const [at, value] of changes) message[at % message.length] = value
+      let rows = 0
+      try {
+        new MessageDecoder(options).decode(message, [range], position, { row: () => rows++ })
+        seen.rows++
+      } catch (error) {
+        expect(error instanceof MsgpackError || error instanceof CompressionError, String(error)).toBe(true)
+        expect(rows).toBe(0)
+        seen.errors++
+      }
+    }),
+    { numRuns: 3000 },
+  )
+  expect(Math.min(seen.rows, seen.errors)).toBeGreaterThan(200)
+})
