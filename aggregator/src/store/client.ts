@@ -153,9 +153,9 @@ export class StoreClient {
     }
   }
 
+  /** What a failure means is for the caller to say, who knows what it was for. */
   #told(error: StoreError): StoreError {
-    if (error.code === 'rejected') this.#log?.warn({ err: error }, 'the store rejected a statement')
-    else this.#log?.debug({ err: error }, 'a request to the store failed')
+    this.#log?.debug({ err: error }, 'a request to the store failed')
     return error
   }
 }

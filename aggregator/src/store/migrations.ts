@@ -1,0 +1,59 @@
+/** Brings the store's schema to the version of this program, at start. */
+import type { Logger } from '../log.ts'
+import { StoreClient } from './client.ts'
+import { StoreError } from './error.ts'
+import { type Migration, migrations } from './schema.ts'
+
+const createVersions = `CREATE TABLE IF NOT EXISTS schema_migrations (
+  version UInt32,
+  name String,
+  applied_at DateTime('UTC') DEFAULT now()
+)
+ENGINE = MergeTree
+ORDER BY version
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`
+
+/**
+ * Runs the migrations that the store does not have yet. Each is made of statements that can be repeated, so a start that was cut
+ * short goes on where it ended. Throws {@link StoreError} `rejected` when the store was made by a newer program.
+ */
+export async function migrate(client: StoreClient, log: Logger, wanted = migrations): Promise<void> {
+  await createDatabase(client)
+  await client.command(createVersions)
+  const present = await schemaVersion(client)
+  const newest = wanted.at(-1)?.version ?? 0
+  if (present > newest) {
+    throw new StoreError(
+      'rejected',
+      `the store has schema version ${present} and this program knows versions up to ${newest}: ` +
+        'start the newer program again, or give this one an empty store',
+    )
+  }
+  for (const migration of wanted) if (migration.version > present) await apply(client, log, migration)
+}
+
+/** A connection names its database before it exists, so this one goes through another. */
+async function createDatabase({ connection, engine }: StoreClient): Promise<void> {
+  const client = new StoreClient({ ...connection, database: 'default' }, undefined, engine)
+  try {
+    await client.command('CREATE DATABASE IF NOT EXISTS {database:Identifier}', { database: connection.database })
+  } finally {
+    await client.close()
+  }
+}
+
+/** The version of the schema in the store; 0 for an empty one. */
+export async function schemaVersion(client: StoreClient): Promise<number> {
+  const { rows } = await client.query<{ version: number }>('SELECT max(version) AS version FROM schema_migrations')
+  return rows[0]?.version ?? 0
+}
+
+async function apply(client: StoreClient, log: Logger, { version, name, statements }: Migration): Promise<void> {
+  for (const statement of statements) await client.command(statement)
+  await client.command(
+    'INSERT INTO schema_migrations (version, name) SELECT {version:UInt32}, {name:String}',
+    { version, name },
+    { settings: { insert_deduplication_token: `schema-${version}` } },
+  )
+  log.info({ version, name }, 'the store schema was migrated')
+}

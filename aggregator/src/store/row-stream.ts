@@ -1,0 +1,30 @@
+/** What rows of one stream and source share. */
+
+/** Stream labels that have a column of their own. */
+export const labelColumns = [
+  'cluster',
+  'namespace',
+  'pod',
+  'container',
+  'node',
+  'app',
+  'service_name',
+  'stream',
+] as const
+export type LabelColumn = (typeof labelColumns)[number]
+
+/**
+ * What is the same for a run of rows. Blocks remember the object itself: give the same one for the same stream, and don't change
+ * it. A label that the stream does not have is ''.
+ */
+export interface RowStream extends Readonly<Record<LabelColumn, string>> {
+  readonly tenant: string
+  /** Hash of the stream's labels. */
+  readonly sid: bigint
+  /** Stream labels without a column of their own. */
+  readonly labels: Readonly<Record<string, string>>
+  /** Structured metadata but for `detected_level`. */
+  readonly meta: Readonly<Record<string, string>>
+  /** The source of the rows, 16 bytes. */
+  readonly source: Buffer
+}

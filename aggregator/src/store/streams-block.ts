@@ -1,0 +1,130 @@
+/** Rows of the table `streams`: which streams there were on a day, from when to when, and how much of each. */
+
+import { DateColumn, encodeBlock, LowCardinalityColumn, MapColumn, TimeColumn, UInt64Column } from './native.ts'
+import { labelColumns, type RowStream } from './row-stream.ts'
+
+const daySeconds = 86_400
+/** Last day of the type Date. Later and earlier times are counted on the outermost days, as `toDate` does. */
+const lastDay = 65_535
+
+/** One stream on one day. */
+interface StreamDay {
+  readonly stream: RowStream
+  readonly day: number
+  firstSeconds: number
+  firstNanoseconds: number
+  lastSeconds: number
+  lastNanoseconds: number
+  entries: number
+  bytes: number
+}
+
+export class StreamsBlock {
+  readonly #days = new Map<string, StreamDay>()
+  readonly #tenant = new LowCardinalityColumn('tenant')
+  readonly #day = new DateColumn('day')
+  readonly #sid = new UInt64Column('sid')
+  readonly #labels = new MapColumn('labels')
+  readonly #first = new TimeColumn('first_ts')
+  readonly #last = new TimeColumn('last_ts')
+  readonly #entries = new UInt64Column('entries')
+  readonly #bytes = new UInt64Column('bytes')
+  readonly #columns = [
+    this.#tenant,
+    this.#day,
+    this.#sid,
+    this.#labels,
+    this.#first,
+    this.#last,
+    this.#entries,
+    this.#bytes,
+  ]
+  #stream: RowStream | undefined
+  /** What the rows go to while their time is within `[#from, #to)` seconds. */
+  #current: StreamDay | undefined
+  #from = 0
+  #to = 0
+
+  /** Names of the columns, in the order of {@link encode}. */
+  get columns(): string[] {
+    return this.#columns.map((column) => column.name)
+  }
+
+  get rows(): number {
+    return this.#days.size
+  }
+
+  /** The rows from here on belong to this stream. */
+  begin(stream: RowStream): void {
+    this.#stream = stream
+    this.#to = this.#from
+  }
+
+  /** Counts a row of the current stream. */
+  add(seconds: number, nanoseconds: number, bytes: number): void {
+    if (seconds < this.#from || seconds >= this.#to) this.#enter(seconds, nanoseconds)
+    const day = this.#current!
+    day.entries++
+    day.bytes += bytes
+    if (seconds > day.lastSeconds || (seconds === day.lastSeconds && nanoseconds > day.lastNanoseconds)) {
+      day.lastSeconds = seconds
+      day.lastNanoseconds = nanoseconds
+    } else if (seconds < day.firstSeconds || (seconds === day.firstSeconds && nanoseconds < day.firstNanoseconds)) {
+      day.firstSeconds = seconds
+      day.firstNanoseconds = nanoseconds
+    }
+  }
+
+  #enter(seconds: number, nanoseconds: number): void {
+    const stream = this.#stream!
+    const at = Math.floor(seconds / daySeconds)
+    const day = Math.max(0, Math.min(lastDay, at))
+    const key = `${day} ${stream.sid} ${stream.tenant}`
+    let known = this.#days.get(key)
+    if (known === undefined) {
+      const time = {
+        firstSeconds: seconds,
+        firstNanoseconds: nanoseconds,
+        lastSeconds: seconds,
+        lastNanoseconds: nanoseconds,
+      }
+      known = { stream, day, ...time, entries: 0, bytes: 0 }
+      this.#days.set(key, known)
+    }
+    this.#current = known
+    this.#from = at * daySeconds
+    this.#to = this.#from + daySeconds
+  }
+
+  /** The block in Native format. The buffers are views: valid until the next call. */
+  encode(): Buffer[] {
+    for (const column of this.#columns) column.reset()
+    for (const day of this.#days.values()) this.#append(day)
+    return encodeBlock(this.#columns)
+  }
+
+  #append({ stream, day, ...time }: StreamDay): void {
+    this.#tenant.fill(this.#tenant.indexOf(stream.tenant), 1)
+    this.#day.append(day)
+    this.#sid.repeat(Number(stream.sid & 0xffffffffn), Number(stream.sid >> 32n), 1)
+    this.#labels.repeat(this.#labels.prepare(allLabels(stream)), 1)
+    this.#first.append(time.firstSeconds, time.firstNanoseconds)
+    this.#last.append(time.lastSeconds, time.lastNanoseconds)
+    this.#entries.append(time.entries)
+    this.#bytes.append(time.bytes)
+  }
+
+  reset(): void {
+    this.#days.clear()
+    this.#stream = undefined
+    this.#current = undefined
+    this.#to = this.#from
+  }
+}
+
+/** All labels of a stream, those with a column of their own too. */
+function allLabels(stream: RowStream): Record<string, string> {
+  const labels: Record<string, string> = { ...stream.labels }
+  for (const name of labelColumns) if (stream[name] !== '') labels[name] = stream[name]
+  return labels
+}
