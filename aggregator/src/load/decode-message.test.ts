@@ -7,6 +7,7 @@ import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { recordOverhead, writeRecordHead } from '@tributary/protocol/records.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { labelColumns, type RowStream } from '../store/row-stream.ts'
 import { MessageDecoder, type RowSink } from './decode-message.ts'
 
 const options = { discoverServiceName: true, detectLevel: true, maxEntriesBytes: 1 << 20, id: 'here' }
@@ -17,7 +18,8 @@ interface Row {
   sid: bigint
   time: [number, number]
   level: string
-  metadata: Record<string, string>
+  metadata: Readonly<Record<string, string>>
+  flags: number
   line: string
   source: string
   offset: number
@@ -25,18 +27,25 @@ interface Row {
 
 function decode(message: Buffer, accepted: ByteRange[], changes: Partial<typeof options> = {}, at = position) {
   const rows: Row[] = []
+  let stream: RowStream | undefined
   const sink: RowSink = {
-    row: ({ sid, labels }, seconds, nanoseconds, level, metadata, bytes, start, end, source, offset) =>
+    setStream: (next) => {
+      stream = next
+    },
+    add: (seconds, nanoseconds, offset, level, bytes, start, end, flags = 0) => {
+      const own = labelColumns.filter((name) => stream![name] !== '').map((name) => [name, stream![name]])
       rows.push({
-        labels,
-        sid,
+        labels: { ...stream!.labels, ...Object.fromEntries(own) },
+        sid: stream!.sid,
         time: [seconds, nanoseconds],
         level,
-        metadata: Object.fromEntries(metadata),
+        metadata: stream!.meta,
+        flags,
         line: bytes.toString('utf8', start, end),
-        source: source.toString('hex'),
+        source: stream!.source.toString('hex'),
         offset,
-      }),
+      })
+    },
   }
   const decoded = new MessageDecoder({ ...options, ...changes }).decode(message, accepted, at, sink)
   return { rows, ...decoded }
@@ -67,7 +76,8 @@ test('a chunk of ours becomes rows with its labels, its metadata and its identit
     labels: { app: 'cart', namespace: 'shop', service_name: 'cart', stream: 'stdout' },
     time: [1_700_000_000, 0],
     level: 'warn',
-    metadata: { malformed: 'true', pod_uid: 'u', truncated: 'true' },
+    metadata: { pod_uid: 'u' },
+    flags: 3,
     line: 'level=warn line 100',
     source: source.toString('hex'),
     offset: 100,
@@ -146,7 +156,7 @@ test.for([
   { what: 'a bomb', message: encode(['t', gzipSync(Buffer.alloc(2 << 20))]), error: CompressionError },
 ])('$what gives an error and no row', ({ message, error }) => {
   let rows = 0
-  const sink = { row: () => rows++ }
+  const sink = { setStream: () => {}, add: () => rows++ }
   expect(() => new MessageDecoder(options).decode(message, [range], position, sink)).toThrow(error)
   expect(rows).toBe(0)
 })
@@ -160,7 +170,7 @@ test('any change to a message gives all of its rows or none and a typed error', 
       for (const [at, value] of changes) message[at % message.length] = value
       let rows = 0
       try {
-        new MessageDecoder(options).decode(message, [range], position, { row: () => rows++ })
+        new MessageDecoder(options).decode(message, [range], position, { setStream: () => {}, add: () => rows++ })
         seen.rows++
       } catch (error) {
         expect(error instanceof MsgpackError || error instanceof CompressionError, String(error)).toBe(true)

@@ -3,35 +3,21 @@
  * under the same token.
  */
 import { createHash } from 'node:crypto'
-import { type ChunkHeader, chunkHeader, type StreamMetadata } from '@tributary/protocol/chunk.ts'
+import { type ChunkHeader, chunkHeader } from '@tributary/protocol/chunk.ts'
 import { decompress } from '@tributary/protocol/compression.ts'
 import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
-import { malformedFlag, RecordScanner, stderr, truncatedFlag } from '@tributary/protocol/records.ts'
+import { RecordScanner, stderr } from '@tributary/protocol/records.ts'
+import type { LogBlock } from '../store/log-block.ts'
+import { type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
 import type { Position } from './cursor.ts'
 import { detectLevel, levels } from './detect-level.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
-import { type Labels, type Stream, streamOf, withServiceName } from './labels.ts'
+import { type Labels, streamOf, withServiceName } from './labels.ts'
 
-/** Structured metadata of a row, keys sorted. */
-export type Metadata = readonly (readonly [key: string, value: string])[]
-
-/** Takes rows, column by column. `bytes[start, end)` is the line; it is copied before this returns. */
-export interface RowSink {
-  row(
-    stream: Stream,
-    seconds: number,
-    nanoseconds: number,
-    level: string,
-    metadata: Metadata,
-    bytes: Buffer,
-    start: number,
-    end: number,
-    source: Buffer,
-    offset: number,
-  ): void
-}
+/** Takes rows: those of a stream after it was set. Lines are copied. */
+export type RowSink = Pick<LogBlock, 'setStream' | 'add'>
 
 export interface DecodeOptions {
   readonly discoverServiceName: boolean
@@ -50,7 +36,7 @@ export interface Decoded {
   readonly clamped: number
 }
 
-/** Streams remembered at most; beyond that they are made anew, which costs a hash each. */
+/** Streams remembered at most; beyond that they are made anew, which costs two hashes each. */
 const maxStreams = 20_000
 
 /** Days that ClickHouse's Date can name: 1970-01-01 to 2149-06-06, in seconds since 1970. Rows are kept by day. */
@@ -59,8 +45,10 @@ const lastSecond = 65_535 * 86_400 + 86_399
 
 export class MessageDecoder {
   readonly #options: DecodeOptions
-  /** Both streams of a pod's metadata, by the metadata's JSON. */
+  /** By the JSON of source and metadata. */
   readonly #streams = new Map<string, OwnStreams>()
+  #foreignSource: Buffer = Buffer.alloc(0)
+  readonly #foreignStreams = new Map<string, RowStream>()
 
   constructor(options: DecodeOptions) {
     this.#options = options
@@ -100,28 +88,22 @@ export class MessageDecoder {
       const { offset, lineStart, lineEnd } = records
       if (!whole && !accepted.some(([first, end]) => offset >= first && offset < end)) continue
       const level = detect ? levels[detectLevel(entries, lineStart, lineEnd)]! : ''
-      sink.row(
-        records.stream === stderr ? streams.stderr : streams.stdout,
-        records.seconds,
-        records.nanoseconds,
-        level,
-        records.flags === 0 ? streams.metadata : streams.flagged[records.flags]!,
-        entries,
-        lineStart,
-        lineEnd,
-        header.source,
-        offset,
-      )
+      sink.setStream(records.stream === stderr ? streams.stderr : streams.stdout)
+      sink.add(records.seconds, records.nanoseconds, offset, level, entries, lineStart, lineEnd, records.flags)
     }
     return { malformed: 0, clamped: 0 }
   }
 
-  #streamsOf({ labels, metadata }: StreamMetadata): OwnStreams {
-    const key = JSON.stringify([labels, metadata])
+  #streamsOf({ source, labels, metadata }: ChunkHeader): OwnStreams {
+    const key = JSON.stringify([source.toString('latin1'), labels, metadata])
     let streams = this.#streams.get(key)
     if (streams === undefined) {
       if (this.#streams.size >= maxStreams) this.#streams.clear()
-      streams = ownStreams(this.#named(labels), metadata)
+      const named = this.#named(labels)
+      streams = {
+        stdout: rowStream({ ...named, stream: 'stdout' }, sorted(metadata), Buffer.from(source)),
+        stderr: rowStream({ ...named, stream: 'stderr' }, sorted(metadata), Buffer.from(source)),
+      }
       this.#streams.set(key, streams)
     }
     return streams
@@ -138,56 +120,51 @@ export class MessageDecoder {
       .update(`${this.#options.id}:${position.segment}.${position.offset}`)
       .digest()
       .subarray(0, 16)
-    const streams = new Map<string, Stream>()
     let clamped = 0
     for (const [index, record] of records.entries()) {
-      const key = JSON.stringify(record.labels)
-      const stream = streams.get(key) ?? streamOf(this.#named(record.labels))
-      streams.set(key, stream)
       const seconds = Math.min(lastSecond, Math.max(firstSecond, record.seconds))
       const outside = seconds !== record.seconds
       if (outside) clamped++
-      const { line, metadata } = record
-      sink.row(
-        stream,
-        seconds,
-        outside ? 0 : Math.min(record.nanoseconds, 999_999_999),
-        this.#options.detectLevel ? levels[record.level]! : '',
-        sorted(outside ? { ...metadata, timestamp_clamped: 'true' } : metadata),
-        line,
-        0,
-        line.length,
-        source,
-        index,
-      )
+      const metadata = outside ? { ...record.metadata, timestamp_clamped: 'true' } : record.metadata
+      sink.setStream(this.#foreignStream(record.labels, metadata, source))
+      const nanoseconds = outside ? 0 : Math.min(record.nanoseconds, 999_999_999)
+      const level = this.#options.detectLevel ? levels[record.level]! : ''
+      sink.add(seconds, nanoseconds, index, level, record.line, 0, record.line.length)
     }
     return { malformed, clamped }
+  }
+
+  /** Records of one message that share labels and metadata share the object, as the block expects. */
+  #foreignStream(labels: Labels, metadata: Readonly<Record<string, string>>, source: Buffer): RowStream {
+    if (!source.equals(this.#foreignSource)) {
+      this.#foreignSource = source
+      this.#foreignStreams.clear()
+    }
+    const key = JSON.stringify([labels, metadata])
+    let stream = this.#foreignStreams.get(key)
+    if (stream === undefined) {
+      stream = rowStream(this.#named(labels), sorted(metadata), source)
+      this.#foreignStreams.set(key, stream)
+    }
+    return stream
   }
 }
 
 interface OwnStreams {
-  readonly stdout: Stream
-  readonly stderr: Stream
-  readonly metadata: Metadata
-  /** The metadata of records with flags, by their flags. */
-  readonly flagged: readonly Metadata[]
+  readonly stdout: RowStream
+  readonly stderr: RowStream
 }
 
-function ownStreams(labels: Labels, metadata: Readonly<Record<string, string>>): OwnStreams {
-  return {
-    stdout: streamOf({ ...labels, stream: 'stdout' }),
-    stderr: streamOf({ ...labels, stream: 'stderr' }),
-    metadata: sorted(metadata),
-    flagged: Array.from({ length: (truncatedFlag | malformedFlag) + 1 }, (_, flags) =>
-      sorted({
-        ...metadata,
-        ...(flags & truncatedFlag ? { truncated: 'true' } : {}),
-        ...(flags & malformedFlag ? { malformed: 'true' } : {}),
-      }),
-    ),
-  }
+/** There is one tenant so far; Loki's name for it when none is told. */
+const tenant = 'fake'
+
+function rowStream(all: Labels, meta: Readonly<Record<string, string>>, source: Buffer): RowStream {
+  const { sid, labels } = streamOf(all)
+  const columns = Object.fromEntries(labelColumns.map((name) => [name, labels[name] ?? '']))
+  const others = Object.entries(labels).filter(([name]) => !labelColumns.some((column) => column === name))
+  return { tenant, sid, ...(columns as Record<LabelColumn, string>), labels: Object.fromEntries(others), meta, source }
 }
 
-function sorted(metadata: Readonly<Record<string, string>>): Metadata {
-  return Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+function sorted(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }

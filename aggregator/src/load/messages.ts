@@ -1,0 +1,65 @@
+/** What the main thread and the loader's thread tell each other. */
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { StoreEngine } from '../store/client.ts'
+import type { StoreConnection } from '../store/connection.ts'
+import type { Position } from './cursor.ts'
+
+/** What the loader's thread is started with. */
+export interface LoaderSettings {
+  readonly walDirectory: string
+  readonly cursorPath: string
+  readonly quarantineDirectory: string
+  /** Oldest position in the write-ahead log: where loading begins without a cursor. */
+  readonly oldest: Position
+  readonly committed: Position
+  readonly store: StoreConnection
+  readonly engine: StoreEngine
+  readonly blockRows: number
+  readonly blockBytes: number
+  readonly blockDelay: number
+  readonly maxEntriesBytes: number
+  readonly discoverServiceName: boolean
+  readonly detectLevel: boolean
+}
+
+export type ToLoader =
+  | { readonly kind: 'committed'; readonly position: Position }
+  /** Load what is committed, then end. */
+  | { readonly kind: 'stop' }
+  /** End now. What is not in the store stays in the write-ahead log. */
+  | { readonly kind: 'cut' }
+  /** The loss is durable in the ledger. */
+  | { readonly kind: 'booked'; readonly loss: number }
+
+export type FromLoader =
+  /** Everything before `position` is in the store, and the cursor on disk says so. */
+  | { readonly kind: 'stored'; readonly position: Position }
+  | { readonly kind: 'block'; readonly report: BlockReport }
+  | { readonly kind: 'retry'; readonly reason: string; readonly message: string; readonly attempt: number }
+  | { readonly kind: 'quarantined'; readonly quarantined: Quarantined }
+  /** The loader waits for `booked` with the same number. */
+  | { readonly kind: 'loss'; readonly loss: number; readonly source: Uint8Array; readonly ranges: ByteRanges }
+  /** The cursor could not be read and was set aside. */
+  | { readonly kind: 'cursorLost'; readonly message: string }
+  | { readonly kind: 'wal'; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
+
+/** One block that is in the store. */
+export interface BlockReport {
+  readonly rows: number
+  /** Of lines. */
+  readonly bytes: number
+  readonly malformed: number
+  readonly clamped: number
+  /** Wall time of the insert. */
+  readonly insertSeconds: number
+  /** CPU time of the loader's thread since the last report. */
+  readonly cpuSeconds: number
+}
+
+export interface Quarantined {
+  readonly position: Position
+  readonly reason: 'msgpack' | 'compression' | 'too_large'
+  readonly message: string
+  /** Where it was kept, if it was. */
+  readonly path: string | undefined
+}
