@@ -1,0 +1,81 @@
+/** From what went wrong to the status and the plain text that Loki's clients expect. */
+import { LogqlError, NotEvaluatedError, QueryError } from '../logql/error.ts'
+import { StoreError } from '../store/error.ts'
+import { ParameterError } from './params.ts'
+
+export interface Failure {
+  readonly status: number
+  readonly message: string
+  /** Ours to look into, so it is logged. */
+  readonly unexpected: boolean
+}
+
+const timeoutText =
+  'request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex match) to reduce the amount of data processed'
+
+/** Reason of an abort because nobody waits for the answer. */
+export class ClientGone extends Error {
+  constructor() {
+    super('the client closed the connection')
+    this.name = 'ClientGone'
+  }
+}
+
+/** Reason of an abort because the request took too long. */
+export class TimedOut extends Error {
+  constructor() {
+    super(timeoutText)
+    this.name = 'TimedOut'
+  }
+}
+
+const badRegex = 427
+
+/** What the store's failures mean to whoever asked. The others are ours to look into. */
+function ofStore(error: StoreError): Failure {
+  switch (error.code) {
+    case 'timeout':
+    case 'cancelled':
+      return { status: 504, message: timeoutText, unexpected: false }
+    case 'memory':
+    case 'limit':
+      return {
+        status: 400,
+        message: 'the query needs more memory than it may have: shorten its time range or select fewer streams',
+        unexpected: false,
+      }
+    case 'busy':
+      return { status: 429, message: 'too many outstanding requests', unexpected: false }
+    case 'unavailable':
+    case 'full':
+      return { status: 503, message: 'the store does not answer', unexpected: true }
+    case 'rejected':
+      return error.clickhouseCode === badRegex
+        ? { status: 400, message: `the store refuses the regular expression: ${error.message}`, unexpected: false }
+        : { status: 500, message: 'internal error', unexpected: true }
+  }
+}
+
+/** @param reason why the request was aborted, if it was */
+export function classify(error: unknown, reason: unknown): Failure {
+  for (const known of [reason, error]) {
+    if (known instanceof ClientGone) return { status: 499, message: known.message, unexpected: false }
+    if (known instanceof TimedOut) return { status: 504, message: known.message, unexpected: false }
+  }
+  if (isBadQuery(error)) return { status: 400, message: (error as Error).message, unexpected: false }
+  if (error instanceof StoreError) return ofStore(error)
+  const { statusCode, message } = error as { statusCode?: unknown; message?: unknown }
+  // Of the HTTP layer itself, such as a body that is too large.
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return { status: statusCode, message: String(message), unexpected: false }
+  return { status: 500, message: 'internal error', unexpected: true }
+}
+
+function isBadQuery(error: unknown): boolean {
+  return (
+    error instanceof LogqlError ||
+    error instanceof NotEvaluatedError ||
+    error instanceof QueryError ||
+    error instanceof ParameterError
+  )
+}

@@ -1,0 +1,100 @@
+/** Labels, their values and series: read from the `streams` table alone. */
+
+import type { Matcher } from '../logql/ast.ts'
+import { NotEvaluatedError } from '../logql/error.ts'
+import { compareLabels, type Labels, labelsFrom } from '../logql/labels.ts'
+import { parseSelectorQuery } from '../logql/parser.ts'
+import type { Reader } from '../logql/rows.ts'
+import { all, Parameters } from '../logql/sql.ts'
+import { streamConditions } from '../logql/streams.ts'
+import type { TimeRange } from './params.ts'
+
+/** The matchers of a selector; an absent one selects every stream. */
+export function readSelector(text: string | null): readonly Matcher[] {
+  if (!text) return []
+  const log = parseSelectorQuery(text)
+  const raw = log.matchers.some(({ value }) => !value.isWellFormed())
+  if (raw) throw new NotEvaluatedError('a string with bytes that are not UTF-8', log.at)
+  return log.matchers
+}
+
+export async function readLabelNames(
+  reader: Reader,
+  matchers: readonly Matcher[],
+  range: TimeRange,
+): Promise<string[]> {
+  const parameters = new Parameters()
+  const statement = parameters.statement(
+    'SELECT DISTINCT arrayJoin(mapKeys(labels)) AS name FROM streams',
+    `WHERE ${all(streamConditions(parameters, reader.tenant, matchers, range.start, range.end))}`,
+  )
+  const rows = await reader.read<{ name: string }>(statement)
+  return rows.map(({ name }) => name).sort()
+}
+
+export async function readLabelValues(
+  reader: Reader,
+  name: string,
+  matchers: readonly Matcher[],
+  range: TimeRange,
+): Promise<string[]> {
+  const parameters = new Parameters()
+  const value = `labels[${parameters.string(name)}]`
+  const conditions = streamConditions(parameters, reader.tenant, matchers, range.start, range.end)
+  const statement = parameters.statement(
+    `SELECT DISTINCT ${value} AS value FROM streams`,
+    `WHERE ${all([...conditions, `${value} != ''`])}`,
+  )
+  const rows = await reader.read<{ value: string }>(statement)
+  return rows.map((row) => row.value).sort()
+}
+
+/** The label sets of the streams that any of the selectors chooses. */
+export async function readSeries(
+  reader: Reader,
+  selectors: readonly (readonly Matcher[])[],
+  range: TimeRange,
+): Promise<Labels[]> {
+  const found = new Map<string, Labels>()
+  for (const matchers of selectors) {
+    const parameters = new Parameters()
+    const conditions = streamConditions(parameters, reader.tenant, matchers, range.start, range.end)
+    const statement = parameters.statement(
+      'SELECT toString(sid) AS id, any(labels) AS pairs FROM streams',
+      `WHERE ${all(conditions)} GROUP BY sid`,
+    )
+    for (const row of await reader.read<{ id: string; pairs: Record<string, string> }>(statement))
+      if (!found.has(row.id)) found.set(row.id, labelsFrom(Object.entries(row.pairs)))
+  }
+  return [...found.values()].sort(compareLabels)
+}
+
+/** What an answer would have to read, at the coarseness of the `streams` table. */
+export interface IndexStats {
+  readonly streams: number
+  /** A stream's day is the nearest thing to a chunk of Loki. */
+  readonly chunks: number
+  readonly bytes: number
+  readonly entries: number
+}
+
+export async function readIndexStats(
+  reader: Reader,
+  matchers: readonly Matcher[],
+  range: TimeRange,
+): Promise<IndexStats> {
+  const parameters = new Parameters()
+  const statement = parameters.statement(
+    'SELECT toString(uniqExact(sid)) AS streams, toString(uniqExact(sid, day)) AS chunks,',
+    'toString(sum(bytes)) AS size, toString(sum(entries)) AS count FROM streams',
+    `WHERE ${all(streamConditions(parameters, reader.tenant, matchers, range.start, range.end))}`,
+  )
+  const [row] = await reader.read<{ streams: string; chunks: string; size: string; count: string }>(statement)
+  const number = (text: string | undefined) => Number(text ?? 0)
+  return {
+    streams: number(row?.streams),
+    chunks: number(row?.chunks),
+    bytes: number(row?.size),
+    entries: number(row?.count),
+  }
+}

@@ -1,0 +1,156 @@
+/** The HTTP API: Loki's query endpoints, health, metrics and the start page. Answers; decides nothing about logs itself. */
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import type { Registry } from 'prom-client'
+import type { Logger } from '../log.ts'
+import type { RowStore } from '../logql/rows.ts'
+import { classify } from './errors.ts'
+import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from './label-answers.ts'
+import { type ApiMetrics, apiMetrics } from './metrics.ts'
+import { statusPage } from './page.ts'
+import { answerInstant, answerRange } from './queries.ts'
+import { type ApiRequest, apiRequest, requestSignal } from './request.ts'
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Why not yet. */
+  readonly reason?: string
+}
+
+export interface ApiOptions {
+  readonly store: RowStore
+  /** Of the aggregator, such as `0.1.0`. */
+  readonly version: string
+  readonly log: Logger
+  /** Served at `/metrics`; the API adds its own metrics to it. */
+  readonly registry: Registry
+  ready(): Readiness
+  /** The ledger, passed through to `/api/v1/audit`: one value, or the items of a list. */
+  audit(): unknown
+  /** The page at `/`; by default one that says what runs. */
+  page?(): string
+  /** PEM. With it the API speaks only TLS. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  /** How long a query may take, milliseconds. */
+  readonly queryTimeoutMs?: number
+}
+
+/** Loki's query_timeout. */
+const defaultQueryTimeoutMs = 60_000
+
+/** The language's limit of 128 KiB, percent-encoded, and the rest of a request. */
+const maxRequestBytes = 512 * 1024
+
+/** Label names are no longer than this in Loki. */
+const maxNameLength = 1024
+
+const jsonType = 'application/json; charset=UTF-8'
+const textType = 'text/plain; charset=utf-8'
+
+/** Not listening yet. */
+export function createApi(options: ApiOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: maxRequestBytes,
+    routerOptions: { maxParamLength: maxNameLength * 3, ignoreTrailingSlash: true },
+    ...(options.tls
+      ? { https: { ...options.tls, maxHeaderSize: maxRequestBytes } }
+      : { http: { maxHeaderSize: maxRequestBytes } }),
+  }) as unknown as FastifyInstance
+  const metrics = apiMetrics(options.registry)
+  acceptAnyBody(app)
+  answerErrors(app, options.log)
+  countRequests(app, metrics)
+  queryRoutes(app, options, metrics)
+  operationRoutes(app, options)
+  return app
+}
+
+/** Forms come as text; whatever else is sent is ignored, as the URL may say all. */
+function acceptAnyBody(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_, body, done) =>
+    done(null, body),
+  )
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, __, done) => done(null, undefined))
+}
+
+function answerErrors(app: FastifyInstance, log: Logger): void {
+  app.setErrorHandler((error, request, reply) => {
+    const failure = classify(error, undefined)
+    if (failure.unexpected) log.error({ err: error, route: request.routeOptions.url }, 'request failed')
+    return reply.status(failure.status).type(textType).send(failure.message)
+  })
+  // Grafana takes this text as "not supported".
+  app.setNotFoundHandler((_, reply) => reply.status(404).type(textType).send('404 page not found\n'))
+}
+
+function countRequests(app: FastifyInstance, metrics: ApiMetrics): void {
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.requested(request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1000)
+  })
+}
+
+function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetrics): void {
+  const timeoutMs = options.queryTimeoutMs ?? defaultQueryTimeoutMs
+  const query = (path: string, answer: (request: ApiRequest, raw: FastifyRequest) => Promise<string>) => {
+    const handler = async (raw: FastifyRequest, reply: FastifyReply) => {
+      const { signal, end } = requestSignal(reply, timeoutMs)
+      const request = apiRequest(raw, options.store, signal, timeoutMs)
+      try {
+        const body = await answer(request, raw)
+        return reply.type(jsonType).send(body)
+      } catch (error) {
+        throw signal.aborted ? signal.reason : error
+      } finally {
+        end()
+        metrics.read(request.reader.totals.rows, request.reader.totals.bytes)
+      }
+    }
+    app.route({ method: ['GET', 'POST'], url: `/loki/api/v1/${path}`, handler })
+  }
+  query('query_range', answerRange)
+  query('query', answerInstant)
+  query('labels', answerLabels)
+  query('label', answerLabels)
+  query('label/:name/values', (request, raw) => answerLabelValues(request, (raw.params as { name: string }).name))
+  query('series', answerSeries)
+  query('index/stats', answerIndexStats)
+}
+
+function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
+  const { version, registry } = options
+  app.get('/loki/api/v1/status/buildinfo', (_, reply) => reply.type(jsonType).send(JSON.stringify(buildInfo(version))))
+  app.get('/healthz', (_, reply) => reply.type(textType).send('ok\n'))
+  app.get('/ready', (_, reply) => {
+    const { ready, reason } = options.ready()
+    return reply
+      .status(ready ? 200 : 503)
+      .type(textType)
+      .send(ready ? 'ready\n' : `not ready: ${reason ?? 'starting'}\n`)
+  })
+  app.get('/metrics', async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()))
+  app.get('/api/v1/audit', async (_, reply) => reply.type(jsonType).send(await auditJson(options.audit())))
+  app.get('/', (_, reply) =>
+    reply.type('text/html; charset=utf-8').send(options.page?.() ?? statusPage({ version, ...options.ready() })),
+  )
+}
+
+/** Clients ask for features by the version of Loki whose API this is; ours is the revision. */
+function buildInfo(version: string): Record<string, string> {
+  return {
+    version: '3.7.0',
+    revision: `tributary-${version}`,
+    branch: '',
+    buildUser: '',
+    buildDate: '',
+    goVersion: '',
+  }
+}
+
+async function auditJson(audit: unknown): Promise<string> {
+  const value = await audit
+  if (value === null || typeof value !== 'object' || !(Symbol.asyncIterator in value)) return JSON.stringify(value)
+  const items: string[] = []
+  for await (const item of value as AsyncIterable<unknown>) items.push(JSON.stringify(item))
+  return `[${items.join(',')}]`
+}

@@ -1,0 +1,103 @@
+/** The bodies of Loki's responses. JSON is written by hand where order and exactness matter: label names in order, times never as doubles. */
+import { type Labels, labelsKey } from '../logql/labels.ts'
+import type { Entry } from '../logql/logs.ts'
+import { mergedLabels } from '../logql/row-labels.ts'
+import type { Steps } from '../logql/samples.ts'
+import type { Series } from '../logql/series.ts'
+
+/** `{"a":"b"}`. Not JSON.stringify of an object, which would put names that look like numbers first. */
+export function labelsJson(labels: Labels): string {
+  return `{${[...labels].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`
+}
+
+const labelText = (labels: Labels): string =>
+  `{${[...labels].map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(', ')}}`
+
+/** A number as Go prints it: shortest digits, never an exponent. */
+export function formatValue(value: number): string {
+  if (Number.isNaN(value)) return 'NaN'
+  if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
+  if (Object.is(value, -0)) return '-0'
+  const text = String(value)
+  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text)
+  if (!match) return text
+  const digits = match[2]! + (match[3] ?? '')
+  const exponent = Number(match[4])
+  return exponent < 0
+    ? `${match[1]}0.${'0'.repeat(-exponent - 1)}${digits}`
+    : match[1]! + digits.padEnd(exponent + 1, '0')
+}
+
+/** Seconds to the millisecond, as a JSON number. */
+export function formatSeconds(nanoseconds: bigint): string {
+  const milliseconds = nanoseconds / 1_000_000n - (nanoseconds % 1_000_000n < 0n ? 1n : 0n)
+  return String(Number(milliseconds) / 1000)
+}
+
+const stepTimes = ({ start, step, points }: Steps): string[] =>
+  Array.from({ length: points }, (_, i) => formatSeconds(start + BigInt(i) * step))
+
+export function matrixJson(series: readonly Series[], steps: Steps): string {
+  const times = stepTimes(steps)
+  const items = series.map(({ labels, values }) => {
+    const points: string[] = []
+    for (const [i, value] of values.entries())
+      if (value !== undefined) points.push(`[${times[i]},"${formatValue(value)}"]`)
+    return `{"metric":${labelsJson(labels)},"values":[${points.join(',')}]}`
+  })
+  return `"resultType":"matrix","result":[${items.join(',')}]`
+}
+
+export function vectorJson(series: readonly Series[], time: bigint): string {
+  const items = series.map(
+    ({ labels, values }) =>
+      `{"metric":${labelsJson(labels)},"value":[${formatSeconds(time)},"${formatValue(values[0]!)}"]}`,
+  )
+  return `"resultType":"vector","result":[${items.join(',')}]`
+}
+
+export const scalarJson = (value: number, time: bigint): string =>
+  `"resultType":"scalar","result":[${formatSeconds(time)},"${formatValue(value)}"]`
+
+/**
+ * Entries by stream, in the order they have.
+ *
+ * @param categorized streams by their own labels, each entry with its structured metadata; else the metadata is part of the labels
+ */
+export function streamsJson(entries: readonly Entry[], categorized: boolean): string {
+  const streams = new Map<string, { labels: Labels; values: string[] }>()
+  const known = new Map<Entry['labels'], { labels: Labels; values: string[] }>()
+  for (const entry of entries) {
+    let stream = known.get(entry.labels)
+    if (!stream) known.set(entry.labels, (stream = streamFor(streams, entry, categorized)))
+    stream.values.push(entryJson(entry, categorized))
+  }
+  const sorted = [...streams.values()]
+    .map(({ labels, values }) => ({ text: labelText(labels), labels, values }))
+    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
+  const items = sorted.map(({ labels, values }) => `{"stream":${labelsJson(labels)},"values":[${values.join(',')}]}`)
+  const flags = categorized ? '"encodingFlags":["categorize-labels"],' : ''
+  return `"resultType":"streams",${flags}"result":[${items.join(',')}]`
+}
+
+function streamFor(
+  streams: Map<string, { labels: Labels; values: string[] }>,
+  entry: Entry,
+  categorized: boolean,
+): { labels: Labels; values: string[] } {
+  const labels = categorized ? entry.labels.stream : mergedLabels(entry.labels)
+  const key = labelsKey(labels)
+  const found = streams.get(key) ?? { labels, values: [] }
+  streams.set(key, found)
+  return found
+}
+
+function entryJson({ time, line, labels }: Entry, categorized: boolean): string {
+  const pair = `"${time}",${JSON.stringify(line)}`
+  if (!categorized) return `[${pair}]`
+  const metadata = labels.metadata.size === 0 ? '{}' : `{"structuredMetadata":${labelsJson(labels.metadata)}}`
+  return `[${pair},${metadata}]`
+}
+
+export const successJson = (data: string, stats: string): string =>
+  `{"status":"success","data":{${data},"stats":${stats}}}`

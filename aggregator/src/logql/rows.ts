@@ -1,0 +1,63 @@
+/** The store as queries see it: SQL with bound parameters in, rows out. */
+
+/** SQL and the values of its `{name:Type}` parameters. Nothing that came with a request is part of the text. */
+export interface Statement {
+  readonly sql: string
+  readonly params: Readonly<Record<string, unknown>>
+}
+
+export interface QueryOptions {
+  /** Aborted when nobody waits for the answer any more; the store stops working on it. */
+  readonly signal?: AbortSignal
+  /** The store gives up after so long. */
+  readonly maxExecutionSeconds?: number
+}
+
+export interface QueryResult<Row> {
+  readonly rows: Row[]
+  readonly readRows: number
+  readonly readBytes: number
+  readonly elapsedSeconds: number
+}
+
+/** Each row is one JSON object, as ClickHouse's JSONEachRow has it. */
+export interface RowStore {
+  query<Row>(sql: string, params: Record<string, unknown>, options?: QueryOptions): Promise<QueryResult<Row>>
+}
+
+/** Collects what a request made the store read. */
+export interface ReadTotals {
+  rows: number
+  bytes: number
+  lines: number
+}
+
+/** Reads for one request: with its tenant, its signal and its share of time, counting what was read. */
+export class Reader {
+  readonly tenant: string
+  readonly totals: ReadTotals = { rows: 0, bytes: 0, lines: 0 }
+  readonly #store: RowStore
+  readonly #signal: AbortSignal
+  readonly #deadline: number
+
+  /** @param deadline as `performance.now()` counts, milliseconds */
+  constructor(store: RowStore, tenant: string, signal: AbortSignal, deadline: number) {
+    this.#store = store
+    this.tenant = tenant
+    this.#signal = signal
+    this.#deadline = deadline
+  }
+
+  async read<Row>({ sql, params }: Statement): Promise<Row[]> {
+    this.#signal.throwIfAborted()
+    const seconds = Math.max(1, Math.ceil((this.#deadline - performance.now()) / 1000))
+    const result = await this.#store.query<Row>(
+      sql,
+      { ...params },
+      { signal: this.#signal, maxExecutionSeconds: seconds },
+    )
+    this.totals.rows += result.readRows
+    this.totals.bytes += result.readBytes
+    return result.rows
+  }
+}

@@ -1,0 +1,83 @@
+/** Pieces that every statement is made of. Values become parameters; the text holds only what is written in this folder. */
+import type { Matcher } from './ast.ts'
+import type { Statement } from './rows.ts'
+
+/** Stream labels that have a column of their own in `logs`; the others are in its `labels` map. */
+export const wideLabels: ReadonlySet<string> = new Set([
+  'cluster',
+  'namespace',
+  'pod',
+  'container',
+  'node',
+  'app',
+  'service_name',
+  'stream',
+])
+
+/** The structured metadata that has a column of its own, `level`. */
+export const levelLabel = 'detected_level'
+
+/** Collects the parameters of one statement. */
+export class Parameters {
+  readonly #values: Record<string, unknown> = {}
+  #count = 0
+
+  /** Binds a value and returns its placeholder, such as `{p3:String}`. */
+  bind(type: string, value: unknown): string {
+    const name = `p${this.#count++}`
+    this.#values[name] = value
+    return `{${name}:${type}}`
+  }
+
+  string(value: string): string {
+    return this.bind('String', value)
+  }
+
+  int(value: bigint): string {
+    return this.bind('Int64', value.toString())
+  }
+
+  time(nanoseconds: bigint): string {
+    return `fromUnixTimestamp64Nano(${this.int(nanoseconds)}, 'UTC')`
+  }
+
+  statement(...lines: string[]): Statement {
+    return { sql: lines.filter((line) => line !== '').join('\n'), params: this.#values }
+  }
+}
+
+/** What DateTime64(9) can hold, 1900 to 2262, nanoseconds. */
+const minTime = -2_208_988_800_000_000_000n
+const maxTime = (1n << 63n) - 1n
+
+/** The bucket in the sort key is a DateTime: 1970 to 2106. Outside of it the predicate would cut off what it should not. */
+const minBucketed = 0n
+const maxBucketed = 4_294_000_000_000_000_000n
+
+export function clampTime(nanoseconds: bigint): bigint {
+  return nanoseconds < minTime ? minTime : nanoseconds > maxTime ? maxTime : nanoseconds
+}
+
+/**
+ * Rows with first <= ts <= last. The five-minute bucket leads the sort key and is written out, as a condition on `ts` alone does not
+ * use it.
+ */
+export function timeConditions(parameters: Parameters, first: bigint, last: bigint): string[] {
+  const from = parameters.time(clampTime(first))
+  const to = parameters.time(clampTime(last))
+  const conditions = [`ts >= ${from}`, `ts <= ${to}`]
+  const bucket = (time: string) => `toStartOfInterval(${time}, INTERVAL 5 MINUTE)`
+  if (first >= minBucketed && first < maxBucketed) conditions.push(`${bucket('ts')} >= ${bucket(from)}`)
+  if (last >= minBucketed && last < maxBucketed) conditions.push(`${bucket('ts')} <= ${bucket(to)}`)
+  return conditions
+}
+
+/** A value against a matcher: the whole of it has to match. In a selector the dot matches newlines too. */
+export function matcherCondition(parameters: Parameters, value: string, matcher: Matcher, dotAll: boolean): string {
+  if (matcher.op === '=') return `${value} = ${parameters.string(matcher.value)}`
+  if (matcher.op === '!=') return `${value} != ${parameters.string(matcher.value)}`
+  const regex = dotAll ? `^(?s:${matcher.value})$` : `(?-s)^(?:${matcher.value})$`
+  return `${matcher.op === '!~' ? 'NOT ' : ''}match(${value}, ${parameters.string(regex)})`
+}
+
+export const all = (conditions: readonly string[]): string => conditions.map((item) => `(${item})`).join(' AND ')

@@ -1,0 +1,135 @@
+/** From a selector to streams: the `streams` table has one row for each stream, day and insert, so it is small. */
+import type { Matcher } from './ast.ts'
+import { type Labels, labelsFrom } from './labels.ts'
+import type { Reader, Statement } from './rows.ts'
+import { all, clampTime, matcherCondition, Parameters, wideLabels } from './sql.ts'
+
+export interface Stream {
+  /** UInt64, decimal. */
+  readonly id: string
+  readonly labels: Labels
+}
+
+/** The streams that a selector chose, and the times between which they have entries. */
+export interface StreamSet {
+  readonly streams: ReadonlyMap<string, Stream>
+  readonly matchers: readonly Matcher[]
+  /** Nanoseconds, both included; first > last when there are no streams. */
+  readonly first: bigint
+  readonly last: bigint
+}
+
+/** Conditions for rows of `streams` that match and have entries between first and last, both included. */
+export function streamConditions(
+  parameters: Parameters,
+  tenant: string,
+  matchers: readonly Matcher[],
+  first: bigint,
+  last: bigint,
+): string[] {
+  return [
+    `tenant = ${parameters.string(tenant)}`,
+    `day >= ${parameters.bind('Date', day(first))}`,
+    `day <= ${parameters.bind('Date', day(last))}`,
+    `last_ts >= ${parameters.time(clampTime(first))}`,
+    `first_ts <= ${parameters.time(clampTime(last))}`,
+    ...matchers.map((matcher) =>
+      matcherCondition(parameters, `labels[${parameters.string(matcher.name)}]`, matcher, true),
+    ),
+  ]
+}
+
+/** What a Date can hold, in days since 1970. */
+const maxDay = 65_535
+
+function day(nanoseconds: bigint): string {
+  const days = Math.min(maxDay, Math.max(0, Number(clampTime(nanoseconds) / 86_400_000_000_000n)))
+  return new Date(days * 86_400_000).toISOString().slice(0, 10)
+}
+
+export function streamsStatement(tenant: string, matchers: readonly Matcher[], first: bigint, last: bigint): Statement {
+  const parameters = new Parameters()
+  const conditions = streamConditions(parameters, tenant, matchers, first, last)
+  return parameters.statement(
+    'SELECT toString(sid) AS id, any(labels) AS pairs,',
+    'toString(toUnixTimestamp64Nano(min(first_ts))) AS first, toString(toUnixTimestamp64Nano(max(last_ts))) AS last',
+    'FROM streams',
+    `WHERE ${all(conditions)}`,
+    'GROUP BY sid',
+  )
+}
+
+export async function findStreams(
+  reader: Reader,
+  matchers: readonly Matcher[],
+  first: bigint,
+  last: bigint,
+): Promise<StreamSet> {
+  const statement = streamsStatement(reader.tenant, matchers, first, last)
+  const rows = await reader.read<{ id: string; pairs: Record<string, string>; first: string; last: string }>(statement)
+  const streams = new Map<string, Stream>()
+  let earliest = last + 1n
+  let latest = first - 1n
+  for (const row of rows) {
+    streams.set(row.id, { id: row.id, labels: labelsFrom(Object.entries(row.pairs)) })
+    const [from, to] = [BigInt(row.first), BigInt(row.last)]
+    if (from < earliest) earliest = from
+    if (to > latest) latest = to
+  }
+  return { streams, matchers, first: earliest > first ? earliest : first, last: latest < last ? latest : last }
+}
+
+/** Above so many streams a statement names them by a subquery instead: its text is limited to 256 KiB by default. */
+const maxListed = 5000
+
+/** The leading columns of the sort key. Any set of values for them that covers the streams is right; small ones prune well. */
+const keyColumns = ['namespace', 'app', 'pod', 'container'] as const
+const maxKeyValues = 64
+const maxKeyBytes = 4096
+
+/** Conditions for rows of `logs` that belong to the streams. */
+export function rowConditions(
+  parameters: Parameters,
+  tenant: string,
+  set: StreamSet,
+  first: bigint,
+  last: bigint,
+): string[] {
+  const conditions = [`tenant = ${parameters.string(tenant)}`]
+  for (const column of keyColumns) {
+    const values = distinctValues(set, column)
+    if (values) conditions.push(`${column} IN ${parameters.bind('Array(String)', values)}`)
+  }
+  if (set.streams.size > maxListed) {
+    const inner = all(streamConditions(parameters, tenant, set.matchers, first, last))
+    conditions.push(`sid IN (SELECT sid FROM streams WHERE ${inner})`)
+  } else {
+    conditions.push(`sid IN (${[...set.streams.keys()].map((id) => BigInt(id).toString()).join(', ')})`)
+  }
+  return conditions
+}
+
+function distinctValues(set: StreamSet, column: string): string[] | undefined {
+  const values = new Set<string>()
+  let bytes = 0
+  for (const { labels } of set.streams.values()) {
+    const value = labels.get(column) ?? ''
+    if (values.has(value)) continue
+    values.add(value)
+    bytes += Buffer.byteLength(value)
+    if (values.size > maxKeyValues || bytes > maxKeyBytes) return undefined
+  }
+  return [...values].sort()
+}
+
+/** How many of the streams have the label. */
+export function coverage(set: StreamSet, name: string): 'all' | 'some' | 'none' {
+  let having = 0
+  for (const { labels } of set.streams.values()) if (labels.has(name)) having++
+  return having === 0 ? 'none' : having === set.streams.size ? 'all' : 'some'
+}
+
+/** The expression of a stream label in a row of `logs`; '' where it is absent. */
+export function streamLabel(parameters: Parameters, name: string): string {
+  return wideLabels.has(name) ? name : `labels[${parameters.string(name)}]`
+}
