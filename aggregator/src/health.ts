@@ -1,13 +1,13 @@
 /** Health is progress: a process that answers and moves nothing is not healthy. Pure but for the state it is given. */
-import { comparePositions, type Position } from './load/cursor.ts'
+import { comparePositions, type WalPosition } from './wal/position.ts'
 
 /** What moves nothing for this long, with work waiting, is stuck. Longer than any single insert or commit takes. Milliseconds. */
 const patience = 120_000
 
 export interface Progress {
   /** Up to where the write-ahead log is durable, and up to where it is in the store. */
-  readonly committed: Position
-  readonly stored: Position
+  readonly committed: WalPosition
+  readonly stored: WalPosition
   /** Received bytes that wait to become durable. */
   readonly undurableBytes: number
   /** The write-ahead log takes no more: then nothing is expected to become durable. */

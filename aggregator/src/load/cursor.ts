@@ -6,20 +6,15 @@ import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
 import { z } from 'zod'
-
-/** A position in the write-ahead log: segments are numbered, offsets are bytes within one. */
-export interface Position {
-  readonly segment: number
-  readonly offset: number
-}
+import { formatPosition, type WalPosition } from '../wal/position.ts'
 
 export interface Cursor {
   /** Random, made with the cursor: no token is ever used again for other rows. */
   readonly id: string
   /** Everything before is in the store. */
-  readonly stored: Position
+  readonly stored: WalPosition
   /** End of the block that is being inserted, which begins at `stored`; the same position when none is. */
-  readonly next: Position
+  readonly next: WalPosition
 }
 
 const position = z.strictObject({ segment: z.int().min(0), offset: z.int().min(0) })
@@ -30,17 +25,13 @@ export class CursorError extends Error {
   override readonly name = 'CursorError'
 }
 
-export function newCursor(from: Position): Cursor {
+export function newCursor(from: WalPosition): Cursor {
   return { id: randomBytes(8).toString('hex'), stored: from, next: from }
 }
 
 /** The token of the block `[stored, next)`: the same after a restart, never the same for another block. */
 export function blockToken({ id, stored, next }: Cursor): string {
-  return `${id}:${stored.segment}.${stored.offset}-${next.segment}.${next.offset}`
-}
-
-export function comparePositions(a: Position, b: Position): number {
-  return a.segment - b.segment || a.offset - b.offset
+  return `${id}/${formatPosition(stored)}-${formatPosition(next)}`
 }
 
 /** Undefined when there is none. Throws {@link CursorError}. */

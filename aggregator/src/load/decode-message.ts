@@ -11,7 +11,7 @@ import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { RecordScanner, stderr } from '@tributary/protocol/records.ts'
 import type { LogBlock } from '../store/log-block.ts'
 import { type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
-import type { Position } from './cursor.ts'
+import type { WalPosition } from '../wal/position.ts'
 import { detectLevel, levels } from './detect-level.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
 import { type Labels, streamOf, withServiceName } from './labels.ts'
@@ -61,7 +61,7 @@ export class MessageDecoder {
    * @param position where the message lies in the write-ahead log
    * @throws MsgpackError or CompressionError when the message can't be read
    */
-  decode(message: Buffer, accepted: ByteRanges, position: Position, sink: RowSink): Decoded {
+  decode(message: Buffer, accepted: ByteRanges, position: WalPosition, sink: RowSink): Decoded {
     const parsed = parseMessage(message)
     if (parsed === undefined) throw new MsgpackError('a heartbeat in the write-ahead log')
     const header = chunkHeader(parsed.options)
@@ -113,7 +113,7 @@ export class MessageDecoder {
     return this.#options.discoverServiceName ? withServiceName(labels) : labels
   }
 
-  #foreignRows(message: ForwardMessage, entries: Buffer, position: Position, sink: RowSink): Decoded {
+  #foreignRows(message: ForwardMessage, entries: Buffer, position: WalPosition, sink: RowSink): Decoded {
     const records: ForeignRecord[] = []
     const malformed = readForeign(message, entries, (record) => records.push(record))
     const source = createHash('sha256')

@@ -1,18 +1,19 @@
 import type { Disk } from '@tributary/protocol/disk.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Cursor, CursorError, newCursor, type Position, readCursor } from './cursor.ts'
+import type { WalPosition } from '../wal/position.ts'
+import { type Cursor, CursorError, newCursor, readCursor } from './cursor.ts'
 import { type Block, type EntryReader, Loader } from './loader.ts'
 
-const start: Position = { segment: 0, offset: 0 }
+const start: WalPosition = { segment: 0, offset: 0 }
 
 /** Entries are numbers; the one at index i lies at offset i. */
 class NumberReader implements EntryReader<number> {
-  position: Position
-  constructor(from: Position) {
+  position: WalPosition
+  constructor(from: WalPosition) {
     this.position = from
   }
-  async next(until: Position) {
+  async next(until: WalPosition) {
     if (this.position.offset >= until.offset) return undefined
     const entry = this.position.offset
     this.position = { segment: 0, offset: entry + 1 }

@@ -5,14 +5,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Disk } from '@tributary/protocol/disk.ts'
-import { blockToken, type Cursor, comparePositions, type Position, writeCursor } from './cursor.ts'
+import { comparePositions, type WalPosition } from '../wal/position.ts'
+import { blockToken, type Cursor, writeCursor } from './cursor.ts'
 
 /** What the loader needs of a reader of the write-ahead log. */
 export interface EntryReader<Entry> {
   /** The next entry that ends at or before `until`; undefined when there is none. */
-  next(until: Position): Promise<Entry | undefined>
+  next(until: WalPosition): Promise<Entry | undefined>
   /** End of the entry that was given out last: where the next one begins. */
-  readonly position: Position
+  readonly position: WalPosition
 }
 
 /** Rows being collected. */
@@ -39,7 +40,7 @@ export interface LoaderOptions<Entry, B extends Block<Entry>> {
   /** Milliseconds before the first repetition of what failed; doubled each time, up to five seconds. */
   readonly retryDelay: number
   /** Everything before `position` is in the store, and the cursor on disk says so. */
-  readonly onStored: (position: Position) => void
+  readonly onStored: (position: WalPosition) => void
   readonly onBlock: (block: B, seconds: number) => void
   /** A block could not be inserted, or the cursor not be written; it is tried again in `delay` milliseconds. */
   readonly onRetry: (error: unknown, attempt: number, delay: number) => void
@@ -50,17 +51,24 @@ const longestDelay = 5000
 export class Loader<Entry, B extends Block<Entry>> {
   readonly #options: LoaderOptions<Entry, B>
   #cursor: Cursor
-  #committed: Position
+  #committed: WalPosition
+  /** The reader has given out all entries up to here. */
+  #exhausted: WalPosition
+  /** The block on its way. */
+  #inserting: Promise<void> = Promise.resolve()
+  /** The cursor on disk does not say that the last block is in the store. */
+  #unsettled = false
   #wake = () => {}
 
   constructor(options: LoaderOptions<Entry, B>) {
     this.#options = options
     this.#cursor = options.cursor
     this.#committed = options.cursor.next
+    this.#exhausted = options.cursor.stored
   }
 
   /** The write-ahead log is durable up to `position`: the loader may read that far. */
-  committed(position: Position): void {
+  committed(position: WalPosition): void {
     if (comparePositions(position, this.#committed) > 0) this.#committed = position
     this.#wake()
   }
@@ -77,18 +85,15 @@ export class Loader<Entry, B extends Block<Entry>> {
       // The last life may have ended before it could tell.
       this.#options.onStored(this.#cursor.stored)
       await this.#finishBlock(cut)
-      let inserting = Promise.resolve()
       while (!cut.aborted) {
         const block = await this.#collect(stop, cut)
-        await inserting
+        await this.#inserting
         const end = this.#options.reader.position
-        const done = block === undefined || comparePositions(end, this.#cursor.stored) === 0
-        if (cut.aborted || (done && stop.aborted)) break
-        if (!done) inserting = this.#insert(block, end, cut)
-        // Nothing follows for now: what was inserted is made known, so that its segments can go.
-        if (!done && this.#atEnd) await inserting.then(() => this.#settle(cut))
+        const empty = block === undefined || comparePositions(end, this.#cursor.stored) === 0
+        if (cut.aborted || (empty && stop.aborted)) break
+        if (!empty) this.#inserting = this.#insert(block, end, cut)
       }
-      await inserting
+      await this.#settle(cut)
     } finally {
       stop.removeEventListener('abort', wake)
       cut.removeEventListener('abort', wake)
@@ -96,7 +101,7 @@ export class Loader<Entry, B extends Block<Entry>> {
   }
 
   get #atEnd(): boolean {
-    return comparePositions(this.#options.reader.position, this.#committed) >= 0
+    return comparePositions(this.#exhausted, this.#committed) >= 0
   }
 
   /** The block that the cursor names and that may be in the store already: built of the same entries, under the same token. */
@@ -105,30 +110,38 @@ export class Loader<Entry, B extends Block<Entry>> {
     if (comparePositions(stored, next) === 0) return
     const { reader, newBlock } = this.#options
     const block = newBlock()
-    while (comparePositions(reader.position, next) < 0) {
-      const entry = await reader.next(next)
-      if (entry === undefined) break
+    for (let entry = await reader.next(next); entry !== undefined; entry = await reader.next(next)) {
       await block.add(entry)
     }
+    this.#exhausted = next
     await this.#store(block, cut)
-    if (!cut.aborted) await this.#settle(cut)
   }
 
   /** The entries of the next block; undefined when it is time to stop. */
   async #collect(stop: AbortSignal, cut: AbortSignal): Promise<B | undefined> {
-    const { reader, newBlock, blockRows, blockBytes, blockDelay } = this.#options
+    const { newBlock, blockRows, blockBytes, blockDelay } = this.#options
     const block = newBlock()
     let due = Number.POSITIVE_INFINITY
     while (block.rows < blockRows && block.bytes < blockBytes) {
       if (cut.aborted) return undefined
-      const entry = this.#atEnd ? undefined : await reader.next(this.#committed)
+      const entry = await this.#next()
       if (entry !== undefined) {
         await block.add(entry)
         due = Math.min(due, performance.now() + blockDelay)
       } else if (stop.aborted || performance.now() >= due) break
+      // Nothing follows for now: what was inserted is made known, so that its segments can go.
+      else if (due === Number.POSITIVE_INFINITY && this.#unsettled) await this.#settle(cut)
       else await this.#more(due)
     }
     return block
+  }
+
+  async #next(): Promise<Entry | undefined> {
+    if (this.#atEnd) return undefined
+    const until = this.#committed
+    const entry = await this.#options.reader.next(until)
+    if (entry === undefined) this.#exhausted = until
+    return entry
   }
 
   /** Waits for more to be committed, for a signal, or until `due`. */
@@ -145,7 +158,8 @@ export class Loader<Entry, B extends Block<Entry>> {
     this.#wake = () => {}
   }
 
-  async #insert(block: B, end: Position, cut: AbortSignal): Promise<void> {
+  async #insert(block: B, end: WalPosition, cut: AbortSignal): Promise<void> {
+    this.#unsettled = true
     const cursor = { ...this.#cursor, next: end }
     const before = this.#cursor.stored
     await this.#retry(cut, async () => {
@@ -165,14 +179,17 @@ export class Loader<Entry, B extends Block<Entry>> {
       if (block.rows > 0) await this.#options.insert(block, token)
       this.#options.onBlock(block, (performance.now() - start) / 1000)
       this.#cursor = { ...this.#cursor, stored: this.#cursor.next }
+      this.#unsettled = true
     })
   }
 
-  /** Makes it durable that nothing is on its way. */
+  /** Waits for the block on its way, and makes it durable that it has arrived. */
   async #settle(cut: AbortSignal): Promise<void> {
-    if (comparePositions(this.#cursor.stored, this.#cursor.next) !== 0) return
+    await this.#inserting
+    if (!this.#unsettled) return
     await this.#retry(cut, async () => {
       await this.#write(this.#cursor)
+      this.#unsettled = false
       this.#options.onStored(this.#cursor.stored)
     })
   }

@@ -2,7 +2,7 @@
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { StoreEngine } from '../store/client.ts'
 import type { StoreConnection } from '../store/connection.ts'
-import type { Position } from './cursor.ts'
+import type { WalPosition } from '../wal/position.ts'
 
 /** What the loader's thread is started with. */
 export interface LoaderSettings {
@@ -10,8 +10,8 @@ export interface LoaderSettings {
   readonly cursorPath: string
   readonly quarantineDirectory: string
   /** Oldest position in the write-ahead log: where loading begins without a cursor. */
-  readonly oldest: Position
-  readonly committed: Position
+  readonly oldest: WalPosition
+  readonly committed: WalPosition
   readonly store: StoreConnection
   readonly engine: StoreEngine
   readonly blockRows: number
@@ -23,7 +23,7 @@ export interface LoaderSettings {
 }
 
 export type ToLoader =
-  | { readonly kind: 'committed'; readonly position: Position }
+  | { readonly kind: 'committed'; readonly position: WalPosition }
   /** Load what is committed, then end. */
   | { readonly kind: 'stop' }
   /** End now. What is not in the store stays in the write-ahead log. */
@@ -33,7 +33,7 @@ export type ToLoader =
 
 export type FromLoader =
   /** Everything before `position` is in the store, and the cursor on disk says so. */
-  | { readonly kind: 'stored'; readonly position: Position }
+  | { readonly kind: 'stored'; readonly position: WalPosition }
   | { readonly kind: 'block'; readonly report: BlockReport }
   | { readonly kind: 'retry'; readonly reason: string; readonly message: string; readonly attempt: number }
   | { readonly kind: 'quarantined'; readonly quarantined: Quarantined }
@@ -57,7 +57,7 @@ export interface BlockReport {
 }
 
 export interface Quarantined {
-  readonly position: Position
+  readonly position: WalPosition
   readonly reason: 'msgpack' | 'compression' | 'too_large'
   readonly message: string
   /** Where it was kept, if it was. */

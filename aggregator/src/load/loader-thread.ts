@@ -1,0 +1,103 @@
+/** The main thread's side of the loader: starts its thread, keeps it running, and passes on what it says. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { WalPosition } from '../wal/position.ts'
+import type { BlockReport, FromLoader, LoaderSettings, Quarantined, ToLoader } from './messages.ts'
+
+export interface LoaderEvents {
+  onStored(position: WalPosition): void
+  onBlock(report: BlockReport): void
+  onRetry(reason: string, message: string, attempt: number): void
+  onQuarantined(quarantined: Quarantined): void
+  /** Bytes of a source that were accepted can't be stored. Resolves when that is durable in the ledger. */
+  onLoss(source: Buffer, ranges: ByteRanges): Promise<void>
+  onCursorLost(message: string): void
+  onWalEvent(event: string, fields: Readonly<Record<string, unknown>>): void
+  /** The thread ended although nobody asked it to, and is started again. */
+  onDeath(error: Error): void
+}
+
+/** Pause before the thread is started again, in milliseconds: what ended it, such as an unreadable disk, may last. */
+const restartDelay = 1000
+/** V8's heap of the thread, in MiB: blocks lie outside of it. */
+const heapMegabytes = 192
+
+export class LoaderThread {
+  readonly #settings: () => LoaderSettings
+  readonly #events: LoaderEvents
+  readonly #closing = new AbortController()
+  readonly #running: Promise<void>
+  #worker: Worker | undefined
+
+  /** @param settings asked anew for each start */
+  constructor(settings: () => LoaderSettings, events: LoaderEvents) {
+    this.#settings = settings
+    this.#events = events
+    this.#running = this.#run()
+  }
+
+  committed(position: WalPosition): void {
+    this.#post({ kind: 'committed', position })
+  }
+
+  /** Loads what is committed, until `deadline`. What is left stays in the write-ahead log. */
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#closing.abort()
+    this.#post({ kind: 'stop' })
+    const cut = () => this.#post({ kind: 'cut' })
+    if (deadline.aborted) cut()
+    deadline.addEventListener('abort', cut, { once: true })
+    await this.#running
+    deadline.removeEventListener('abort', cut)
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      const error = await this.#live()
+      if (error === undefined) return
+      this.#events.onDeath(error)
+      // Closing ends the pause, and with it the loop.
+      await sleep(restartDelay, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  /** One life of the thread; the error that ended it, if one did. */
+  #live(): Promise<Error | undefined> {
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: this.#settings(),
+      resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
+    })
+    this.#worker = worker
+    return new Promise((resolve) => {
+      let reason: Error | undefined
+      worker.on('message', (message: FromLoader) => this.#receive(message))
+      worker.on('error', (error) => {
+        reason = error instanceof Error ? error : new Error(String(error))
+      })
+      worker.on('exit', (code) => {
+        this.#worker = undefined
+        resolve(reason ?? (code === 0 ? undefined : new Error(`the loader's thread ended with ${code}`)))
+      })
+    })
+  }
+
+  #receive(message: FromLoader): void {
+    const events = this.#events
+    if (message.kind === 'stored') events.onStored(message.position)
+    else if (message.kind === 'block') events.onBlock(message.report)
+    else if (message.kind === 'retry') events.onRetry(message.reason, message.message, message.attempt)
+    else if (message.kind === 'quarantined') events.onQuarantined(message.quarantined)
+    else if (message.kind === 'cursorLost') events.onCursorLost(message.message)
+    else if (message.kind === 'wal') events.onWalEvent(message.event, message.fields)
+    else {
+      const { loss, source, ranges } = message
+      void events.onLoss(Buffer.from(source), ranges).then(() => this.#post({ kind: 'booked', loss }))
+    }
+  }
+
+  #post(message: ToLoader): void {
+    this.#worker?.postMessage(message)
+  }
+}

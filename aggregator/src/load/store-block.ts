@@ -1,0 +1,73 @@
+/** A block of rows on its way into the store: what the loader collects, and how it is inserted. */
+import { CompressionError } from '@tributary/protocol/compression.ts'
+import { MsgpackError } from '@tributary/protocol/msgpack.ts'
+import type { StoreClient } from '../store/client.ts'
+import { LogBlock } from '../store/log-block.ts'
+import type { WalEntry } from '../wal/wal.ts'
+import type { MessageDecoder } from './decode-message.ts'
+import type { Block } from './loader.ts'
+
+export class StoreBlock implements Block<WalEntry> {
+  readonly log: LogBlock
+  readonly #decoder: MessageDecoder
+  readonly #setAside: (entry: WalEntry, error: Error) => Promise<void>
+  malformed = 0
+  clamped = 0
+
+  /**
+   * @param log empty; belongs to this block until it is inserted
+   * @param setAside takes what can't be decoded
+   */
+  constructor(log: LogBlock, decoder: MessageDecoder, setAside: (entry: WalEntry, error: Error) => Promise<void>) {
+    this.log = log
+    this.#decoder = decoder
+    this.#setAside = setAside
+  }
+
+  get rows(): number {
+    return this.log.rows
+  }
+
+  get bytes(): number {
+    return this.log.byteLength
+  }
+
+  async add(entry: WalEntry): Promise<void> {
+    try {
+      const { malformed, clamped } = this.#decoder.decode(entry.message, entry.accepted, entry.start, this.log)
+      this.malformed += malformed
+      this.clamped += clamped
+    } catch (error) {
+      if (!(error instanceof MsgpackError || error instanceof CompressionError)) throw error
+      await this.#setAside(entry, error)
+    }
+  }
+}
+
+/** Log blocks whose buffers are used again: the one being collected and the one being inserted. */
+export class BlockPool {
+  readonly #free: LogBlock[] = []
+  readonly #maxBytes: number
+
+  /** @param maxBytes a block that grew beyond it is not kept */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  take(): LogBlock {
+    return this.#free.pop() ?? new LogBlock()
+  }
+
+  giveBack(log: LogBlock): void {
+    if (log.byteLength > this.#maxBytes || this.#free.length > 1) return
+    log.reset()
+    this.#free.push(log)
+  }
+}
+
+/** Resolves when the rows are durably in the store. With the same token again nothing is inserted twice. */
+export async function insertBlock(client: StoreClient, { log }: StoreBlock, token: string): Promise<void> {
+  // Streams first: queries find rows through them.
+  await client.insertNative('streams', log.streams.columns, log.streams.encode(), token)
+  await client.insertNative('logs', log.columns, log.encode(), token)
+}

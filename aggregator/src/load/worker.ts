@@ -1,0 +1,126 @@
+/** The loader's thread: reads the write-ahead log behind its durable end and fills the store. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { chunkHeader } from '@tributary/protocol/chunk.ts'
+import { CompressionError } from '@tributary/protocol/compression.ts'
+import { nodeDisk } from '@tributary/protocol/disk.ts'
+import { parseMessage } from '@tributary/protocol/forward.ts'
+import { MsgpackError } from '@tributary/protocol/msgpack.ts'
+import { StoreClient } from '../store/client.ts'
+import { StoreError } from '../store/error.ts'
+import { comparePositions, formatPosition } from '../wal/position.ts'
+import { WalReader } from '../wal/reader.ts'
+import type { WalEntry } from '../wal/wal.ts'
+import { type Cursor, CursorError, newCursor, readCursor } from './cursor.ts'
+import { MessageDecoder } from './decode-message.ts'
+import { Loader } from './loader.ts'
+import type { FromLoader, LoaderSettings, ToLoader } from './messages.ts'
+import { Quarantine } from './quarantine.ts'
+import { BlockPool, insertBlock, StoreBlock } from './store-block.ts'
+
+const settings = workerData as LoaderSettings
+const port = parentPort!
+const stop = new AbortController()
+const cut = new AbortController()
+const tell = (message: FromLoader) => port.postMessage(message)
+
+/** Losses that the ledger has not made durable yet, by number. */
+const unbooked = new Map<number, () => void>()
+let losses = 0
+
+async function openCursor(): Promise<Cursor> {
+  try {
+    const cursor = await readCursor(nodeDisk, settings.cursorPath)
+    if (cursor === undefined) return newCursor(settings.oldest)
+    if (comparePositions(cursor.next, settings.committed) <= 0) return cursor
+    throw new CursorError(`${settings.cursorPath}: it points behind the end of the write-ahead log`)
+  } catch (error) {
+    if (!(error instanceof CursorError)) throw error
+    await nodeDisk.rename(settings.cursorPath, `${settings.cursorPath}.corrupt`)
+    tell({ kind: 'cursorLost', message: error.message })
+    return newCursor(settings.oldest)
+  }
+}
+
+/** Keeps what can't be decoded, and makes its loss durable before the cursor moves over it. */
+async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): Promise<void> {
+  const { start: position, message, accepted } = entry
+  const path = await quarantine.keep(`${formatPosition(position)}.msgpack`, message)
+  const reason = !(error instanceof CompressionError)
+    ? 'msgpack'
+    : error.reason === 'too_large'
+      ? 'too_large'
+      : 'compression'
+  tell({ kind: 'quarantined', quarantined: { position, reason, message: error.message, path } })
+  const source = accepted.length === 0 ? undefined : sourceOf(message)
+  if (source === undefined) return
+  const loss = losses++
+  const booked = new Promise<void>((resolve) => unbooked.set(loss, resolve))
+  tell({ kind: 'loss', loss, source, ranges: accepted })
+  await booked
+}
+
+/** Whose bytes a message carries; undefined when not even that can be read. */
+function sourceOf(message: Buffer): Buffer | undefined {
+  try {
+    return chunkHeader(parseMessage(message)?.options)?.source
+  } catch (error) {
+    if (error instanceof MsgpackError) return undefined
+    throw error
+  }
+}
+
+async function run(): Promise<void> {
+  const cursor = await openCursor()
+  const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
+  const client = new StoreClient(settings.store, undefined, settings.engine)
+  const decoder = new MessageDecoder({ ...settings, id: cursor.id })
+  const pool = new BlockPool(2 * settings.blockBytes)
+  const reader = new WalReader({
+    disk: nodeDisk,
+    directory: settings.walDirectory,
+    from: cursor.stored,
+    onEvent: (event) => tell({ kind: 'wal', event: event.kind, fields: { ...event } }),
+  })
+  let cpu = process.threadCpuUsage()
+  const loader = new Loader<WalEntry, StoreBlock>({
+    disk: nodeDisk,
+    cursorPath: settings.cursorPath,
+    cursor,
+    reader,
+    newBlock: () => new StoreBlock(pool.take(), decoder, (entry, error) => setAside(quarantine, entry, error)),
+    insert: (block, token) => insertBlock(client, block, token),
+    blockRows: settings.blockRows,
+    blockBytes: settings.blockBytes,
+    blockDelay: settings.blockDelay,
+    retryDelay: 100,
+    onStored: (position) => tell({ kind: 'stored', position }),
+    onBlock: (block, insertSeconds) => {
+      const used = process.threadCpuUsage(cpu)
+      cpu = process.threadCpuUsage()
+      const { rows, bytes, malformed, clamped } = block
+      const cpuSeconds = (used.user + used.system) / 1e6
+      tell({ kind: 'block', report: { rows, bytes, malformed, clamped, insertSeconds, cpuSeconds } })
+      pool.giveBack(block.log)
+    },
+    onRetry: (error, attempt) => {
+      const reason = error instanceof StoreError ? error.code : 'cursor'
+      tell({ kind: 'retry', reason, message: (error as Error).message, attempt })
+    },
+  })
+  port.on('message', (message: ToLoader) => {
+    if (message.kind === 'committed') loader.committed(message.position)
+    else if (message.kind === 'stop') stop.abort()
+    else if (message.kind === 'cut') cut.abort()
+    else unbooked.get(message.loss)?.()
+  })
+  loader.committed(settings.committed)
+  try {
+    await loader.run(stop.signal, cut.signal)
+  } finally {
+    await reader.close()
+    await client.close()
+    port.close()
+  }
+}
+
+await run()
