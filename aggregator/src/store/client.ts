@@ -69,12 +69,17 @@ export class StoreClient {
       const result = await this.#client.query({
         query: sql,
         query_params: parameters,
-        format: 'JSONEachRow',
-        clickhouse_settings: { ...settingsOf(options), wait_end_of_query: 1, output_format_json_array_of_rows: 1 },
+        format: 'JSON',
+        clickhouse_settings: { ...settingsOf(options), wait_end_of_query: 1 },
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
-      const text = await result.text()
-      return { rows: JSON.parse(text === '' ? '[]' : text) as T[], ...summaryOf(result.response_headers) }
+      const { data, statistics } = await result.json<T>()
+      return {
+        rows: data,
+        readRows: statistics?.rows_read ?? 0,
+        readBytes: statistics?.bytes_read ?? 0,
+        elapsedSeconds: statistics?.elapsed ?? 0,
+      }
     })
   }
 
@@ -173,14 +178,5 @@ function settingsOf({ maxExecutionSeconds, settings }: QueryOptions): ClickHouse
     output_format_json_quote_64bit_integers: 1,
     ...(maxExecutionSeconds === undefined ? {} : { max_execution_time: maxExecutionSeconds }),
     ...settings,
-  }
-}
-
-function summaryOf(headers: Record<string, string | string[] | undefined>): Omit<QueryResult<never>, 'rows'> {
-  const summary = JSON.parse(String(headers['x-clickhouse-summary'] ?? '{}')) as Record<string, string | undefined>
-  return {
-    readRows: Number(summary['read_rows'] ?? 0),
-    readBytes: Number(summary['read_bytes'] ?? 0),
-    elapsedSeconds: Number(summary['elapsed_ns'] ?? 0) / 1e9,
   }
 }

@@ -24,9 +24,10 @@ export class Answer {
 
   /** Sends all of a result at once. */
   whole(result: ChdbResult): void {
+    // What had to be read, the engine tells only within formats such as JSON.
     const summary = {
-      read_rows: String(result.rowsRead),
-      read_bytes: String(result.bytesRead),
+      result_rows: String(result.rowsRead),
+      result_bytes: String(result.bytesRead),
       elapsed_ns: String(Math.round(result.elapsed * 1e9)),
     }
     this.#response.setHeader('X-ClickHouse-Summary', JSON.stringify(summary))

@@ -1,4 +1,5 @@
 /** The engine's configuration file. Its own defaults are unsafe and greedy: they sync nothing and take 90 % of the memory. */
+import type { Purpose } from './session-counts.ts'
 
 /** A query may take this part of the engine's memory, so that inserts go on beside it. */
 const queryShare = 0.6
@@ -28,7 +29,7 @@ export function engineConfig(memoryBytes: number): string {
 }
 
 /** What every statement starts from. A setting that a request gives goes back to this when the request is done. */
-export function baseSettings(memoryBytes: number): ReadonlyMap<string, string> {
+export function baseSettings(memoryBytes: number, purpose: Purpose): ReadonlyMap<string, string> {
   return new Map([
     ['session_timezone', 'UTC'],
     ['log_queries', '0'],
@@ -37,6 +38,6 @@ export function baseSettings(memoryBytes: number): ReadonlyMap<string, string> {
     ['max_insert_threads', '1'],
     // Records may carry any time: a block over a hundred days must not be refused.
     ['max_partitions_per_insert_block', '0'],
-    ['max_memory_usage', String(Math.round(memoryBytes * queryShare))],
+    ['max_memory_usage', purpose === 'query' ? String(Math.round(memoryBytes * queryShare)) : '0'],
   ])
 }

@@ -1,7 +1,9 @@
 /** Runs the statements of requests on the pool's sessions, and kills those nobody waits for any more. */
+import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import type { ChdbResult, StreamChunk } from 'chdb'
 import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
+import { syncTable } from './repair.ts'
 import type { EngineRequest } from './request.ts'
 import type { Purpose } from './session-counts.ts'
 import type { PooledSession, SessionPool } from './session-pool.ts'
@@ -14,6 +16,8 @@ const killInterval = 100
 export class Executor {
   readonly #pool: SessionPool
   readonly #spool: Spool
+  /** By `database.table`. */
+  readonly #directories = new Map<string, string>()
   #count = 0
 
   constructor(pool: SessionPool, spool: Spool) {
@@ -49,7 +53,25 @@ export class Executor {
     if (insert?.format !== 'Native') {
       throw exception(exceptionCodes.unknownFormat, 'UNKNOWN_FORMAT', 'Rows are taken in the format Native only.')
     }
-    return this.#spool.with(body, (path) => this.run(insertFromFile(insert, path), 'TabSeparated', request, signal))
+    return this.#spool.with(body, async (path) => {
+      const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
+      await syncTable(await this.#directoryOf(insert.table, request.database))
+      return result
+    })
+  }
+
+  /** Where the engine keeps a table. */
+  async #directoryOf(table: string, database: string): Promise<string> {
+    const key = `${database}.${table}`
+    const known = this.#directories.get(key)
+    if (known !== undefined && existsSync(known)) return known
+    const sql = `SELECT data_paths[1] FROM system.tables WHERE database = ${quoteLiteral(database)} AND name = ${quoteLiteral(table)}`
+    const found = await this.#pool.run('control', ({ session }) =>
+      session.queryAsync(sql, { format: 'TabSeparatedRaw' }),
+    )
+    const path = found.text().trimEnd()
+    this.#directories.set(key, path)
+    return path
   }
 
   async #withSession<T>(

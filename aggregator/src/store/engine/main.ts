@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { baseSettings, engineConfig } from './engine-config.ts'
 import { Executor } from './executor.ts'
 import { LockedError, lockDirectory } from './lock.ts'
-import type { EngineOptions, FromEngine, ToEngine } from './messages.ts'
+import type { EngineOptions, FromEngine, Tell, ToEngine } from './messages.ts'
+import { repairTables } from './repair.ts'
 import { createEngineServer } from './server.ts'
 import { SessionPool } from './session-pool.ts'
 import { Spool } from './spool.ts'
@@ -16,19 +17,28 @@ import { Spool } from './spool.ts'
 /** How long requests under way may take when the engine is told to close, in milliseconds. */
 const drainTime = 8_000
 
-function send(message: FromEngine): void {
-  if (process.connected) process.send!(message)
+/** Resolves when the message is on its way; at once when nobody is there to take it. */
+function send(message: FromEngine): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected) process.send!(message, undefined, undefined, () => resolve())
+    else resolve()
+  })
 }
+
+const tell: Tell = (level, message, fields = {}) => void send({ kind: 'log', level, message, fields })
 
 async function open(options: EngineOptions): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack()
   await mkdir(options.directory, { recursive: true, mode: 0o700 })
   stack.use(await lockDirectory(options.directory))
+  const data = join(options.directory, 'data')
   const configFile = join(options.directory, 'engine.xml')
   await writeFile(configFile, engineConfig(options.memoryBytes), { mode: 0o600 })
   const spool = await Spool.open(join(options.directory, 'spool'))
-  const base = baseSettings(options.memoryBytes)
-  const pool = await SessionPool.open(join(options.directory, 'data'), configFile, options.database, base)
+  await repairTables(data, tell)
+  const pool = await SessionPool.open(data, configFile, options.database, (purpose) =>
+    baseSettings(options.memoryBytes, purpose),
+  )
   stack.defer(() => pool.close())
   const server = createEngineServer(options, new Executor(pool, spool))
   await new Promise<void>((resolve, reject) => {
@@ -42,7 +52,7 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
     await closed
     clearTimeout(timer)
   })
-  send({ kind: 'ready', port: (server.address() as AddressInfo).port })
+  await send({ kind: 'ready', port: (server.address() as AddressInfo).port })
   return stack
 }
 
@@ -52,7 +62,7 @@ async function main(options: EngineOptions, end: Promise<void>): Promise<void> {
     await end
   } catch (error) {
     const reason = error instanceof LockedError ? 'locked' : 'broken'
-    send({ kind: 'failed', reason, message: error instanceof Error ? error.message : String(error) })
+    await send({ kind: 'failed', reason, message: error instanceof Error ? error.message : String(error) })
     process.exitCode = 1
   }
   // What the engine's own threads still hold must not keep the process; nothing of ours is pending any more.

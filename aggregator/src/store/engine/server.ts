@@ -19,6 +19,8 @@ export function createEngineServer(options: EngineOptions, executor: Executor): 
   const server = createServer({ maxHeaderSize, keepAliveTimeout: 30_000, requestTimeout: 0 }, (message, response) => {
     handle(message, response, options, executor).catch((error) => {
       const { code, message: text } = exceptionFrom(error)
+      // What is left of the request is read, so that the connection can serve the next one.
+      message.resume()
       if (response.headersSent) response.destroy()
       else sendException(response, code, text)
     })

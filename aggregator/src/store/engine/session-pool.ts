@@ -72,10 +72,11 @@ export class SessionPool {
     path: string,
     configFile: string,
     database: string,
-    base: ReadonlyMap<string, string>,
+    baseOf: (purpose: Purpose) => ReadonlyMap<string, string>,
   ): Promise<SessionPool> {
     const pool = new SessionPool()
     for (const purpose of Object.keys(sessionCounts) as Purpose[]) {
+      const base = baseOf(purpose)
       for (let i = 0; i < sessionCounts[purpose]; i++) {
         const session = new Session(path, { connectionArgs: [`--config-file=${configFile}`] })
         pool.#sessions.push(session)

@@ -32,7 +32,6 @@ const allowedSettings = new Set([
   'max_partitions_per_insert_block',
   'date_time_input_format',
   'date_time_output_format',
-  'output_format_json_array_of_rows',
   'output_format_json_quote_64bit_integers',
   'output_format_json_quote_denormals',
   'output_format_json_quote_decimals',
@@ -78,20 +77,22 @@ export function formatOf(sql: string): string | undefined {
 }
 
 export interface DataInsert {
-  /** Table and column list, as they stood in the statement. */
-  readonly target: string
+  readonly table: string
+  /** Column list in parentheses, as it stood in the statement; '' for all columns. */
+  readonly columns: string
   readonly format: string
 }
 
 /** `INSERT INTO t (a, b) FORMAT Native`, whose rows come in the request's body. Undefined for every other statement. */
 export function dataInsertOf(sql: string): DataInsert | undefined {
-  const match = /^\s*INSERT\s+INTO\s+([\w.`]+(?:\s*\([\w\s,.`]*\))?)\s+FORMAT\s+(\w+)\s*;?\s*$/i.exec(sql)
-  return match === null ? undefined : { target: match[1]!, format: match[2]! }
+  const match = /^\s*INSERT\s+INTO\s+(\w+)\s*(\([\w\s,]*\))?\s+FORMAT\s+(\w+)\s*;?\s*$/i.exec(sql)
+  return match === null ? undefined : { table: match[1]!, columns: match[2] ?? '', format: match[3]! }
 }
 
 /** The same insert reading its rows from a file: inline data ends at a blank line and what follows it would run as SQL. */
 export function insertFromFile(insert: DataInsert, path: string): string {
-  return `INSERT INTO ${insert.target} SELECT * FROM file(${quoteLiteral(path)}, ${quoteLiteral(insert.format)})`
+  const { table, columns, format } = insert
+  return `INSERT INTO ${table} ${columns} SELECT * FROM file(${quoteLiteral(path)}, ${quoteLiteral(format)})`
 }
 
 /** Formats whose rows stand by themselves, so that a result can be sent while it is made. */

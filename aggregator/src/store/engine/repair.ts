@@ -1,0 +1,90 @@
+/** Makes the tables' deduplication logs agree with their parts, before the engine reads either. */
+import { readdir, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { type Disk, isMissing, nodeDisk, replaceFile } from '@tributary/protocol/disk.ts'
+import { type LogFile, repairOf } from './deduplication-log.ts'
+import type { Tell } from './messages.ts'
+
+const logDirectory = 'deduplication_logs'
+
+/** Repairs every table under the engine's data directory. */
+export async function repairTables(dataDirectory: string, tell: Tell): Promise<void> {
+  for (const table of await tableDirectories(join(dataDirectory, 'store'))) await repairTable(nodeDisk, table, tell)
+}
+
+async function repairTable(disk: Disk, table: string, tell: Tell): Promise<void> {
+  const files = await readLog(disk, join(table, logDirectory))
+  if (files.length === 0) return
+  const { files: replaced, forgotten, setAside } = repairOf(files, await disk.readdir(table))
+  for (const { path, text } of replaced) await replaceFile(disk, path, Buffer.from(text))
+  for (const name of setAside) {
+    await disk.mkdir(join(table, 'detached'))
+    await disk.rename(join(table, name), join(table, 'detached', `unacknowledged-${Date.now()}_${name}`))
+  }
+  if (setAside.length > 0) {
+    await disk.syncDirectory(join(table, 'detached'))
+    await disk.syncDirectory(table)
+  }
+  if (forgotten > 0 || setAside.length > 0) {
+    tell('warn', 'inserts that were cut short are undone, to be repeated', {
+      table: basename(table),
+      forgotten,
+      setAside,
+    })
+  }
+}
+
+/** The log's files, oldest first. */
+async function readLog(disk: Disk, directory: string): Promise<LogFile[]> {
+  const files: LogFile[] = []
+  for (const name of await logNames(disk, directory)) {
+    const path = join(directory, name)
+    files.push({ path, text: (await disk.readFile(path)).toString('latin1') })
+  }
+  return files
+}
+
+/** Names of the log's files, oldest first; none where the table has no log. */
+async function logNames(disk: Disk, directory: string): Promise<string[]> {
+  const names = await disk.readdir(directory).catch((error) => {
+    if (isMissing(error)) return []
+    throw error
+  })
+  const numberOf = (name: string) => Number(/^deduplication_log_(\d+)\.txt$/.exec(name)?.[1])
+  return names.filter((name) => numberOf(name) > 0).sort((a, b) => numberOf(a) - numberOf(b))
+}
+
+/** The engine keeps tables in `store/<three digits>/<uuid>`. */
+async function tableDirectories(store: string): Promise<string[]> {
+  const children = async (path: string) => (await readdir(path)).map((name) => join(path, name))
+  const isDirectory = async (path: string) => (await stat(path)).isDirectory()
+  const found: string[] = []
+  const prefixes = await children(store).catch((error) => {
+    if (isMissing(error)) return [] // a new store
+    throw error
+  })
+  for (const prefix of prefixes) {
+    if (!(await isDirectory(prefix))) continue
+    for (const table of await children(prefix)) if (await isDirectory(table)) found.push(table)
+  }
+  return found
+}
+
+/**
+ * Makes an insert durable as a whole: the part's own files are synced by the engine; its name in the table's directory and its token
+ * are synced here, before the insert is acknowledged.
+ */
+export async function syncTable(table: string): Promise<void> {
+  const directory = join(table, logDirectory)
+  const newest = (await logNames(nodeDisk, directory)).at(-1)
+  if (newest !== undefined) {
+    const file = await nodeDisk.open(join(directory, newest), 'read')
+    try {
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await nodeDisk.syncDirectory(directory)
+  }
+  await nodeDisk.syncDirectory(table)
+}

@@ -1,0 +1,166 @@
+import { gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openTestStore, type TestStore } from '../test-store.ts'
+
+let opened: TestStore
+beforeAll(async () => {
+  opened = await openTestStore()
+})
+afterAll(() => opened[Symbol.asyncDispose]())
+
+/** A request as ClickHouse's HTTP interface takes it, without any client of ours. */
+async function post(sql: string, parameters: Record<string, string> = {}, init: RequestInit = {}): Promise<Response> {
+  const { url, username, password } = opened.store.connection
+  const headers = { 'x-clickhouse-user': username, 'x-clickhouse-key': password }
+  return fetch(`${url}/?${new URLSearchParams(parameters)}`, { method: 'POST', headers, body: sql, ...init })
+}
+
+describe('who may ask', () => {
+  const connection = () => opened.store.connection
+  test('a ping needs no password', async () => {
+    const response = await fetch(`${connection().url}/ping`)
+    expect([response.status, await response.text()]).toEqual([200, 'Ok.\n'])
+  })
+  test.for([
+    { how: 'no credentials', headers: () => ({}), query: () => '', status: 403 },
+    {
+      how: 'a wrong key',
+      headers: () => ({ 'x-clickhouse-user': connection().username, 'x-clickhouse-key': 'x' }),
+      query: () => '',
+      status: 403,
+    },
+    {
+      how: 'basic authorization',
+      headers: () => ({ authorization: `Basic ${btoa(`${connection().username}:${connection().password}`)}` }),
+      query: () => '',
+      status: 200,
+    },
+    {
+      how: 'the URL',
+      headers: () => ({}),
+      query: () => `?${new URLSearchParams({ user: connection().username, password: connection().password })}`,
+      status: 200,
+    },
+  ])('with $how the answer is $status', async ({ headers, query, status }) => {
+    const response = await fetch(`${connection().url}/${query()}`, {
+      method: 'POST',
+      headers: headers() as Record<string, string>,
+      body: 'SELECT 1',
+    })
+    expect(response.status).toBe(status)
+    expect(response.headers.get('x-clickhouse-exception-code')).toBe(status === 200 ? null : '516')
+  })
+})
+
+describe('statements', () => {
+  test('come in the URL, in the body, or in both', async () => {
+    expect(await (await post('', { query: 'SELECT 1' })).text()).toBe('1\n')
+    expect(await (await post('SELECT 2')).text()).toBe('2\n')
+    expect(await (await post('FORMAT CSV', { query: "SELECT 'a'" })).text()).toBe('"a"\n')
+  })
+  test('name their format, or get the default one', async () => {
+    const named = await post('SELECT 1 AS a FORMAT JSONEachRow')
+    expect([await named.text(), named.headers.get('x-clickhouse-format')]).toEqual(['{"a":1}\n', 'JSONEachRow'])
+    const given = await post('SELECT 1 AS a', { default_format: 'JSONCompactEachRow' })
+    expect([await given.text(), given.headers.get('x-clickhouse-format')]).toEqual(['[1]\n', 'JSONCompactEachRow'])
+  })
+  test('tell what came of them', async () => {
+    const response = await post('SELECT sum(number) FROM numbers(1000)', { wait_end_of_query: '1', query_id: 'q1' })
+    expect(JSON.parse(response.headers.get('x-clickhouse-summary')!)).toMatchObject({ result_rows: '1' })
+    expect(response.headers.get('x-clickhouse-query-id')).toBe('q1')
+  })
+  test('are answered compressed when asked', async () => {
+    const { url, username, password } = opened.store.connection
+    const { request } = await import('node:http')
+    const settings = 'enable_http_compression=1&query=SELECT+number+FROM+numbers(100000)'
+    for (const wait of ['0', '1']) {
+      const body = await new Promise<Buffer>((resolve, reject) => {
+        const auth = `${username}:${password}`
+        const sent = request(`${url}/?${settings}&wait_end_of_query=${wait}`, {
+          auth,
+          headers: { 'accept-encoding': 'gzip' },
+        })
+        sent.on('error', reject).on('response', async (response) => {
+          expect(response.headers['content-encoding']).toBe('gzip')
+          const { buffer } = await import('node:stream/consumers')
+          resolve(await buffer(response))
+        })
+        sent.end()
+      })
+      expect(gunzipSync(body).toString().split('\n')).toHaveLength(100_001)
+    }
+  })
+})
+
+describe('exceptions', () => {
+  test.for([
+    { sql: 'SELEC 1', status: 400, code: 62 },
+    { sql: 'SELECT * FROM missing', status: 404, code: 60 },
+    { sql: 'SELECT nonsense', status: 404, code: 47 },
+    { sql: 'SELECT {p:String}', status: 400, code: 456 },
+    { sql: "SELECT throwIf(1, 'on purpose')", status: 500, code: 395 },
+  ])('of $sql have code $code and status $status', async ({ sql, status, code }) => {
+    for (const wait of ['0', '1']) {
+      const response = await post(sql, { wait_end_of_query: wait })
+      expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([status, String(code)])
+      expect(await response.text()).toMatch(new RegExp(`^Code: ${code}\\. DB::Exception: .*\\([A-Z_]+\\)\\n$`, 's'))
+    }
+  })
+  test('of a setting that no request may give', async () => {
+    const response = await post('SELECT 1', { user_files_path: '/' })
+    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([404, '115'])
+  })
+  test('of a wrong method or path', async () => {
+    expect((await post('SELECT 1', {}, { method: 'PUT' })).status).toBe(500)
+  })
+  test('of a time limit', async () => {
+    const sql = 'SELECT sum(sleepEachRow(0.05)) FROM numbers(100) SETTINGS max_block_size = 1'
+    const response = await post(sql, { max_execution_time: '0.2' })
+    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([408, '159'])
+  })
+})
+
+describe('what one request sets', () => {
+  test('is not seen by the next, on any session', async () => {
+    const sql = "SELECT getSetting('max_execution_time'), getSetting('max_block_size'), getSetting('max_memory_usage')"
+    const before = await (await post(sql)).text()
+    const set = { max_execution_time: '7', max_block_size: '11', max_memory_usage: '123456789' }
+    const many = Array.from({ length: 8 })
+    expect(await Promise.all(many.map(async () => (await post(sql, set)).text()))).toEqual(
+      many.map(() => '7\t11\t123456789\n'),
+    )
+    expect(await Promise.all(many.map(async () => (await post(sql)).text()))).toEqual(many.map(() => before))
+    expect(before).toBe('0\t65409\t300000000\n')
+  })
+  test('is taken back after a setting that was refused', async () => {
+    expect((await post('SELECT 1', { max_threads: '1', max_execution_time: 'x' })).status).not.toBe(200)
+    const many = Array.from({ length: 8 })
+    const values = await Promise.all(many.map(async () => (await post("SELECT getSetting('max_threads') > 0")).text()))
+    expect(values).toEqual(many.map(() => '1\n'))
+  })
+  test('a parameter of an earlier request is unknown to a later one', async () => {
+    for (let i = 0; i < 5; i++)
+      expect(await (await post('SELECT {once:String}', { param_once: 'x' })).text()).toBe('x\n')
+    for (let i = 0; i < 5; i++) expect((await post('SELECT {once:String}')).status).toBe(400)
+  })
+  test('parameters of requests at the same time do not mix', async () => {
+    const values = Array.from({ length: 40 }, (_, i) => `value-${i}`)
+    const answers = await Promise.all(
+      values.map(async (value) => (await post('SELECT {v:String}, sleep(0.01)', { param_v: value })).text()),
+    )
+    expect(answers).toEqual(values.map((value) => `${value}\t0\n`))
+  })
+})
+
+describe('a client that goes away', () => {
+  test.for(['0', '1'])('ends its query (wait_end_of_query=%s)', async (wait) => {
+    const gone = new AbortController()
+    const sql = `SELECT number, sleepEachRow(0.05) FROM numbers(1000) SETTINGS max_block_size = 1 /* leave ${wait} */`
+    const asked = post(sql, { wait_end_of_query: wait }, { signal: gone.signal }).then((response) => response.text())
+    const running = `SELECT count() FROM system.processes WHERE query LIKE '%leave ${wait}%' AND query NOT LIKE '%processes%'`
+    await expect.poll(async () => (await post(running)).text()).toBe('1\n')
+    gone.abort()
+    await expect(asked).rejects.toThrow()
+    await expect.poll(async () => (await post(running)).text(), { timeout: 3000 }).toBe('0\n')
+  })
+})

@@ -1,0 +1,57 @@
+/** A real engine in a directory of its own, for tests. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import { createLog } from '../log.ts'
+import { StoreClient } from './client.ts'
+import { type EmbeddedStore, openEmbedded } from './embedded.ts'
+import type { RowStream } from './row-stream.ts'
+
+export const quietLog = createLog('fatal')
+
+export interface TestStore extends AsyncDisposable {
+  readonly directory: string
+  readonly store: EmbeddedStore
+  readonly client: StoreClient
+  readonly registry: Registry
+}
+
+/** Opens an engine; `directory` is removed at the end unless it was given. */
+export async function openTestStore(directory?: string): Promise<TestStore> {
+  const own = directory ?? (await mkdtemp(join(tmpdir(), 'tributary-store-')))
+  const registry = new Registry()
+  const store = await openEmbedded({ directory: own, memoryBytes: 500_000_000, log: quietLog, registry })
+  const client = new StoreClient(store.connection)
+  return {
+    directory: own,
+    store,
+    client,
+    registry,
+    async [Symbol.asyncDispose]() {
+      await client.close()
+      await store.close()
+      if (directory === undefined) await rm(own, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A stream with a few labels; `more` replaces any of them. */
+export function rowStream(more: Partial<RowStream> = {}): RowStream {
+  return {
+    tenant: 'fake',
+    sid: 1n,
+    cluster: 'test',
+    namespace: 'default',
+    pod: 'web-0',
+    container: 'nginx',
+    node: 'node-1',
+    app: 'web',
+    service_name: 'web',
+    stream: 'stdout',
+    labels: {},
+    meta: {},
+    source: Buffer.alloc(16, 7),
+    ...more,
+  }
+}
