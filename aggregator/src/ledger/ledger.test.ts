@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ChunkHeader, Outcome } from '@tributary/protocol/chunk.ts'
+import { nodeDisk } from '@tributary/protocol/disk.ts'
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Ledger } from './ledger.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'tributary-ledger-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+const sources = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)]
+const header = (source: Buffer, range: readonly [number, number], outcome?: Outcome): ChunkHeader => ({
+  source,
+  range,
+  seen: range[1] + 5,
+  rawBytes: 0,
+  path: '/var/log/x.log',
+  labels: { pod: 'p' },
+  metadata: {},
+  ...(outcome ? { outcome } : {}),
+})
+const durable = async () => {}
+const open = async (damage: string[] = []) =>
+  (
+    await Ledger.open({
+      disk: nodeDisk,
+      path: join(directory, 'ledger'),
+      onDamage: (error, movedTo) => damage.push(`${error.message} ${movedTo}`),
+    })
+  ).ledger
+
+const outcome = fc.constantFrom<Outcome | undefined>(
+  undefined,
+  undefined,
+  { kind: 'lost', reason: 'deleted' },
+  { kind: 'filtered', reason: 'start_at' },
+)
+const chunk = fc.record({ source: fc.nat(1), first: fc.nat(80), length: fc.integer({ min: 1, max: 20 }), outcome })
+
+test('whatever overlaps, repeats or comes out of order: each byte is admitted once, and counted where its first chunk put it', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(chunk, { maxLength: 30 }), fc.nat(30), async (chunks, snapshotAt) => {
+      rmSync(join(directory, 'ledger'), { force: true })
+      let ledger = await open()
+      // One record per byte: a map of byte to what became of it.
+      const model = sources.map(() => new Map<number, string>())
+      for (const [i, { source, first, length, outcome }] of chunks.entries()) {
+        if (i === snapshotAt) {
+          await ledger.snapshot({ segment: 1, offset: i }, durable)
+          ledger = await open()
+        }
+        const range = [first, first + length] as const
+        const count = (ranges: readonly (readonly [number, number])[]) => ranges.reduce((sum, [a, b]) => sum + b - a, 0)
+        const admitted = ledger.admit(
+          header(sources[source]!, range, outcome),
+          outcome ? 0 : length,
+          outcome ? () => 0 : count,
+        )
+        const expected: number[] = []
+        for (let byte = first; byte < first + length; byte++) {
+          if (model[source]!.has(byte)) continue
+          model[source]!.set(byte, outcome ? `${outcome.kind}:${outcome.reason}` : 'stored')
+          expected.push(byte)
+        }
+        expect(admitted.ranges.flatMap(([a, b]) => Array.from({ length: b - a }, (_, k) => a + k))).toEqual(expected)
+        expect(admitted.records).toBe(outcome ? 0 : expected.length)
+      }
+      for (const account of ledger.sources()) {
+        const own = model[sources.findIndex((source) => source.toString('hex') === account.source)]!
+        const bytes = (kind: string) =>
+          [...own]
+            .filter(([, what]) => what === kind)
+            .map(([byte]) => byte)
+            .sort((a, b) => a - b)
+        const flat = (ranges: readonly (readonly [number, number])[]) =>
+          ranges.flatMap(([a, b]) => Array.from({ length: b - a }, (_, k) => a + k))
+        expect(flat(account.stored)).toEqual(bytes('stored'))
+        expect(account.records).toBe(bytes('stored').length)
+        for (const { reason, ranges } of account.lost) expect(flat(ranges)).toEqual(bytes(`lost:${reason}`))
+        for (const { reason, ranges } of account.filtered) expect(flat(ranges)).toEqual(bytes(`filtered:${reason}`))
+        expect(flat(account.missing)).toEqual(
+          Array.from({ length: account.seen }, (_, k) => k).filter((byte) => !own.has(byte)),
+        )
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('a snapshot is not written before what it holds is durable in the write-ahead log', async () => {
+  const ledger = await open()
+  ledger.admit(header(sources[0]!, [0, 10]), 1, () => 0)
+  await expect(ledger.snapshot({ segment: 1, offset: 1 }, () => Promise.reject(new Error('closed')))).rejects.toThrow(
+    'closed',
+  )
+  expect((await open()).size).toBe(0)
+})
+
+test('booking again from the write-ahead log what a snapshot has changes nothing', async () => {
+  const ledger = await open()
+  ledger.admit(header(sources[0]!, [0, 10]), 3, () => 0)
+  ledger.replay(header(sources[0]!, [0, 10]), [[0, 10]], 3)
+  expect([...ledger.sources()]).toMatchObject([{ stored: [[0, 10]], records: 3 }])
+})
+
+test('bytes that could not be decoded afterwards become lost', async () => {
+  const ledger = await open()
+  ledger.admit(header(sources[0]!, [0, 30]), 3, () => 0)
+  ledger.lose(sources[0]!.toString('hex'), [[10, 20]], 'corrupt', 1)
+  const [account] = ledger.sources()
+  expect(account).toMatchObject({
+    stored: [
+      [0, 10],
+      [20, 30],
+    ],
+    lost: [{ reason: 'corrupt', ranges: [[10, 20]] }],
+    records: 2,
+  })
+  expect(ledger.ranges(sources[0]!)).toEqual([[0, 30]])
+})
+
+test('a damaged file is set aside, and the ledger begins anew', async () => {
+  const ledger = await open()
+  ledger.admit(header(sources[0]!, [0, 10]), 1, () => 0)
+  await ledger.snapshot({ segment: 3, offset: 77 }, durable)
+  const path = join(directory, 'ledger')
+  expect((await Ledger.open({ disk: nodeDisk, path, onDamage: () => {} })).upTo).toEqual({ segment: 3, offset: 77 })
+  writeFileSync(path, (await nodeDisk.readFile(path)).fill(0x20, 40, 41))
+  const damage: string[] = []
+  expect((await open(damage)).size).toBe(0)
+  expect(damage).toEqual([`the checksum differs ${path}.damaged`])
+})
+
+test('sources of which nothing came for long are forgotten', async () => {
+  let now = 0
+  const { ledger } = await Ledger.open({
+    disk: nodeDisk,
+    path: join(directory, 'ledger'),
+    now: () => now,
+    onDamage: () => {},
+  })
+  ledger.admit(header(sources[0]!, [0, 10]), 1, () => 0)
+  now = 1000
+  ledger.admit(header(sources[1]!, [0, 10]), 1, () => 0)
+  expect(ledger.prune(500)).toBe(1)
+  expect([...ledger.sources()].map(({ source }) => source)).toEqual([sources[1]!.toString('hex')])
+})

@@ -1,0 +1,148 @@
+/**
+ * Which byte ranges of which source are accepted, and what became of them. It decides what is new, and it is the audit. In memory, with
+ * a snapshot on disk: the snapshot goes up to a position of the write-ahead log, whose records behind it are booked again at the start.
+ */
+import type { ChunkHeader, LossReason } from '@tributary/protocol/chunk.ts'
+import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
+import type { ByteRange, ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { SourceId } from '@tributary/protocol/source.ts'
+import type { WalPosition } from '../wal/position.ts'
+import { Account, type SourceAccount } from './account.ts'
+import { decodeSnapshot, encodeAccount, encodeSnapshot } from './snapshot.ts'
+
+export interface LedgerOptions {
+  readonly disk: Disk
+  readonly path: string
+  readonly now?: () => number
+  /** A damaged file was set aside. */
+  readonly onDamage: (error: Error, movedTo: string) => void
+}
+
+export interface Admitted {
+  /** The parts of the chunk's range that are new and now booked; empty for a duplicate. */
+  readonly ranges: readonly ByteRange[]
+  /** Records in them. */
+  readonly records: number
+}
+
+export class Ledger {
+  readonly #disk: Disk
+  readonly #path: string
+  readonly #now: () => number
+  readonly #accounts: Map<string, Account>
+  /** Encoded accounts, kept until they change: a snapshot costs what changed since the last. */
+  readonly #lines = new Map<string, string>()
+
+  private constructor(options: LedgerOptions, accounts: readonly Account[]) {
+    this.#disk = options.disk
+    this.#path = options.path
+    this.#now = options.now ?? Date.now
+    this.#accounts = new Map(accounts.map((account) => [account.source, account]))
+  }
+
+  /** The ledger as of its snapshot, and how far in the write-ahead log that goes: nowhere, if there is none. */
+  static async open(options: LedgerOptions): Promise<{ ledger: Ledger; upTo: WalPosition | undefined }> {
+    let bytes: Buffer
+    try {
+      bytes = await options.disk.readFile(options.path)
+    } catch (error) {
+      if (isMissing(error)) return { ledger: new Ledger(options, []), upTo: undefined }
+      throw error
+    }
+    try {
+      const { upTo, accounts } = decodeSnapshot(bytes)
+      return { ledger: new Ledger(options, accounts), upTo }
+    } catch (error) {
+      const movedTo = `${options.path}.damaged`
+      await options.disk.rename(options.path, movedTo)
+      options.onDamage(error as Error, movedTo)
+      return { ledger: new Ledger(options, []), upTo: undefined }
+    }
+  }
+
+  get size(): number {
+    return this.#accounts.size
+  }
+
+  /** What is accepted of a source, also what is not durable yet. */
+  ranges(source: SourceId): ByteRanges {
+    return this.#accounts.get(source.toString('hex'))?.accepted ?? []
+  }
+
+  /**
+   * Books a chunk. `records` is how many it has; `countIn` counts those that begin within given ranges, and is called only when a
+   * part of the chunk is not new.
+   */
+  admit(header: ChunkHeader, records: number, countIn: (ranges: readonly ByteRange[]) => number): Admitted {
+    const account = this.#account(header.source)
+    const ranges = account.fresh(header.range)
+    if (ranges.length === 0) return { ranges, records: 0 }
+    const whole = ranges.length === 1 && ranges[0]![0] === header.range[0] && ranges[0]![1] === header.range[1]
+    const counted = whole ? records : countIn(ranges)
+    this.#book(account, header, ranges, counted)
+    return { ranges, records: counted }
+  }
+
+  /** Books what the write-ahead log says was admitted. Booking the same twice changes nothing. */
+  replay(header: ChunkHeader, accepted: readonly ByteRange[], records: number): void {
+    const account = this.#account(header.source)
+    const fresh = accepted.flatMap((range) => account.fresh(range))
+    if (fresh.length > 0) this.#book(account, header, fresh, records)
+  }
+
+  /** Accepted bytes that could not be decoded afterwards. */
+  lose(source: string, ranges: ByteRanges, reason: LossReason, records: number): void {
+    this.#accounts.get(source)?.lose(ranges, reason, records)
+    this.#lines.delete(source)
+  }
+
+  #account(source: SourceId): Account {
+    const key = source.toString('hex')
+    let account = this.#accounts.get(key)
+    if (account === undefined) {
+      account = new Account(key)
+      this.#accounts.set(key, account)
+    }
+    return account
+  }
+
+  #book(account: Account, header: ChunkHeader, ranges: readonly ByteRange[], records: number): void {
+    account.book(header, ranges, records, this.#now())
+    this.#lines.delete(account.source)
+  }
+
+  /**
+   * Makes the ledger durable. Everything admitted up to `upTo` is booked; what was booked beyond it is in the snapshot too, since
+   * booking it again changes nothing. But a range that is in a snapshot and not in the write-ahead log would be lost: `flushed` is
+   * awaited after the ledger was looked at and before it is written, and resolves when everything admitted by then is durable.
+   */
+  async snapshot(upTo: WalPosition, flushed: () => Promise<void>): Promise<void> {
+    const lines: string[] = []
+    for (const [source, account] of this.#accounts) {
+      let line = this.#lines.get(source)
+      if (line === undefined) {
+        line = encodeAccount(account)
+        this.#lines.set(source, line)
+      }
+      lines.push(line)
+    }
+    const content = await encodeSnapshot(upTo, lines)
+    await flushed()
+    await replaceFile(this.#disk, this.#path, content)
+  }
+
+  sources(): Iterable<SourceAccount> {
+    return this.#accounts.values().map((account) => account.view())
+  }
+
+  /** Forgets sources of which nothing came for longer than `ms`; how many. Their lines would be taken again, so it must exceed what a node keeps. */
+  prune(ms: number): number {
+    const before = this.#accounts.size
+    for (const [source, { touched }] of this.#accounts) {
+      if (touched >= this.#now() - ms) continue
+      this.#accounts.delete(source)
+      this.#lines.delete(source)
+    }
+    return before - this.#accounts.size
+  }
+}
