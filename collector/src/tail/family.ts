@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import { compareGenerations, type GenerationName, parseGeneration } from '../discover/layout.ts'
-import { Generation } from './generation.ts'
+import { Generation, type Relocation } from './generation.ts'
 import type { Identified, Identifier } from './identifier.ts'
-import { type LogFile, PlainFile } from './log-file.ts'
+import { GzipFile, PlainFile } from './log-file.ts'
 
 export interface FamilyOrigin {
   /** Directory that holds the generations. */
@@ -214,9 +214,9 @@ export class Family {
       return
     }
     const stats = file.stat()
-    // Written to and not larger: it may have been truncated and have grown to the same size again.
-    const suspect = stats.size <= generation.size && stats.mtimeMs !== generation.modifiedMs
-    if (stats.size < generation.position || (suspect && !this.#identifier.holds(generation, file))) {
+    // Logs only grow. One that was written to and has the same size may have been truncated and have grown again.
+    const suspect = stats.size === generation.size && stats.mtimeMs !== generation.modifiedMs
+    if (stats.size < generation.size || (suspect && !this.#identifier.holds(generation, file))) {
       this.truncated(generation, now)
       return
     }
@@ -232,41 +232,35 @@ export class Family {
 
   /** The file began anew. What was unread is in a copy, if rotation made one, or lost. */
   truncated(generation: Generation, now: number): void {
-    const { identity, name } = generation
-    const path = generation.path
+    const { identity, path } = generation
     generation.close()
-    generation.unlinked = true
-    generation.ended = true
-    const copy = this.#findCopy(generation, path)
-    if (copy) {
-      generation.file = copy.file
-      generation.path = copy.path
-      generation.name = copy.name
-      generation.size = copy.file.stat().size
-      generation.unlinked = false
-      generation.identity = { ...identity, ino: copy.file.stat().ino }
-      generation.ended = false
-    } else {
-      // The name now belongs to the file that begins here.
-      generation.name = { ...name, rotation: `.${Math.round(now)}-truncated`, lasting: true }
+    this.#identifier.restarted(identity)
+    const copy = generation.relocated ? undefined : this.#findCopy(generation, path)
+    if (copy) generation.relocate(copy)
+    else {
+      generation.unlinked = true
+      generation.ended = true
+      // The name, and with it the place in the order, is now of what begins here.
+      generation.name = { ...generation.name, rotation: generation.name.rotation || '.0-truncated', lasting: true }
       this.#events.lost(generation, 'truncated')
     }
-    this.#identifier.restarted(identity)
     this.#again = true
     this.#pollDirectory(now)
   }
 
-  #findCopy(
-    generation: Generation,
-    original: string,
-  ): { file: LogFile; path: string; name: GenerationName } | undefined {
+  #findCopy(generation: Generation, original: string): Relocation | undefined {
     const { directory, base } = this.origin
     for (const entry of readdirSync(directory)) {
       const name = parseGeneration(entry, base)
       const path = join(directory, entry)
-      if (name === undefined || name.gzip || path === original) continue
-      if (this.generations.some((one) => one.path === path && one.file !== undefined)) continue
-      if (this.#identifier.matches(generation, path)) return { file: new PlainFile(path), path, name }
+      if (name === undefined || path === original || this.generations.some((one) => one.path === path)) continue
+      try {
+        if (!this.#identifier.matches(generation, path)) continue
+        const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
+        return { path, name, file }
+      } catch (error) {
+        if (!isMissing(error)) this.#events.problem(path, error as NodeJS.ErrnoException)
+      }
     }
     return undefined
   }

@@ -40,6 +40,13 @@ export interface GenerationStart {
   readonly checkpoint: Checkpoint | undefined
 }
 
+/** Another file with a source's bytes. */
+export interface Relocation {
+  readonly path: string
+  readonly name: GenerationName
+  readonly file: LogFile
+}
+
 export class Generation {
   readonly id: SourceId
   readonly source: string
@@ -56,8 +63,10 @@ export class Generation {
   /** Next byte to read. */
   position: number
   tail: Tail
-  /** The position lies within a line. `unknown` where reading goes on after a restart: the byte before it tells. */
-  midLine: boolean | 'unknown' = false
+  /** The position lies within a line. */
+  midLine = false
+  /** The file was seen to be this source's, and the bytes before the position are known. */
+  established = false
   /** Set when its bytes were gone before the ledger had told where reading would have begun. */
   lostAs: LossReason | undefined
   seconds = 0
@@ -69,6 +78,8 @@ export class Generation {
   ended = false
   /** No name leads to it any more; what is unread can only be read through the open file. */
   unlinked = false
+  /** It is read from a copy that rotation made. */
+  relocated = false
   /** Listings of its directory in a row that did not have it. */
   missed = 0
   /** When bytes were first seen unread, and when the size last changed; ms on the monotonic clock. */
@@ -94,7 +105,6 @@ export class Generation {
     this.frontier = new Frontier(this.position, this.tail)
     this.size = Math.max(start.size, this.position)
     this.changedAt = now
-    if (this.position > 0) this.midLine = 'unknown'
     if (checkpoint?.done) this.state = 'done'
   }
 
@@ -130,7 +140,7 @@ export class Generation {
 
   #jump(to: number): void {
     this.sent(to, noTail)()
-    this.midLine = 'unknown'
+    this.established = false
     this.size = Math.max(this.size, to)
   }
 
@@ -153,6 +163,19 @@ export class Generation {
     }
     if (this.unread > 0) this.unreadSince ??= now
     return this.changedAt === now
+  }
+
+  /** Goes on in a copy, after the file itself began anew. */
+  relocate({ path, name, file }: Relocation): void {
+    const { ino, dev, size } = file.stat()
+    this.path = path
+    this.name = name
+    this.file = file
+    this.identity = { ...this.identity, ino, dev }
+    if (!name.gzip) this.size = size
+    this.relocated = true
+    this.ended = false
+    this.established = false
   }
 
   /** Somebody wrote to it after all. */

@@ -5,6 +5,7 @@
 import { crc32 } from 'node:zlib'
 import type { FilterReason, LossReason, Outcome } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
+import { fingerprintBytes, fingerprintOf } from '@tributary/protocol/source.ts'
 import { DockerParser } from '../cri/docker.ts'
 import { CriParser, type LineFormat, type LineParser, PlainParser } from '../cri/line.ts'
 import type { Courier } from '../forward/courier.ts'
@@ -50,7 +51,7 @@ export class Reader {
       generation.skipAccepted()
       return 'read'
     }
-    if (generation.midLine === 'unknown') generation.midLine = await this.#isWithinLine(generation)
+    if (!generation.established && !(await this.#establish(generation))) return 'replaced'
     let want = Math.min(chunkBytes, this.#cutter.windowBytes)
     for (;;) {
       const got = await this.#read(generation, want)
@@ -64,10 +65,23 @@ export class Reader {
     return 'read'
   }
 
-  /** A line that was cut because of its length goes on behind the cut; only there a chunk ends without a line feed. */
-  async #isWithinLine({ file, position }: Generation): Promise<boolean> {
-    const n = await file!.read(this.#buffer, 0, 1, position - 1)
-    return n === 1 && this.#buffer[0] !== 10
+  /**
+   * Before the first read, and wherever reading goes on without having read what is before: makes sure that the file still begins as
+   * it did when it was identified, and learns the bytes before the position. False when it is another file's content by now.
+   */
+  async #establish(generation: Generation): Promise<boolean> {
+    const { file, position, identity } = generation
+    const head = this.#buffer.subarray(0, await file!.read(this.#buffer, 0, fingerprintBytes, 0))
+    if (crc32(fingerprintOf(head) ?? head) !== identity.head) return false
+    const length = Math.min(tailBytes, position)
+    const n = await file!.read(this.#buffer, 0, length, position - length)
+    if (n < length) return false
+    const before = this.#buffer.subarray(0, n)
+    if (generation.tail.length === 0) generation.tail = tailOf(before)
+    // A line that was cut because of its length goes on behind the cut; only there a chunk ends without a line feed.
+    generation.midLine = n > 0 && before[n - 1] !== 10
+    generation.established = true
+    return true
   }
 
   /** Fills the buffer; how many unread bytes there are, or -1 when the file is not the one that was read before. */
@@ -93,7 +107,7 @@ export class Reader {
       bytes: this.#buffer.subarray(tailBytes, tailBytes + got),
       offset: position,
       parser: this.#parsers[format],
-      midLine: generation.midLine === true,
+      midLine: generation.midLine,
       fallbackSeconds: generation.seconds || Math.floor(generation.modifiedMs / 1000),
       fallbackNanoseconds: generation.seconds
         ? generation.nanoseconds
@@ -140,7 +154,7 @@ export class Reader {
       if (outcome.kind === 'lost') this.#metrics.lostBytes.inc(to - position, outcome.reason satisfies LossReason)
       else this.#metrics.filteredBytes.inc(to - position, outcome.reason satisfies FilterReason)
       const acked = generation.sent(to, noTail)
-      generation.midLine = 'unknown'
+      generation.established = false
       void this.#courier.report({ ...headerOf(generation, [position, to], 0), outcome }).then(acked)
     }
     if (to < end && to === generation.limit) {
