@@ -17,7 +17,8 @@ export interface Fixture extends AsyncDisposable {
   readonly client: StoreClient
   /** Of the API, such as `http://127.0.0.1:40001`. */
   readonly url: string
-  insert(entries: readonly StoredEntry[]): Promise<void>
+  /** @param encoding of the lines: `latin1` to write bytes that are not UTF-8 */
+  insert(entries: readonly StoredEntry[], encoding?: BufferEncoding): Promise<void>
 }
 
 export async function openFixture(options: Partial<ApiOptions> = {}): Promise<Fixture> {
@@ -33,7 +34,7 @@ export async function openFixture(options: Partial<ApiOptions> = {}): Promise<Fi
   return {
     client,
     url,
-    insert: (entries) => insert(client, entries),
+    insert: (entries, encoding = 'utf8') => insert(client, entries, encoding),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
@@ -57,7 +58,7 @@ export async function listen(
 }
 
 /** Any function of the labels will do for an id, as long as it tells them apart. */
-export function streamId(labels: Readonly<Record<string, string>>): string {
+function streamId(labels: Readonly<Record<string, string>>): string {
   const text = JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))
   return createHash('sha256').update(text).digest().readBigUInt64BE().toString()
 }
@@ -111,7 +112,7 @@ async function insertRows(
 const time = (nanoseconds: bigint): string =>
   `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}`
 
-async function insert(client: StoreClient, entries: readonly StoredEntry[]): Promise<void> {
+async function insert(client: StoreClient, entries: readonly StoredEntry[], encoding: BufferEncoding): Promise<void> {
   const rows = entries.map((entry) => ({
     tenant: 'fake',
     ts: time(entry.time),
@@ -120,7 +121,7 @@ async function insert(client: StoreClient, entries: readonly StoredEntry[]): Pro
     labels: Object.fromEntries(Object.entries(entry.stream).filter(([name]) => !wideLabels.has(name))),
     level: entry.level,
     meta: entry.meta,
-    line: Buffer.from(entry.line, 'utf8').toString('hex'),
+    line: Buffer.from(entry.line, encoding).toString('hex'),
     source: entry.source,
     offset: entry.offset,
   }))
@@ -133,7 +134,7 @@ async function insert(client: StoreClient, entries: readonly StoredEntry[]): Pro
     first_ts: time(entry.time),
     last_ts: time(entry.time),
     entries: 1,
-    bytes: Buffer.byteLength(entry.line),
+    bytes: Buffer.byteLength(entry.line, encoding),
   }))
   await insertRows(client, 'streams', streamTypes, streams)
 }

@@ -150,6 +150,7 @@ function refuseRawBytes(value: unknown, at: Position): void {
   if (typeof value === 'string' && !value.isWellFormed())
     throw new NotEvaluatedError('a string with bytes that are not UTF-8', at)
   if (value === null || typeof value !== 'object') return
-  const place = 'at' in value ? (value.at as Position) : at
+  // Arrays have a method of that name.
+  const place = !Array.isArray(value) && 'at' in value ? (value.at as Position) : at
   for (const item of Object.values(value)) refuseRawBytes(item, place)
 }
