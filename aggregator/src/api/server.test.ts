@@ -193,12 +193,13 @@ test('a query whose client went away is stopped in the store', async () => {
 
 test('operations: version, readiness, health, metrics, audit, start page, what is not there', async () => {
   const state = { ready: false, reason: 'the write-ahead log <is> replayed' }
+  let problem: string | undefined
   const registry = new Registry()
   async function* sources() {
     yield { source: 'a', lost: 0 }
     yield { source: 'b', lost: 1 }
   }
-  const url = await start({ registry, ready: () => state, audit: sources })
+  const url = await start({ registry, ready: () => state, problem: () => problem, audit: sources })
   expect(JSON.parse((await get(`${url}/loki/api/v1/status/buildinfo`)).text)).toMatchObject({ version: '3.7.0' })
   expect(await get(`${url}/ready`)).toEqual({
     status: 503,
@@ -209,6 +210,12 @@ test('operations: version, readiness, health, metrics, audit, start page, what i
   state.ready = true
   expect(await get(`${url}/ready`)).toEqual({ status: 200, type: 'text/plain; charset=utf-8', text: 'ready\n' })
   expect((await get(`${url}/healthz`)).text).toBe('ok\n')
+  problem = 'nothing moves'
+  expect(await get(`${url}/healthz`)).toEqual({
+    status: 503,
+    type: 'text/plain; charset=utf-8',
+    text: 'nothing moves\n',
+  })
   expect(JSON.parse((await get(`${url}/api/v1/audit`)).text)).toEqual([
     { source: 'a', lost: 0 },
     { source: 'b', lost: 1 },

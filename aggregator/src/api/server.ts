@@ -24,6 +24,8 @@ export interface ApiOptions {
   /** Served at `/metrics`; the API adds its own metrics to it. */
   readonly registry: Registry
   ready(): Readiness
+  /** Why the process is not healthy; undefined when it is. By default it always is. */
+  problem?(): string | undefined
   /** The ledger, passed through to `/api/v1/audit`: one value, or the items of a list. */
   audit(): unknown
   /** The page at `/`; by default one that says what runs. */
@@ -120,7 +122,13 @@ function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetr
 function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
   const { version, registry } = options
   app.get('/loki/api/v1/status/buildinfo', (_, reply) => reply.type(jsonType).send(JSON.stringify(buildInfo(version))))
-  app.get('/healthz', (_, reply) => reply.type(textType).send('ok\n'))
+  app.get('/healthz', (_, reply) => {
+    const problem = options.problem?.()
+    return reply
+      .status(problem === undefined ? 200 : 503)
+      .type(textType)
+      .send(`${problem ?? 'ok'}\n`)
+  })
   app.get('/ready', (_, reply) => {
     const { ready, reason } = options.ready()
     return reply
