@@ -74,6 +74,20 @@ export class Account {
     this.records -= records
   }
 
+  /** A copy as it would be if the given ranges had not been booked. */
+  without(admitted: readonly { readonly ranges: ByteRanges; readonly records: number }[]): Account {
+    const ranges = unionOf(...admitted.map((one) => one.ranges))
+    const cut = (set: ByteRanges) => set.flatMap((one) => uncovered(ranges, one))
+    const copy = Object.assign(new Account(this.source), this, {
+      stored: cut(this.stored),
+      accepted: cut(this.accepted),
+      filtered: new Map([...this.filtered].map(([reason, set]) => [reason, cut(set)])),
+      lost: new Map([...this.lost].map(([reason, set]) => [reason, cut(set)])),
+    })
+    for (const { records } of admitted) copy.records -= records
+    return copy
+  }
+
   view(): SourceAccount {
     const { source, path, labels, metadata, seen, stored, records, touched } = this
     const filtered = [...this.filtered].map(([reason, ranges]) => ({ reason, ranges }))

@@ -32,6 +32,8 @@ export class Ledger {
   readonly #accounts: Map<string, Account>
   /** Encoded accounts, kept until they change: a snapshot costs what changed since the last. */
   readonly #lines = new Map<string, string>()
+  /** Admitted and not durable yet, with their source. */
+  readonly #unconfirmed = new Map<Admitted, string>()
 
   private constructor(options: LedgerOptions, accounts: readonly Account[]) {
     this.#disk = options.disk
@@ -80,7 +82,15 @@ export class Ledger {
     const whole = ranges.length === 1 && ranges[0]![0] === header.range[0] && ranges[0]![1] === header.range[1]
     const counted = whole ? records : countIn(ranges)
     this.#book(account, header, ranges, counted)
-    return { ranges, records: counted }
+    const admitted = { ranges, records: counted }
+    this.#unconfirmed.set(admitted, account.source)
+    return admitted
+  }
+
+  /** What was admitted is durable in the write-ahead log: from here on it may stand in a snapshot. */
+  confirm(admitted: Admitted): void {
+    if (this.#unconfirmed.delete(admitted)) return
+    if (admitted.ranges.length > 0) throw new Error('BUG: confirmed twice, or never admitted')
   }
 
   /** Books what the write-ahead log says was admitted. Booking the same twice changes nothing. */
@@ -113,22 +123,26 @@ export class Ledger {
 
   /**
    * Makes the ledger durable. Everything admitted up to `upTo` is booked; what was booked beyond it is in the snapshot too, since
-   * booking it again changes nothing. But a range that is in a snapshot and not in the write-ahead log would be lost: `flushed` is
-   * awaited after the ledger was looked at and before it is written, and resolves when everything admitted by then is durable.
+   * booking it again changes nothing. What is not confirmed stays out: a range that is in a snapshot and not in the write-ahead log
+   * would be lost. It is not waited for either: while the log is full, nothing becomes durable until a snapshot lets it shrink.
    */
-  async snapshot(upTo: WalPosition, flushed: () => Promise<void>): Promise<void> {
+  async snapshot(upTo: WalPosition): Promise<void> {
+    const unconfirmed = Map.groupBy(this.#unconfirmed, ([, source]) => source)
     const lines: string[] = []
     for (const [source, account] of this.#accounts) {
-      let line = this.#lines.get(source)
-      if (line === undefined) {
-        line = encodeAccount(account)
-        this.#lines.set(source, line)
-      }
-      lines.push(line)
+      const without = unconfirmed.get(source)?.map(([admitted]) => admitted)
+      lines.push(without === undefined ? this.#line(account) : encodeAccount(account.without(without)))
     }
-    const content = await encodeSnapshot(upTo, lines)
-    await flushed()
-    await replaceFile(this.#disk, this.#path, content)
+    await replaceFile(this.#disk, this.#path, await encodeSnapshot(upTo, lines))
+  }
+
+  #line(account: Account): string {
+    let line = this.#lines.get(account.source)
+    if (line === undefined) {
+      line = encodeAccount(account)
+      this.#lines.set(account.source, line)
+    }
+    return line
   }
 
   sources(): Iterable<SourceAccount> {
