@@ -31,9 +31,9 @@ const heapMegabytes = 128
 /** Threads for every session at once, and a few for files. */
 const threads = Object.values(sessionCounts).reduce((a, b) => a + b) + 4
 /** Pause before the n-th start after a crash, milliseconds. */
-const backoff = [50, 200, 1_000, 5_000, 15_000]
-/** A start that lasted this long was a good one: the next crash is a first one again, milliseconds. */
-const settled = 60_000
+const backoff = [20, 100, 500, 2_000, 5_000]
+/** An engine that ran this long was a good one: the next crash is a first one again, milliseconds. */
+const settled = 500
 /** How long closing may take before the engine is killed, milliseconds. What it has acknowledged is durable anyway. */
 const closePatience = 15_000
 

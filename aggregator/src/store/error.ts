@@ -48,6 +48,9 @@ export class StoreError extends Error {
   }
 }
 
+/** The store repeats values in its messages, however long they are. */
+const maxMessage = 2_000
+
 const codesByNumber: readonly (readonly [StoreErrorCode, readonly number[]])[] = [
   ['full', [243]],
   ['memory', [241, 173]],
@@ -71,5 +74,5 @@ export function storeErrorFrom(error: unknown, aborted: boolean): StoreError {
   const number = Number(error.code)
   const full = message.includes('No space left on device')
   const code = full ? 'full' : (codesByNumber.find(([, numbers]) => numbers.includes(number))?.[0] ?? 'rejected')
-  return new StoreError(code, message.trim(), number, { cause: error })
+  return new StoreError(code, message.trim().slice(0, maxMessage), number, { cause: error })
 }

@@ -47,9 +47,11 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
   })
   stack.defer(async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    server.closeIdleConnections()
+    // A connection whose request ends meanwhile is idle from then on, and its client would keep it.
+    const idle = setInterval(() => server.closeIdleConnections(), 20)
     const timer = setTimeout(() => server.closeAllConnections(), drainTime)
     await closed
+    clearInterval(idle)
     clearTimeout(timer)
   })
   await send({ kind: 'ready', port: (server.address() as AddressInfo).port })
