@@ -142,7 +142,8 @@ export class Connection {
       this.#unanswered++
       answer.then(
         (bytes) => this.#answer(bytes),
-        (error: unknown) => this.#refuse(error),
+        // The write-ahead log was closed before the message was durable: whoever sent it will send it again.
+        () => this.#socket.destroy(),
       )
     } catch (error) {
       if (!(error instanceof ReceiveError) || error.fatal) throw error

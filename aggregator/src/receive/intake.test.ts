@@ -1,0 +1,170 @@
+import { type ChunkHeader, chunkOptions, ledgerQueryOptions, type Outcome } from '@tributary/protocol/chunk.ts'
+import { compress } from '@tributary/protocol/compression.ts'
+import { nodeDisk } from '@tributary/protocol/disk.ts'
+import { forwardMessage } from '@tributary/protocol/forward.ts'
+import { decode, encode } from '@tributary/protocol/msgpack.ts'
+import type { ByteRange } from '@tributary/protocol/ranges.ts'
+import { writeRecordHead } from '@tributary/protocol/records.ts'
+import { expect, test } from 'vitest'
+import { Ledger } from '../ledger/ledger.ts'
+import { AggregatorMetrics } from '../metrics.ts'
+import type { WalRecord } from '../wal/record.ts'
+import { Intake } from './intake.ts'
+
+const source = Buffer.alloc(16, 1)
+
+/** A log whose appends become durable when the test says so. */
+class HeldWal {
+  readonly full = false
+  readonly stalled = undefined
+  readonly appended: WalRecord[] = []
+  #waiting: PromiseWithResolvers<{ segment: number; offset: number }>[] = []
+  append(record: WalRecord) {
+    this.appended.push(record)
+    this.#waiting.push(Promise.withResolvers())
+    return this.#waiting.at(-1)!.promise
+  }
+  commit() {
+    for (const { resolve } of this.#waiting.splice(0)) resolve({ segment: 1, offset: 0 })
+  }
+}
+
+async function start() {
+  const { ledger } = await Ledger.open({ disk: nodeDisk, path: '/nonexistent/ledger', onDamage: () => {} })
+  const wal = new HeldWal()
+  const unsupported: string[] = []
+  const intake = new Intake({
+    wal,
+    ledger,
+    metrics: new AggregatorMetrics(),
+    maxEntriesBytes: 1 << 20,
+    onDurable: () => {},
+    onUnsupported: (signal) => unsupported.push(signal),
+  })
+  /** The answer, or `waiting` while there is none. */
+  const send = async (message: Buffer) => {
+    const answer = intake.accept(message)
+    if (answer === undefined) return 'none'
+    return Promise.race([
+      answer.then((bytes) => (bytes === undefined ? 'none' : decode(bytes))),
+      new Promise((resolve) => setImmediate(() => resolve('waiting'))),
+    ])
+  }
+  return { ledger, wal, intake, send, unsupported }
+}
+
+/** One record for every ten bytes. */
+function chunk(range: ByteRange, outcome?: Outcome): Buffer {
+  const out = Buffer.alloc(100_000)
+  let p = 0
+  let records = 0
+  for (let offset = range[0]; outcome === undefined && offset < range[1]; offset += 10, records++) {
+    p = writeRecordHead(out, p, 1, 2, offset, 1, 0, 0, false)
+    out[p++] = 0x78
+  }
+  const entries = compress(out.subarray(0, p), 'zstd')
+  const header: ChunkHeader = { source, range, seen: 10_000, rawBytes: p, path: '/x', labels: {}, metadata: {} }
+  return Buffer.concat(
+    outcome === undefined
+      ? forwardMessage('t', entries, chunkOptions(header, records, 'zstd'))
+      : forwardMessage('t', Buffer.alloc(0), chunkOptions({ ...header, outcome }, 0, 'none')),
+  )
+}
+const query = Buffer.concat(forwardMessage('t', Buffer.alloc(0), ledgerQueryOptions('q', [source, Buffer.alloc(16)])))
+const account = (ledger: Ledger) => [...ledger.sources()][0]
+
+test('a chunk is answered when it is durable and not before', async () => {
+  const { wal, intake } = await start()
+  const answer = intake.accept(chunk([0, 50]))!
+  let answered = false
+  void answer.then(() => {
+    answered = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(answered).toBe(false)
+  expect(intake.undurableBytes).toBeGreaterThan(0)
+  wal.commit()
+  expect(decode((await answer)!)).toMatchObject({ ack: expect.any(String) })
+  expect(intake.undurableBytes).toBe(0)
+})
+
+test('a duplicate is not kept again, and answered only when what covers it is durable', async () => {
+  const { wal, send, ledger } = await start()
+  expect(await send(chunk([0, 50]))).toBe('waiting')
+  expect(await send(chunk([0, 50]))).toBe('waiting')
+  expect(wal.appended).toHaveLength(1)
+  wal.commit()
+  expect(await send(chunk([10, 40]))).toHaveProperty('ack')
+  expect(account(ledger)!.records).toBe(5)
+})
+
+test('of an overlapping chunk only the new part is kept, its records counted exactly', async () => {
+  const { wal, send, ledger } = await start()
+  await send(chunk([20, 40]))
+  await send(chunk([0, 100]))
+  expect(wal.appended.map(({ accepted }) => accepted)).toEqual([
+    [[20, 40]],
+    [
+      [0, 20],
+      [40, 100],
+    ],
+  ])
+  expect(account(ledger)).toMatchObject({ records: 10, stored: [[0, 100]] })
+})
+
+test('a ledger query tells what is accepted, once that is durable', async () => {
+  const { wal, send } = await start()
+  expect(await send(query)).toEqual({ ack: 'q', ranges: [[], []] })
+  await send(chunk([0, 50]))
+  expect(await send(query)).toBe('waiting')
+  wal.commit()
+  expect(await send(query)).toEqual({ ack: 'q', ranges: [[[0, 50]], []] })
+})
+
+test('lost and filtered ranges are kept and told apart', async () => {
+  const { wal, send, ledger } = await start()
+  await send(chunk([0, 50], { kind: 'lost', reason: 'deleted' }))
+  await send(chunk([40, 70], { kind: 'filtered', reason: 'start_at' }))
+  await send(chunk([60, 80]))
+  wal.commit()
+  expect(wal.appended.map(({ accepted }) => accepted)).toEqual([[[0, 50]], [[50, 70]], [[70, 80]]])
+  expect(account(ledger)).toMatchObject({
+    stored: [[70, 80]],
+    lost: [{ reason: 'deleted', ranges: [[0, 50]] }],
+    filtered: [{ reason: 'start_at', ranges: [[50, 70]] }],
+    records: 1,
+  })
+})
+
+test('a chunk that fills more holes than a record of the log has room for is kept in several', async () => {
+  const { wal, send, ledger } = await start()
+  for (let i = 0; i < 300; i++) await send(chunk([20 * i, 20 * i + 10]))
+  const before = wal.appended.length
+  expect(await send(chunk([0, 6000]))).toBe('waiting')
+  const added = wal.appended.slice(before)
+  expect(added.map(({ accepted }) => accepted.length)).toEqual([255, 45])
+  expect(account(ledger)).toMatchObject({ records: 600, stored: [[0, 6000]] })
+})
+
+test('an overlapping chunk that cannot be counted is refused, and nothing of it booked', async () => {
+  const { wal, send, ledger } = await start()
+  await send(chunk([0, 50]))
+  const broken = chunk([0, 100])
+  broken.fill(0xff, 20, 60)
+  await expect(send(broken)).rejects.toMatchObject({ problem: 'bad_entries', fatal: false })
+  expect(wal.appended).toHaveLength(1)
+  expect(ledger.ranges(source)).toEqual([[0, 50]])
+})
+
+test("other senders' messages are kept as they come, and answered when they ask for it", async () => {
+  const { wal, send, unsupported } = await start()
+  const quiet = encode(['t', 1, { log: 'x' }])
+  expect(await send(quiet)).toBe('waiting')
+  expect(await send(encode(['t', 1, { log: 'x' }, { chunk: 'c' }]))).toBe('waiting')
+  expect(wal.appended[0]).toMatchObject({ accepted: [], message: quiet })
+  expect(await send(encode(null))).toBe('none')
+  expect(await send(encode(['t', Buffer.from('x'), { chunk: 'm', fluent_signal: 1 }]))).toEqual({ ack: 'm' })
+  expect(await send(encode(['t', Buffer.from('x'), { fluent_signal: 2 }]))).toBe('none')
+  expect(unsupported).toEqual(['metrics', 'traces'])
+  expect(wal.appended).toHaveLength(2)
+})

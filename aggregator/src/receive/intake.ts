@@ -1,0 +1,129 @@
+/**
+ * What becomes of a message: checked, trimmed to what is new, appended to the write-ahead log, and acknowledged when it is durable
+ * there. The message itself stays as it came; only the option map is decoded.
+ */
+import { type ChunkHeader, encodeAck } from '@tributary/protocol/chunk.ts'
+import { CompressionError } from '@tributary/protocol/compression.ts'
+import type { ForwardMessage } from '@tributary/protocol/forward.ts'
+import { MsgpackError } from '@tributary/protocol/msgpack.ts'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { SourceId } from '@tributary/protocol/source.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { AggregatorMetrics } from '../metrics.ts'
+import { maxRanges } from '../wal/record.ts'
+import type { Wal } from '../wal/wal.ts'
+import { checkMessage } from './check-message.ts'
+import { countRecords } from './count-records.ts'
+import { ReceiveError } from './receive-error.ts'
+import type { Sink } from './receiver.ts'
+
+export interface IntakeOptions {
+  readonly wal: Pick<Wal, 'append' | 'full' | 'stalled'>
+  readonly ledger: Pick<Ledger, 'admit' | 'confirm' | 'ranges'>
+  readonly metrics: AggregatorMetrics
+  readonly maxEntriesBytes: number
+  /** Called when bytes became durable: there may be room for more. */
+  readonly onDurable: () => void
+  /** Metrics or traces were acknowledged and dropped. */
+  readonly onUnsupported: (signal: string) => void
+}
+
+export class Intake implements Sink {
+  readonly #options: IntakeOptions
+  #undurableBytes = 0
+  /** Resolves when all that was appended so far is durable: the log commits in order. */
+  #lastAppend: Promise<unknown> = Promise.resolve()
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+  }
+
+  get undurableBytes(): number {
+    return this.#undurableBytes
+  }
+
+  get full(): boolean {
+    return this.#options.wal.full || this.#options.wal.stalled !== undefined
+  }
+
+  /** Takes one message; the answer, once it may be given. Throws {@link ReceiveError} for one that is refused. */
+  accept(bytes: Buffer): Promise<Buffer | undefined> | undefined {
+    const { metrics, maxEntriesBytes, onUnsupported } = this.#options
+    metrics.receivedBytes.inc(bytes.length)
+    const checked = checkMessage(bytes, maxEntriesBytes)
+    if (checked.kind === 'unsupported') {
+      onUnsupported(checked.signal)
+      return checked.chunk === undefined ? undefined : Promise.resolve(encodeAck({ ack: checked.chunk }))
+    }
+    metrics.messages.inc(1, checked.kind)
+    if (checked.kind === 'heartbeat') return undefined
+    if (checked.kind === 'query') return this.#answer(checked.chunk, checked.sources)
+    const durable =
+      checked.kind === 'foreign'
+        ? this.#append([], bytes)
+        : this.#admit(checked.header, checked.records, checked, bytes)
+    const { chunk } = checked
+    return durable.then(() => (chunk === undefined ? undefined : encodeAck({ ack: chunk })))
+  }
+
+  /** What is accepted of the sources. Told only once it is durable: a collector never sends again what it is told here. */
+  async #answer(chunk: string, sources: readonly SourceId[]): Promise<Buffer> {
+    const ranges = sources.map((source) => this.#options.ledger.ranges(source))
+    await this.#lastAppend
+    return encodeAck({ ack: chunk, ranges })
+  }
+
+  /** Appends what is new of a chunk. For one that is not new at all: resolves when what covers it is durable. */
+  #admit(
+    header: ChunkHeader,
+    records: number,
+    { message }: { readonly message: ForwardMessage },
+    bytes: Buffer,
+  ): Promise<unknown> {
+    const { ledger, metrics } = this.#options
+    const admitted = ledger.admit(header, records, (ranges) => this.#count(header, message, ranges))
+    const { ranges } = admitted
+    metrics.receivedRecords.inc(admitted.records)
+    if (ranges.length === 0) {
+      metrics.duplicateChunks.inc()
+      return this.#lastAppend
+    }
+    const [first, end] = ranges[0]!
+    if (first !== header.range[0] || end !== header.range[1]) metrics.trimmedChunks.inc()
+    // A record of the log has room for so many ranges only: the message stands there once for each lot of them.
+    const lots = Array.from({ length: Math.ceil(ranges.length / maxRanges) }, (_, i) =>
+      ranges.slice(i * maxRanges, (i + 1) * maxRanges),
+    )
+    const appended =
+      lots.length === 1 ? this.#append(ranges, bytes) : Promise.all(lots.map((lot) => this.#append(lot, bytes)))
+    return appended.then(() => ledger.confirm(admitted))
+  }
+
+  #count(header: ChunkHeader, message: ForwardMessage, ranges: ByteRanges): number {
+    if (header.outcome !== undefined) return 0
+    try {
+      return countRecords(message.entries, ranges, this.#options.maxEntriesBytes)
+    } catch (error) {
+      if (!(error instanceof MsgpackError || error instanceof CompressionError)) throw error
+      throw new ReceiveError('bad_entries', error.message, false, { cause: error })
+    }
+  }
+
+  #append(accepted: ByteRanges, message: Buffer): Promise<unknown> {
+    const { wal, onDurable } = this.#options
+    this.#undurableBytes += message.length
+    const appended = wal.append({ accepted, message, receivedAt: Date.now() }).then(
+      () => {
+        this.#undurableBytes -= message.length
+        onDurable()
+      },
+      (error: unknown) => {
+        this.#undurableBytes -= message.length
+        throw error
+      },
+    )
+    this.#lastAppend = appended
+    appended.catch(() => {}) // told to whoever waits for the answer
+    return appended
+  }
+}
