@@ -1,4 +1,5 @@
 /** The HTTP API: Loki's query endpoints, health, metrics and the start page. Answers; decides nothing about logs itself. */
+import { parseDuration } from '@tributary/protocol/units.ts'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { Logger } from '../log.ts'
@@ -7,6 +8,7 @@ import { classify } from './errors.ts'
 import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from './label-answers.ts'
 import { type ApiMetrics, apiMetrics } from './metrics.ts'
 import { statusPage } from './page.ts'
+import { ParameterError } from './params.ts'
 import { answerInstant, answerRange } from './queries.ts'
 import { type ApiRequest, apiRequest, requestSignal } from './request.ts'
 
@@ -26,8 +28,12 @@ export interface ApiOptions {
   ready(): Readiness
   /** Why the process is not healthy; undefined when it is. By default it always is. */
   problem?(): string | undefined
-  /** The ledger, passed through to `/api/v1/audit`: one value, or the items of a list. */
-  audit(): unknown
+  /**
+   * The ledger, passed through to `/api/v1/audit`: one value, or the items of a list.
+   *
+   * @param waitMs how long to wait until what was received is in the store, as the request's `wait` has it
+   */
+  audit(waitMs: number, signal: AbortSignal): unknown
   /** The page at `/`; by default one that says what runs. */
   page?(): string
   /** PEM. With it the API speaks only TLS. */
@@ -44,6 +50,10 @@ const maxRequestBytes = 512 * 1024
 
 /** Label names are no longer than this in Loki. */
 const maxNameLength = 1024
+
+/** An audit counts every row there is. */
+const maxAuditMs = 600_000
+const defaultAuditWaitMs = 30_000
 
 const jsonType = 'application/json; charset=UTF-8'
 const textType = 'text/plain; charset=utf-8'
@@ -137,7 +147,15 @@ function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
       .send(ready ? 'ready\n' : `not ready: ${reason ?? 'starting'}\n`)
   })
   app.get('/metrics', async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()))
-  app.get('/api/v1/audit', async (_, reply) => reply.type(jsonType).send(await auditJson(options.audit())))
+  app.get('/api/v1/audit', async (request, reply) => {
+    const { signal, end } = requestSignal(reply, maxAuditMs)
+    try {
+      const waitMs = auditWait((request.query as Record<string, unknown>)['wait'])
+      return reply.type(jsonType).send(await auditJson(options.audit(waitMs, signal)))
+    } finally {
+      end()
+    }
+  })
   app.get('/', (_, reply) =>
     reply.type('text/html; charset=utf-8').send(options.page?.() ?? statusPage({ version, ...options.ready() })),
   )
@@ -153,6 +171,14 @@ function buildInfo(version: string): Record<string, string> {
     buildDate: '',
     goVersion: '',
   }
+}
+
+/** `30s`, as the parameter `wait` has it. */
+function auditWait(text: unknown): number {
+  if (text === undefined) return defaultAuditWaitMs
+  const ms = parseDuration(String(text))
+  if (ms === undefined) throw new ParameterError(`invalid wait ${JSON.stringify(text)}: write a duration such as 30s`)
+  return Math.min(ms, maxAuditMs)
 }
 
 async function auditJson(audit: unknown): Promise<string> {

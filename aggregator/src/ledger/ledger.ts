@@ -145,6 +145,11 @@ export class Ledger {
     return line
   }
 
+  /** What is known of one source, by its id in hex. */
+  account(source: string): SourceAccount | undefined {
+    return this.#accounts.get(source)?.view()
+  }
+
   sources(): Iterable<SourceAccount> {
     return this.#accounts.values().map((account) => account.view())
   }

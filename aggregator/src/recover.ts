@@ -1,0 +1,66 @@
+/** Write-ahead log and ledger at the start: the ledger's snapshot, and what the log says was admitted since. */
+import { join } from 'node:path'
+import { chunkHeader } from '@tributary/protocol/chunk.ts'
+import { CompressionError } from '@tributary/protocol/compression.ts'
+import type { Disk } from '@tributary/protocol/disk.ts'
+import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
+import { MsgpackError } from '@tributary/protocol/msgpack.ts'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { Ledger } from './ledger/ledger.ts'
+import { countRecords } from './receive/count-records.ts'
+import type { WalEvent } from './wal/recovery.ts'
+import { Wal, type WalEntry } from './wal/wal.ts'
+
+export interface RecoverOptions {
+  readonly disk: Disk
+  readonly dataDir: string
+  readonly maxBytes: number
+  readonly segmentBytes: number
+  readonly maxEntriesBytes: number
+  readonly onWalEvent: (event: WalEvent) => void
+  readonly onLedgerDamage: (error: Error, movedTo: string) => void
+}
+
+export const walDirectory = (dataDir: string) => join(dataDir, 'wal')
+
+export async function recover(options: RecoverOptions): Promise<{ ledger: Ledger; wal: Wal }> {
+  const { disk, dataDir, maxBytes, segmentBytes, onWalEvent, onLedgerDamage } = options
+  const { ledger, upTo } = await Ledger.open({ disk, path: join(dataDir, 'ledger'), onDamage: onLedgerDamage })
+  const wal = await Wal.open({
+    disk,
+    directory: walDirectory(dataDir),
+    maxBytes,
+    segmentBytes,
+    replayFrom: upTo,
+    onEntry: (entry) => replay(ledger, entry, options.maxEntriesBytes),
+    onEvent: onWalEvent,
+  })
+  return { ledger, wal }
+}
+
+function replay(ledger: Ledger, { accepted, message }: WalEntry, maxEntriesBytes: number): void {
+  if (accepted.length === 0) return
+  try {
+    const parsed = parseMessage(message)
+    const header = chunkHeader(parsed?.options)
+    if (parsed === undefined || header === undefined) return
+    ledger.replay(header, accepted, acceptedRecords(parsed, accepted, maxEntriesBytes))
+  } catch (error) {
+    // It was checked before it was written, so a newer program wrote it, or we were wrong: the loader sets it aside and says so.
+    if (!(error instanceof MsgpackError)) throw error
+  }
+}
+
+/** How many of a chunk's records were accepted; 0 when its entries can't be read. */
+export function acceptedRecords(message: ForwardMessage, accepted: ByteRanges, maxEntriesBytes: number): number {
+  const header = chunkHeader(message.options)
+  if (header === undefined || header.outcome !== undefined) return 0
+  const [first, end] = accepted[0] ?? [0, 0]
+  if (accepted.length === 1 && first === header.range[0] && end === header.range[1]) return message.count ?? 0
+  try {
+    return countRecords(message.entries, accepted, maxEntriesBytes)
+  } catch (error) {
+    if (error instanceof MsgpackError || error instanceof CompressionError) return 0
+    throw error
+  }
+}
