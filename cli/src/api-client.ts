@@ -1,0 +1,131 @@
+/** Asks a running aggregator. */
+import { request } from 'undici'
+
+/** What went wrong, for people: with the address, and what to do about it. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+}
+
+export type Entry = {
+  readonly timestamp: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly line: string
+}
+
+export type QueryResult =
+  | {
+      readonly resultType: 'streams'
+      readonly result: readonly { stream: Record<string, string>; values: [string, string][] }[]
+    }
+  | {
+      readonly resultType: 'matrix'
+      readonly result: readonly { metric: Record<string, string>; values: [number, string][] }[]
+    }
+  | {
+      readonly resultType: 'vector'
+      readonly result: readonly { metric: Record<string, string>; value: [number, string] }[]
+    }
+  | { readonly resultType: 'scalar'; readonly result: [number, string] }
+
+export interface Range {
+  /** Nanoseconds since 1970. */
+  readonly start: bigint
+  readonly end: bigint
+}
+
+/** Most entries the API gives at once. */
+export const pageLimit = 5000
+
+export class ApiClient {
+  readonly #address: string
+
+  constructor(address: string) {
+    this.#address = address.replace(/\/+$/, '')
+  }
+
+  async getJson<T>(path: string, query: Record<string, string> = {}): Promise<T> {
+    const url = `${this.#address}${path}?${new URLSearchParams(query)}`
+    const { statusCode, body } = await request(url, { headersTimeout: 120_000, bodyTimeout: 120_000 }).catch(
+      (error: Error) => {
+        throw new ApiError(
+          `${this.#address} does not answer (${error.message || error.name}); is an aggregator running there? Set another with --addr`,
+        )
+      },
+    )
+    const text = await body.text()
+    if (statusCode >= 400) throw new ApiError(text.trim() || `${this.#address} answered ${statusCode}`)
+    try {
+      return JSON.parse(text) as T
+    } catch {
+      throw new ApiError(`${this.#address}${path} did not answer with JSON; is it an aggregator?`)
+    }
+  }
+
+  async queryRange(
+    query: string,
+    { start, end }: Range,
+    options: { limit: number; direction: 'forward' | 'backward'; step?: string },
+  ): Promise<QueryResult> {
+    const { limit, direction, step } = options
+    const answer = await this.getJson<{ data: QueryResult }>('/loki/api/v1/query_range', {
+      query,
+      start: String(start),
+      end: String(end),
+      limit: String(limit),
+      direction,
+      ...(step ? { step } : {}),
+    })
+    return answer.data
+  }
+
+  /**
+   * The entries of a log query, page by page, up to `limit`; or the result, if the query is a metric. Entries with one time can lie on
+   * both sides of a page's end: the order of the API is stable, so as many as were seen are left out.
+   */
+  async *entries(
+    query: string,
+    range: Range,
+    limit: number,
+    direction: 'forward' | 'backward',
+  ): AsyncGenerator<Entry[], QueryResult | undefined> {
+    let { start, end } = range
+    let left = limit
+    let edge = ''
+    let seenAtEdge = 0
+    while (left > 0) {
+      const result = await this.queryRange(
+        query,
+        { start, end },
+        { limit: Math.min(pageLimit, left + seenAtEdge), direction },
+      )
+      if (result.resultType !== 'streams') return result
+      const page = flatten(result.result, direction)
+      const fresh = page.slice(seenAtEdge).slice(0, left)
+      if (fresh.length > 0) yield fresh
+      left -= fresh.length
+      if (page.length < Math.min(pageLimit, left + fresh.length + seenAtEdge) || fresh.length === 0) return undefined
+      edge = fresh.at(-1)!.timestamp
+      seenAtEdge = page.filter(({ timestamp }) => timestamp === edge).length
+      if (direction === 'forward') start = BigInt(edge)
+      else end = BigInt(edge) + 1n
+    }
+    return undefined
+  }
+}
+
+/** The entries of all streams in one order. Within a stream the API's own order is kept. */
+export function flatten(
+  streams: readonly { stream: Record<string, string>; values: [string, string][] }[],
+  direction: 'forward' | 'backward',
+): Entry[] {
+  const entries = streams.flatMap(({ stream, values }) =>
+    values.map(([timestamp, line]) => ({ timestamp, labels: stream, line })),
+  )
+  const sign = direction === 'forward' ? 1 : -1
+  return entries.sort((a, b) => sign * compareTimes(a.timestamp, b.timestamp))
+}
+
+/** Orders times given as decimal nanoseconds, without turning them into numbers. */
+function compareTimes(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
+}

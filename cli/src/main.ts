@@ -1,0 +1,193 @@
+#!/usr/bin/env node
+import { ConfigError } from '@tributary/protocol/config-file.ts'
+import { parseDuration, parseSize } from '@tributary/protocol/units.ts'
+/** The `tributary` command. Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage or configuration. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Kind } from './check.ts'
+import { generateDefaults } from './generate/generate.ts'
+import { rotationKinds } from './generate/rotation.ts'
+import { outputs } from './output.ts'
+
+const program = new Command('tributary')
+  .description('Log collection for Kubernetes: every line exactly once, or the loss shown by byte range.')
+  .version('0.1.0')
+  .showHelpAfterError('(--help shows the options)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+
+const address = () =>
+  new Option('--addr <url>', 'address of the aggregator').default('http://localhost:3100').env('TRIBUTARY_ADDR')
+const output = () =>
+  new Option('-o, --output <format>', 'how results are printed')
+    .choices(outputs)
+    .default(process.stdout.isTTY ? 'table' : 'jsonl')
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+program
+  .command('up')
+  .description('run the whole pipeline on this machine: collector, aggregator, embedded store, API')
+  .option(
+    '--logs <dir>',
+    'directory of *.log files or links, such as /var/log/containers (default: a demo that writes its own)',
+  )
+  .option('--data <dir>', 'where checkpoints, write-ahead log and store are kept', './tributary-data')
+  .option('--port <n>', 'port of the API on localhost', integer(1, 65535), 3100)
+  .action(async (options) => {
+    const [stop, force] = [new AbortController(), new AbortController()]
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => (stop.signal.aborted ? force : stop).abort())
+    await (await import('./up.ts')).runUp(options, stop.signal, force.signal)
+  })
+
+for (const kind of ['collector', 'aggregator'] as const) {
+  program
+    .command(kind)
+    .description(`run one ${kind}`)
+    .requiredOption('-c, --config <file>', 'configuration, YAML; see docs/configuration.md')
+    .action(async ({ config }) => {
+      if (kind === 'collector') await (await import('@tributary/collector/main.ts')).runCollector(config)
+      else await (await import('@tributary/aggregator/main.ts')).runAggregator(config)
+    })
+}
+
+program
+  .command('check')
+  .description('check configuration files; exit code 2 when one is wrong')
+  .argument('<file...>', 'configuration, YAML')
+  .addOption(
+    new Option('--kind <kind>', 'whose configuration it is (default: by its keys)').choices([
+      'collector',
+      'aggregator',
+    ]),
+  )
+  .action(async (files: string[], { kind }: { kind?: Kind }) => {
+    const { checkFile } = await import('./check.ts')
+    const problems = files.flatMap((file) => checkFile(file, kind))
+    for (const problem of problems) console.error(problem)
+    if (problems.length > 0) process.exitCode = 2
+    else for (const file of files) print(`${file}: ok`)
+  })
+
+program
+  .command('query')
+  .description('ask for lines or a metric, with LogQL')
+  .argument('<logql>', `such as '{namespace="shop"} |= "error"' or 'sum by (pod) (rate({namespace="shop"}[5m]))'`)
+  .option('--since <duration>', 'how far back', '1h')
+  .option('--from <time>', 'from this time on: RFC 3339, seconds since 1970, or a duration ago')
+  .option('--to <time>', 'up to this time (default: now)')
+  .option('--limit <n>', 'at most this many lines', integer(1, Number.MAX_SAFE_INTEGER), 100)
+  .option('--forward', 'oldest first')
+  .addOption(output())
+  .addOption(address())
+  .action(async (query, options) => (await import('./query.ts')).runQuery(query, options, print))
+
+program
+  .command('tail')
+  .description('print lines as they come')
+  .argument('<logql>', `such as '{container="api"}'`)
+  .option('--since <duration>', 'begin with the lines since', '10s')
+  .option('--interval <duration>', 'time between two looks', milliseconds, 1000)
+  .addOption(output())
+  .addOption(address())
+  .action(async (query, options) => {
+    const stop = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+    await (await import('./query.ts')).runTail(query, options, print, stop.signal)
+  })
+
+program
+  .command('audit')
+  .description('what was read, stored, filtered and lost, by source; exit code 1 when anything is missing or doubled')
+  .option('--all', 'also sources without any loss')
+  .option('--json', 'everything, as JSON')
+  .option('--wait <duration>', 'wait this long for what is accepted to be stored', '30s')
+  .addOption(address())
+  .action(async (options) => {
+    if (!(await (await import('./audit.ts')).runAudit(options, print))) process.exitCode = 1
+  })
+
+program
+  .command('generate')
+  .description('write logs as the kubelet does, every line with its container and number')
+  .requiredOption('--out <dir>', 'where: containers/ has the links to read from')
+  .option('--containers <n>', 'how many containers', integer(1, 100_000), generateDefaults.containers)
+  .option(
+    '--rate <n>',
+    'lines per second in all; 0: as many as possible',
+    integer(0, 100_000_000),
+    generateDefaults.rate,
+  )
+  .option('--duration <seconds>', 'for how long, such as 60 or 5m', seconds, generateDefaults.durationMs)
+  .option('--rotate-bytes <size>', 'rotate a log at this size', bytes, generateDefaults.rotateBytes)
+  .addOption(
+    new Option('--rotation <how>', 'how logs are rotated').choices(rotationKinds).default(generateDefaults.rotation),
+  )
+  .option('--keep <n>', 'old generations to keep (default: all)', integer(0, Number.MAX_SAFE_INTEGER))
+  .addOption(
+    new Option('--format <format>', 'of the lines').choices(['cri', 'docker']).default(generateDefaults.format),
+  )
+  .option('--namespace <name>', 'of the pods', generateDefaults.namespace)
+  .option('--line-bytes <n>', 'mean length of a line', integer(80, 60_000), generateDefaults.lineBytes)
+  .option('--partial <percent>', 'lines that are written in parts', integer(0, 100), generateDefaults.partialPercent)
+  .option('--stderr <percent>', 'lines on stderr', integer(0, 100), generateDefaults.stderrPercent)
+  .option('--seed <n>', 'same seed, same lines', integer(0, Number.MAX_SAFE_INTEGER), generateDefaults.seed)
+  .action(async ({ duration, partial, stderr, keep, ...options }) => {
+    const { generate } = await import('./generate/generate.ts')
+    const { totals } = await import('./generate/truth.ts')
+    const stop = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+    const kept = keep ?? generateDefaults.keep
+    const all = {
+      ...generateDefaults,
+      ...options,
+      durationMs: duration,
+      partialPercent: partial,
+      stderrPercent: stderr,
+      keep: kept,
+    }
+    const truth = await generate(all, stop.signal)
+    const { lines, bytes: written, generations } = totals(truth)
+    print(
+      `${lines} lines, ${written} bytes in ${generations} files, ${truth.seconds.toFixed(1)} s; read ${options.out}/containers`,
+    )
+  })
+
+program.addHelpText(
+  'after',
+  `
+Examples:
+  $ tributary up                                        the pipeline with a demo, on http://localhost:3100
+  $ tributary up --logs /var/log/containers             the same with the logs of this machine
+  $ tributary query '{namespace="demo"} |= "error"' --since 5m
+  $ tributary audit                                     proves that nothing is missing`,
+)
+
+function integer(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new InvalidArgumentError(`a whole number from ${min} to ${max} is needed.`)
+    return value
+  }
+}
+
+function milliseconds(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined) throw new InvalidArgumentError('numbers and units are needed, such as 5s or 1h30m.')
+  return value
+}
+
+/** A bare number counts seconds. */
+function seconds(text: string): number {
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : milliseconds(text)
+}
+
+function bytes(text: string): number {
+  const value = parseSize(text)
+  if (value === undefined) throw new InvalidArgumentError('a number and a unit are needed, such as 10MiB.')
+  return value
+}
+
+program.parseAsync().catch((error: Error) => {
+  console.error(error.message)
+  process.exit(error instanceof ConfigError ? 2 : 1)
+})
