@@ -1,19 +1,24 @@
-/** The demo of `tributary up`: a few containers that write, and rotate, as on a node. */
-import { mkdirSync } from 'node:fs'
+/** The demo of `tributary up`: a few containers of a small shop that write, and rotate, as on a node. */
 import { join } from 'node:path'
 import { generate, generateDefaults } from './generate/generate.ts'
 
-/** Lines per second of all containers together, as little as a laptop doesn't notice. */
-const rate = 30
-
-/** The directory of its logs; there before {@link runDemo} writes to it. */
+/** Where the demo's logs can be read, once they are written. */
 export function demoLogs(directory: string): string {
-  const logs = join(directory, 'containers')
-  mkdirSync(logs, { recursive: true })
-  return logs
+  return join(directory, 'containers')
 }
 
+/** Writes until the signal. Every run is a restart of the same containers. */
 export async function runDemo(directory: string, signal: AbortSignal): Promise<void> {
-  const size = { containers: 6, rate, durationMs: Number.POSITIVE_INFINITY, rotateBytes: 256 * 1024, keep: 4 }
-  await generate({ ...generateDefaults, ...size, out: directory, seed: 1, partialPercent: 1, pieceBytes: 64 }, signal)
+  const options = {
+    ...generateDefaults,
+    out: directory,
+    containers: 6,
+    rate: 30,
+    durationMs: Number.POSITIVE_INFINITY,
+    rotateBytes: 256 * 1024,
+    keep: 4,
+    partialPercent: 1,
+    pieceBytes: 100,
+  }
+  await generate(options, signal)
 }

@@ -1,7 +1,6 @@
-#!/usr/bin/env node
+/** The `tributary` command. Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage or configuration. */
 import { ConfigError } from '@tributary/protocol/config-file.ts'
 import { parseDuration, parseSize } from '@tributary/protocol/units.ts'
-/** The `tributary` command. Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage or configuration. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Kind } from './check.ts'
 import { generateDefaults } from './generate/generate.ts'
@@ -116,39 +115,24 @@ program
     integer(0, 100_000_000),
     generateDefaults.rate,
   )
-  .option('--duration <seconds>', 'for how long, such as 60 or 5m', seconds, generateDefaults.durationMs)
-  .option('--rotate-bytes <size>', 'rotate a log at this size', bytes, generateDefaults.rotateBytes)
-  .addOption(
-    new Option('--rotation <how>', 'how logs are rotated').choices(rotationKinds).default(generateDefaults.rotation),
-  )
-  .option('--keep <n>', 'old generations to keep (default: all)', integer(0, Number.MAX_SAFE_INTEGER))
-  .addOption(
-    new Option('--format <format>', 'of the lines').choices(['cri', 'docker']).default(generateDefaults.format),
-  )
-  .option('--namespace <name>', 'of the pods', generateDefaults.namespace)
-  .option('--line-bytes <n>', 'mean length of a line', integer(80, 60_000), generateDefaults.lineBytes)
-  .option('--partial <percent>', 'lines that are written in parts', integer(0, 100), generateDefaults.partialPercent)
-  .option('--stderr <percent>', 'lines on stderr', integer(0, 100), generateDefaults.stderrPercent)
-  .option('--seed <n>', 'same seed, same lines', integer(0, Number.MAX_SAFE_INTEGER), generateDefaults.seed)
-  .action(async ({ duration, partial, stderr, keep, ...options }) => {
-    const { generate } = await import('./generate/generate.ts')
-    const { totals } = await import('./generate/truth.ts')
+  .option('--duration <duration>', 'for how long, such as 60 (seconds) or 5m', seconds, 10_000)
+  .option('--lines <n>', 'end after so many lines in all', integer(1, Number.MAX_SAFE_INTEGER))
+  .option('--seed <n>', 'the same seed writes the same lines', integer(0, 2 ** 31), 1)
+  .option('--namespace <name>', 'of the pods', 'demo')
+  .addOption(new Option('--format <format>', 'of the lines').choices(['cri', 'docker']).default('cri'))
+  .option('--line-bytes <n>', 'mean size of a line in the file', integer(80, 100_000), 189)
+  .option('--stderr <percent>', 'records on stderr', percent, 10)
+  .option('--partial <percent>', 'records that the runtime splits', percent, 0)
+  .option('--piece-bytes <size>', 'where it splits them', bytes, 16 * 1024)
+  .option('--rotate-bytes <size>', 'rotate a log at this size; 0: never', bytes, 10 * 1024 * 1024)
+  .addOption(new Option('--rotation <how>', 'how logs are rotated').choices(rotationKinds).default('kubelet'))
+  .option('--gap <duration>', 'between renaming a log and creating the new one', milliseconds, 10)
+  .option('--keep <n>', 'old generations to keep of each log (default: all)', integer(0, Number.MAX_SAFE_INTEGER))
+  .option('--summary <file>', 'what was written, record by record (default: summary.json in --out)')
+  .action(async (options) => {
     const stop = new AbortController()
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
-    const kept = keep ?? generateDefaults.keep
-    const all = {
-      ...generateDefaults,
-      ...options,
-      durationMs: duration,
-      partialPercent: partial,
-      stderrPercent: stderr,
-      keep: kept,
-    }
-    const truth = await generate(all, stop.signal)
-    const { lines, bytes: written, generations } = totals(truth)
-    print(
-      `${lines} lines, ${written} bytes in ${generations} files, ${truth.seconds.toFixed(1)} s; read ${options.out}/containers`,
-    )
+    await (await import('./generate/command.ts')).runGenerate(options, print, stop.signal)
   })
 
 program.addHelpText(
@@ -168,6 +152,12 @@ function integer(min: number, max: number) {
       throw new InvalidArgumentError(`a whole number from ${min} to ${max} is needed.`)
     return value
   }
+}
+
+function percent(text: string): number {
+  const value = Number(text)
+  if (!(value >= 0 && value <= 100)) throw new InvalidArgumentError('a number from 0 to 100 is needed.')
+  return value
 }
 
 function milliseconds(text: string): number {
