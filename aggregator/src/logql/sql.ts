@@ -59,14 +59,14 @@ export function clampTime(nanoseconds: bigint): bigint {
 }
 
 /**
- * Rows with first <= ts <= last. The five-minute bucket leads the sort key and is written out, as a condition on `ts` alone does not
- * use it.
+ * Rows with first <= ts <= last. The five-minute bucket leads the sort key and is written out, exactly as it stands in the schema: a
+ * condition on `ts` alone does not use it.
  */
 export function timeConditions(parameters: Parameters, first: bigint, last: bigint): string[] {
   const from = parameters.time(clampTime(first))
   const to = parameters.time(clampTime(last))
   const conditions = [`ts >= ${from}`, `ts <= ${to}`]
-  const bucket = (time: string) => `toStartOfInterval(${time}, INTERVAL 5 MINUTE)`
+  const bucket = (time: string) => `toStartOfFiveMinutes(${time})`
   if (first >= minBucketed && first < maxBucketed) conditions.push(`${bucket('ts')} >= ${bucket(from)}`)
   if (last >= minBucketed && last < maxBucketed) conditions.push(`${bucket('ts')} <= ${bucket(to)}`)
   return conditions

@@ -20,6 +20,7 @@ const durable = `
   min_rows_to_fsync_after_merge = 1,
   min_compressed_bytes_to_fsync_after_merge = 1`
 
+/** The bucket is toStartOfFiveMinutes: the engine does not recognise toStartOfInterval(…) in a condition and reads ten times as much. */
 const logs = `CREATE TABLE IF NOT EXISTS logs (
   tenant LowCardinality(String),
   ts DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -42,7 +43,7 @@ const logs = `CREATE TABLE IF NOT EXISTS logs (
 )
 ENGINE = MergeTree
 PARTITION BY toDate(ts)
-ORDER BY (tenant, toStartOfInterval(ts, INTERVAL 5 MINUTE), namespace, app, pod, container, ts)
+ORDER BY (tenant, toStartOfFiveMinutes(ts), namespace, app, pod, container, ts)
 SETTINGS ${durable}`
 
 const streams = `CREATE TABLE IF NOT EXISTS streams (
