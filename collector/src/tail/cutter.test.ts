@@ -40,7 +40,7 @@ function readAll(
     want = Math.min(windowBytes, want + reads[i % reads.length]!)
     const bytes = file.subarray(at, at + want)
     const rest = at + bytes.length === file.length ? 'all' : 'wait'
-    cutter.cut({ bytes, offset: at, parser, midLine, fallbackSeconds: 1, fallbackNanoseconds: 0, rest })
+    cutter.cut({ bytes, offset: at, parser, midLine, seconds: 1, nanoseconds: 0, rest })
     records.push(...recordsOf(cutter))
     midLine = cutter.midLine
     at += cutter.consumed
@@ -201,8 +201,8 @@ test.for([
     offset: 0,
     parser: new CriParser(),
     midLine: false,
-    fallbackSeconds: 1,
-    fallbackNanoseconds: 0,
+    seconds: 1,
+    nanoseconds: 0,
     rest: 'wait',
   })
   expect(recordsOf(cutter).map(({ line, flags }) => [line, flags])).toEqual([
@@ -232,8 +232,8 @@ test('docker lines are unescaped like JSON.parse does, and joined until the line
           offset: 0,
           parser: new DockerParser(),
           midLine: false,
-          fallbackSeconds: 1,
-          fallbackNanoseconds: 0,
+          seconds: 1,
+          nanoseconds: 0,
           rest: 'wait',
         })
         expect(cutter.malformed).toBe(0)
@@ -258,8 +258,8 @@ test('docker parts without a line feed are joined per stream; other shapes of JS
     offset: 0,
     parser: new DockerParser(),
     midLine: false,
-    fallbackSeconds: 1,
-    fallbackNanoseconds: 0,
+    seconds: 1,
+    nanoseconds: 0,
     rest: 'all',
   })
   expect(recordsOf(cutter).map(({ line, stream, flags }) => [line, stream, flags])).toEqual([
@@ -277,8 +277,8 @@ test('a partial record whose end never comes is sent as it is when told to, flag
     offset: 100,
     parser: new CriParser(),
     midLine: false,
-    fallbackSeconds: 1,
-    fallbackNanoseconds: 0,
+    seconds: 1,
+    nanoseconds: 0,
   }
   cutter.cut({ ...request, rest: 'wait' })
   expect(recordsOf(cutter).map(({ line }) => line)).toEqual(['before'])

@@ -30,9 +30,9 @@ export interface CutRequest {
   readonly parser: LineParser
   /** `bytes` starts within a line whose head was sent in an earlier chunk. */
   readonly midLine: boolean
-  /** Time of lines that tell none themselves: of the last line that did, or when the file was written. */
-  readonly fallbackSeconds: number
-  readonly fallbackNanoseconds: number
+  /** Time of the last record before these bytes. A line that tells no time of its own is one nanosecond after the one before it. */
+  readonly seconds: number
+  readonly nanoseconds: number
   /**
    * What to do with what is not whole at the end. `wait`: leave it, it is read again with what follows. `partials`: records whose
    * last part never came are sent as they are. `all`: so is a last line without LF, as nothing can follow.
@@ -78,6 +78,9 @@ export class ChunkCutter {
   consumed = 0
   /** The chunk ends within a line. */
   midLine = false
+  /** Time of the last record that is not a joined one. */
+  seconds = 0
+  nanoseconds = 0
   truncated = 0
   malformed = 0
 
@@ -99,6 +102,8 @@ export class ChunkCutter {
   cut(request: CutRequest): void {
     const { bytes, parser, rest } = request
     this.#request = request
+    this.seconds = request.seconds
+    this.nanoseconds = request.nanoseconds
     this.encodedBytes = this.records = this.consumed = this.truncated = this.malformed = 0
     this.midLine = request.midLine
     this.#pendingCount = this.#pendingBytes = 0
@@ -144,9 +149,8 @@ export class ChunkCutter {
       else if (parser.end - parser.start > this.maxLineBytes)
         this.#longLine(parser.arena, start, parser.start, parser.end)
       else {
-        const seconds = parser.seconds || this.#request.fallbackSeconds
-        const nanoseconds = parser.seconds ? parser.nanoseconds : this.#request.fallbackNanoseconds
-        this.#emit(parser.arena, parser.start, parser.end, offset + start, seconds, nanoseconds, parser.stream, 0)
+        this.#takeTime()
+        this.#emit(parser.arena, parser.start, parser.end, offset + start, parser.stream, 0)
       }
     }
   }
@@ -198,34 +202,23 @@ export class ChunkCutter {
   #malformedLine(start: number, end: number): void {
     const { bytes, offset } = this.#request
     this.malformed++
-    const [seconds, nanoseconds] = this.#lastTime()
-    if (end - start > this.maxLineBytes)
-      this.#split(bytes, offset, start, end, seconds, nanoseconds, stdout, malformedFlag)
-    else this.#emit(bytes, start, end, offset + start, seconds, nanoseconds, stdout, malformedFlag)
+    this.#tick()
+    if (end - start > this.maxLineBytes) this.#split(bytes, offset, start, end, stdout, malformedFlag)
+    else this.#emit(bytes, start, end, offset + start, stdout, malformedFlag)
   }
 
   #longLine(arena: Buffer, lineStart: number, start: number, end: number): void {
-    const { parser, offset, fallbackSeconds, fallbackNanoseconds } = this.#request
-    const seconds = parser.seconds || fallbackSeconds
-    const nanoseconds = parser.seconds ? parser.nanoseconds : fallbackNanoseconds
+    const { parser, offset } = this.#request
+    this.#takeTime()
     // Offsets of the pieces: within the line, each its own, whatever unescaping did to the bytes.
-    this.#split(arena, offset + lineStart - start, start, end, seconds, nanoseconds, parser.stream, 0)
+    this.#split(arena, offset + lineStart - start, start, end, parser.stream, 0)
   }
 
   /** One line as several records of at most {@link maxLineBytes}, all flagged truncated. The record at `start` has offset `base + start`. */
-  #split(
-    arena: Buffer,
-    base: number,
-    start: number,
-    end: number,
-    seconds: number,
-    nanoseconds: number,
-    stream: StreamName,
-    flags: number,
-  ): void {
+  #split(arena: Buffer, base: number, start: number, end: number, stream: StreamName, flags: number): void {
     for (let at = start; at < end; ) {
       const stop = end - at > this.maxLineBytes ? characterBoundary(arena, at + this.maxLineBytes) : end
-      this.#emit(arena, at, stop, base + at, seconds, nanoseconds, stream, flags | truncatedFlag)
+      this.#emit(arena, at, stop, base + at, stream, flags | truncatedFlag)
       at = stop
     }
   }
@@ -233,48 +226,41 @@ export class ChunkCutter {
   /** The rest of a line whose head went out in an earlier chunk, up to `end`. */
   #continueLine(end: number): void {
     const { bytes, offset } = this.#request
-    const [seconds, nanoseconds] = this.#lastTime()
-    this.#split(bytes, offset, 0, end, seconds, nanoseconds, stdout, 0)
+    this.#tick()
+    this.#split(bytes, offset, 0, end, stdout, 0)
   }
 
   #cutWithinLine(): void {
     const { bytes, offset } = this.#request
-    const [seconds, nanoseconds] = this.#lastTime()
+    this.#tick()
     this.#valid = false
     const end = characterBoundary(bytes, this.windowBytes - this.maxLineBytes)
-    this.#split(bytes, offset, 0, end, seconds, nanoseconds, stdout, 0)
+    this.#split(bytes, offset, 0, end, stdout, 0)
     this.consumed = end
     this.midLine = true
   }
 
-  #lastTime(): readonly [number, number] {
-    const { parser, fallbackSeconds, fallbackNanoseconds } = this.#request
-    return parser.seconds > 0 ? [parser.seconds, parser.nanoseconds] : [fallbackSeconds, fallbackNanoseconds]
+  /** The time of the line just parsed is that of the record. */
+  #takeTime(): void {
+    const { seconds, nanoseconds } = this.#request.parser
+    if (seconds === 0) this.#tick()
+    else {
+      this.seconds = seconds
+      this.nanoseconds = nanoseconds
+    }
   }
 
-  #emit(
-    arena: Buffer,
-    start: number,
-    end: number,
-    offset: number,
-    seconds: number,
-    nanoseconds: number,
-    stream: StreamName,
-    flags: number,
-  ): void {
+  #tick(): void {
+    if (++this.nanoseconds < 1e9) return
+    this.nanoseconds = 0
+    this.seconds++
+  }
+
+  #emit(arena: Buffer, start: number, end: number, offset: number, stream: StreamName, flags: number): void {
+    const { out, encodedBytes, seconds, nanoseconds } = this
     const binary = !this.#valid && !isUtf8(arena.subarray(start, end))
-    const at = writeRecordHead(
-      this.out,
-      this.encodedBytes,
-      seconds,
-      nanoseconds,
-      offset,
-      end - start,
-      stream,
-      flags,
-      binary,
-    )
-    arena.copy(this.out, at, start, end)
+    const at = writeRecordHead(out, encodedBytes, seconds, nanoseconds, offset, end - start, stream, flags, binary)
+    arena.copy(out, at, start, end)
     this.encodedBytes = at + end - start
     this.records++
     if (flags & truncatedFlag) this.truncated++

@@ -169,7 +169,15 @@ export class Family {
     if (!keep) found.file.close()
     const stream = this.origin.describe(name.restart)
     const generation = new Generation(
-      { ...found, name, path, stream, file: keep ? found.file : undefined, size: name.gzip ? 0 : stats.size },
+      {
+        ...found,
+        name,
+        path,
+        stream,
+        file: keep ? found.file : undefined,
+        size: name.gzip ? 0 : stats.size,
+        modifiedMs: stats.mtimeMs,
+      },
       now,
     )
     this.generations.push(generation)

@@ -37,6 +37,7 @@ export interface GenerationStart {
   readonly stream: StreamMetadata
   readonly file: LogFile | undefined
   readonly size: number
+  readonly modifiedMs: number
   readonly checkpoint: Checkpoint | undefined
 }
 
@@ -59,7 +60,7 @@ export class Generation {
   file: LogFile | undefined
   /** Bytes the file was seen to have. For a compressed file: those read so far, until its end was reached. */
   size: number
-  modifiedMs = 0
+  modifiedMs: number
   /** Next byte to read. */
   position: number
   tail: Tail
@@ -99,6 +100,7 @@ export class Generation {
     this.format = start.format
     this.stream = start.stream
     this.file = start.file
+    this.modifiedMs = start.modifiedMs
     const checkpoint = start.checkpoint
     this.position = checkpoint?.offset ?? 0
     this.tail = checkpoint ? { length: checkpoint.tail[0], crc: checkpoint.tail[1] } : noTail

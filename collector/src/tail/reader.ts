@@ -108,17 +108,12 @@ export class Reader {
       offset: position,
       parser: this.#parsers[format],
       midLine: generation.midLine,
-      fallbackSeconds: generation.seconds || Math.floor(generation.modifiedMs / 1000),
-      fallbackNanoseconds: generation.seconds
-        ? generation.nanoseconds
-        : Math.floor((generation.modifiedMs % 1000) * 1e6),
+      ...timeBefore(generation),
       rest: final ? 'all' : late ? 'partials' : 'wait',
     }
     this.#cutter.cut(request)
-    if (request.parser.seconds > 0) {
-      generation.seconds = request.parser.seconds
-      generation.nanoseconds = request.parser.nanoseconds
-    }
+    generation.seconds = this.#cutter.seconds
+    generation.nanoseconds = this.#cutter.nanoseconds
     return this.#cutter.consumed > 0
   }
 
@@ -162,6 +157,17 @@ export class Reader {
       this.skip(generation, end, outcome)
     }
   }
+}
+
+/** Lines without a time are as old as the last write to their file, but not older than the record before. */
+function timeBefore({ format, seconds, nanoseconds, modifiedMs }: Generation): {
+  seconds: number
+  nanoseconds: number
+} {
+  const written = { seconds: Math.floor(modifiedMs / 1000), nanoseconds: Math.floor((modifiedMs % 1000) * 1e6) }
+  if (seconds === 0) return written
+  const older = written.seconds < seconds || (written.seconds === seconds && written.nanoseconds < nanoseconds)
+  return format === 'plain' && !older ? written : { seconds, nanoseconds }
 }
 
 function headerOf(generation: Generation, range: ByteRange, rawBytes: number) {

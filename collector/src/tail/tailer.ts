@@ -350,6 +350,7 @@ function orphanOf(
       stream: { labels: { cluster, node }, metadata: {} },
       file: undefined,
       size: seen,
+      modifiedMs: 0,
       checkpoint,
     },
     now,
