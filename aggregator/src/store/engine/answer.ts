@@ -36,13 +36,12 @@ export class Answer {
     this.#response.end(this.#gzip ? gzipSync(bytes, { level: 1 }) : bytes)
   }
 
-  /** Sends a piece of a result and resolves when the next may follow. Rejects when the client is gone. */
+  /** Sends a piece of a result and resolves when the next may follow, or when the client is gone. */
   async piece(bytes: Uint8Array): Promise<void> {
     if (!this.#response.headersSent) this.#begin()
     if (!this.#body.write(bytes) && !this.#response.destroyed) {
       await Promise.race([once(this.#body, 'drain'), once(this.#response, 'close')])
     }
-    if (this.#response.destroyed) throw new Error('the client is gone')
   }
 
   async end(): Promise<void> {
