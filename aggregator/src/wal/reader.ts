@@ -1,104 +1,110 @@
 /** Reads the write-ahead log behind its writer, in another thread: it needs only the directory and how far it may go. */
 import { type Disk, type DiskFile, isMissing } from '@tributary/protocol/disk.ts'
-import type { WalPosition } from './position.ts'
-import { entryOf, type WalEvent } from './recovery.ts'
-import { decodeSegmentHead, SegmentScanner, segmentHeadBytes, segmentNumber, segmentPath } from './segment.ts'
+import { comparePositions, type WalPosition } from './position.ts'
+import { entryOf, lostOf, type WalEvent } from './recovery.ts'
+import { type Scanned, SegmentScanner } from './scan.ts'
+import { listSegments, readSegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
+import { isSetAside, setAside } from './set-aside.ts'
 import type { WalEntry } from './wal.ts'
 
 export interface WalReaderOptions {
   readonly disk: Disk
   readonly directory: string
   readonly from: WalPosition
-  /** Damage that is stepped over is told here. */
-  readonly onEvent: (event: WalEvent) => void
+  /**
+   * Damage that is stepped over is told here, and waited for. If it was not known before, `lost` says what has to be booked as lost:
+   * it may have been accepted since, if it was known.
+   */
+  readonly onEvent: (event: WalEvent) => unknown
+}
+
+interface OpenSegment {
+  readonly file: DiskFile
+  readonly scanner: SegmentScanner
+  /** How much of it counts once it is not the last one any more; looked up when it is needed. */
+  limit?: number
 }
 
 export class WalReader {
   readonly #options: WalReaderOptions
-  #segment: number
-  #file: DiskFile | undefined
-  #scanner: SegmentScanner | undefined
-  #offset: number
+  #position: WalPosition
+  #open: OpenSegment | undefined
 
   constructor(options: WalReaderOptions) {
     this.#options = options
-    this.#segment = options.from.segment
-    this.#offset = options.from.offset
+    this.#position = options.from
   }
 
   /** End of the entry given out last, or of what was stepped over: where the next one begins. */
   get position(): WalPosition {
-    return { segment: this.#segment, offset: this.#offset }
+    return this.#position
   }
 
   /** The next entry that ends at or before `until`, a position the writer confirmed; undefined when there is none. */
   async next(until: WalPosition): Promise<WalEntry | undefined> {
-    for (;;) {
-      if (this.#segment > until.segment || (this.#segment === until.segment && this.#offset >= until.offset))
-        return undefined
-      const scanner = await this.#open()
-      const own = this.#segment === until.segment
-      const limit = own ? until.offset : await this.#limitOf(this.#segment)
-      const next = scanner === undefined || limit === undefined ? undefined : await scanner.next(limit)
-      if (next?.kind === 'record') {
-        this.#offset = next.end
-        return entryOf(this.#segment, next)
-      }
-      if (next?.kind === 'corrupt' || (next?.kind === 'end' && next.start < limit!)) {
-        const { start } = next
-        this.#offset = next.kind === 'corrupt' ? next.end : limit!
-        this.#options.onEvent({ kind: 'corrupt', segment: this.#segment, start, end: this.#offset })
-        if (next.kind === 'corrupt') continue
-      }
-      if (own) return undefined
-      await this.#turnPage(until.segment)
+    while (comparePositions(this.#position, until) < 0) {
+      const { segment } = this.#position
+      const open = await this.#openSegment()
+      const next = await open?.scanner.next(segment === until.segment ? until.offset : await this.#limitOf(open))
+      if (next !== undefined) this.#position = { segment, offset: next.end }
+      if (next?.kind === 'record') return entryOf(segment, next)
+      if (next?.kind === 'damaged') await this.#report(segment, next)
+      else if (segment === until.segment) this.#position = until
+      else await this.#turnPage(until)
     }
+    return undefined
   }
 
   async close(): Promise<void> {
-    await this.#file?.close()
-    this.#file = undefined
-    this.#scanner = undefined
+    const open = this.#open
+    this.#open = undefined
+    await open?.file.close()
   }
 
-  /** The scanner at the position; undefined when the segment is gone, which it is only after it was read to its end. */
-  async #open(): Promise<SegmentScanner | undefined> {
-    if (this.#scanner !== undefined) return this.#scanner
+  async #report(segment: number, { start, end, head }: Extract<Scanned, { kind: 'damaged' }>): Promise<void> {
+    const { disk, directory, onEvent } = this.#options
+    const range = { segment, start, end }
+    const known = await isSetAside(disk, directory, range)
+    await onEvent({ kind: 'corrupt', ...range, ...(known ? {} : lostOf(head)) })
+    if (!known && this.#open !== undefined) await setAside(disk, directory, range, this.#open.file)
+  }
+
+  /** The segment at the position; undefined when it is gone, which it is only after it was read to its end. */
+  async #openSegment(): Promise<OpenSegment | undefined> {
+    if (this.#open !== undefined) return this.#open
+    const { disk, directory } = this.#options
+    const { segment, offset } = this.#position
     try {
-      this.#file = await this.#options.disk.open(segmentPath(this.#options.directory, this.#segment), 'read')
+      const file = await disk.open(segmentPath(directory, segment), 'read')
+      const { marker } = await readSegmentHead(file)
+      this.#open = { file, scanner: new SegmentScanner(file, marker, offset) }
     } catch (error) {
-      if (isMissing(error)) return undefined
-      throw error
+      if (!isMissing(error)) throw error
     }
-    this.#scanner = new SegmentScanner(this.#file, this.#offset)
-    return this.#scanner
+    return this.#open
   }
 
   /** How much of a segment that is not the last one counts: the one behind it says so. */
-  async #limitOf(segment: number): Promise<number | undefined> {
+  async #limitOf(open: OpenSegment): Promise<number> {
+    if (open.limit !== undefined) return open.limit
     const { disk, directory } = this.#options
-    const own = await this.#file?.size()
+    const size = await open.file.size()
+    open.limit = size
     try {
-      const next = await disk.open(segmentPath(directory, segment + 1), 'read')
-      try {
-        const head = Buffer.alloc(segmentHeadBytes)
-        await next.read(head, 0)
-        return decodeSegmentHead(head)?.validBefore ?? own
-      } finally {
-        await next.close()
-      }
+      const next = await disk.open(segmentPath(directory, this.#position.segment + 1), 'read')
+      const { head } = await readSegmentHead(next).finally(() => next.close())
+      open.limit = Math.min(size, head?.validBefore ?? size)
     } catch (error) {
-      if (isMissing(error)) return own
-      throw error
+      if (!isMissing(error)) throw error
     }
+    return open.limit
   }
 
   /** Goes on in the next segment there is. */
-  async #turnPage(last: number): Promise<void> {
+  async #turnPage(until: WalPosition): Promise<void> {
     await this.close()
-    const { disk, directory } = this.#options
-    const numbers = (await disk.readdir(directory)).map(segmentNumber).filter((n) => n !== undefined)
-    this.#segment = numbers.filter((n) => n > this.#segment).sort((a, b) => a - b)[0] ?? last
-    this.#offset = segmentHeadBytes
+    const segments = await listSegments(this.#options.disk, this.#options.directory)
+    const next = segments.find((segment) => segment > this.#position.segment)
+    this.#position = next === undefined ? until : { segment: next, offset: segmentHeadBytes }
   }
 }

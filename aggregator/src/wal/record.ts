@@ -1,13 +1,22 @@
 /**
- * How a record lies in a segment (docs/formats/wal.md). Pure. Little-endian:
+ * How a record lies in a segment (docs/formats/wal.md). Pure. The head has a checksum of its own, so that its length can be trusted
+ * even where the message is damaged, and what was lost with the message is known. Little-endian:
  *
- *     0  marker        u32  where a reader that lost its way finds one again
- *     4  body length   u32
- *     8  body CRC-32C  u32
- *    12  head CRC-32C  u32  of the twelve bytes before: a length that can be trusted even where the body can't
- *    16  body: kind u8 (1) · ranges u8 · reserved u16 · received at f64 (ms since 1970) · ranges × (first f64, end f64) · message
+ *      0  marker          8 bytes, the segment's: where a reader that lost its way finds one again
+ *      8  kind            u8, 1
+ *      9  flags           u8, 1: the record has a source
+ *     10  ranges          u16, how many
+ *     12  message length  u32
+ *     16  message CRC-32C u32
+ *     20  records         u32
+ *     24  received at     f64, ms since 1970
+ *     32  source          16 bytes, zeros where it has none
+ *     48  ranges          × (first f64, end f64)
+ *         head CRC-32C    u32, of the head's offset in the segment (f64) and all of the head before
+ *         message
  */
 import type { ByteRange, ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { SourceId } from '@tributary/protocol/source.ts'
 import { crc32c } from './crc32c.ts'
 
 export interface WalRecord {
@@ -17,47 +26,100 @@ export interface WalRecord {
   readonly message: Buffer
   /** When it came, ms since 1970. */
   readonly receivedAt: number
+  /** Whose bytes they are, and how many records lie in `accepted`: what has to be booked as lost if the message gets damaged. */
+  readonly source?: SourceId | undefined
+  readonly records?: number | undefined
 }
 
-export const headBytes = 16
-export const marker = 0x7ab1e5ec
+/** What a head says. */
+export interface RecordHead {
+  readonly accepted: ByteRanges
+  readonly receivedAt: number
+  readonly source: SourceId | undefined
+  readonly records: number
+  /** Of the head itself and of the message behind it, bytes. */
+  readonly headLength: number
+  readonly messageLength: number
+  readonly messageCrc: number
+}
+
+/** A record was written by a newer version of this program: reading on would misread it. */
+export class UnknownRecordError extends Error {
+  override readonly name = 'UnknownRecordError'
+}
+
+export const markerBytes = 8
+const fixedBytes = 48
 const kind = 1
-/** A range count is one byte. A chunk that meets more holes than that in the ledger is admitted in parts. */
+const hasSource = 1
+/** Head of a record without ranges, bytes. */
+export const smallestHead = fixedBytes + 4
+/** Keeps heads small. A chunk that meets more holes than that in the ledger is written once for each lot of them. */
 export const maxRanges = 255
 
-/** The record in two pieces to write one after another; the message is not copied. */
-export function encodeRecord({ accepted, message, receivedAt }: WalRecord): [Buffer, Buffer] {
-  const prefix = 12 + 16 * accepted.length
-  const head = Buffer.allocUnsafe(headBytes + prefix)
-  head.writeUInt32LE(marker, 0)
-  head.writeUInt32LE(prefix + message.length, 4)
-  head[headBytes] = kind
-  head[headBytes + 1] = accepted.length
-  head.writeUInt16LE(0, headBytes + 2)
-  head.writeDoubleLE(receivedAt, headBytes + 4)
+/** @param messageCrc the message's CRC-32C, made once however often the record has to be written */
+export function encodeHead(record: WalRecord, messageCrc: number, marker: Buffer, offset: number): Buffer {
+  const { accepted, message, receivedAt, source, records } = record
+  if (accepted.length > maxRanges) throw new RangeError(`${accepted.length} ranges in one record`)
+  const length = fixedBytes + 16 * accepted.length
+  const head = Buffer.alloc(length + 4)
+  marker.copy(head)
+  head[8] = kind
+  head[9] = source === undefined ? 0 : hasSource
+  head.writeUInt16LE(accepted.length, 10)
+  head.writeUInt32LE(message.length, 12)
+  head.writeUInt32LE(messageCrc, 16)
+  head.writeUInt32LE(records ?? 0, 20)
+  head.writeDoubleLE(receivedAt, 24)
+  source?.copy(head, 32)
   for (const [i, [first, end]] of accepted.entries()) {
-    head.writeDoubleLE(first, headBytes + 12 + 16 * i)
-    head.writeDoubleLE(end, headBytes + 20 + 16 * i)
+    head.writeDoubleLE(first, fixedBytes + 16 * i)
+    head.writeDoubleLE(end, fixedBytes + 16 * i + 8)
   }
-  head.writeUInt32LE(crc32c(message, crc32c(head.subarray(headBytes))), 8)
-  head.writeUInt32LE(crc32c(head.subarray(0, 12)), 12)
-  return [head, message]
+  head.writeUInt32LE(headCrc(head, length, offset), length)
+  return head
 }
 
-/** Length of the body whose head is at `at`, or undefined when there is no whole head. */
-export function bodyLength(bytes: Buffer, at: number): number | undefined {
-  if (at + headBytes > bytes.length || bytes.readUInt32LE(at) !== marker) return undefined
-  return crc32c(bytes.subarray(at, at + 12)) === bytes.readUInt32LE(at + 12) ? bytes.readUInt32LE(at + 4) : undefined
+/** How long a head is that begins with these bytes; undefined when none does. At least {@link smallestHead} bytes. */
+export function headLength(bytes: Buffer, marker: Buffer): number | undefined {
+  if (bytes.compare(marker, 0, markerBytes, 0, markerBytes) !== 0) return undefined
+  const ranges = bytes.readUInt16LE(10)
+  return ranges > maxRanges ? undefined : smallestHead + 16 * ranges
 }
 
-/** The record of a head and a whole body, or why it can't be used. */
-export function decodeBody(head: Buffer, body: Buffer): WalRecord | 'corrupt' | 'unknown' {
-  if (crc32c(body) !== head.readUInt32LE(8) || body.length < 12) return 'corrupt'
-  if (body[0] !== kind) return 'unknown'
-  const count = body[1]!
+/**
+ * The head in `bytes`, which has its length; undefined when it is damaged or none.
+ *
+ * @throws {@link UnknownRecordError}
+ */
+export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefined {
+  const length = bytes.length - 4
+  if (headCrc(bytes, length, offset) !== bytes.readUInt32LE(length)) return undefined
+  if (bytes[8] !== kind) {
+    throw new UnknownRecordError(
+      `the write-ahead log has records of kind ${bytes[8]}: a newer version wrote them, and only it can read them`,
+    )
+  }
   const accepted = Array.from(
-    { length: count },
-    (_, i): ByteRange => [body.readDoubleLE(12 + 16 * i), body.readDoubleLE(20 + 16 * i)],
+    { length: bytes.readUInt16LE(10) },
+    (_, i): ByteRange => [bytes.readDoubleLE(fixedBytes + 16 * i), bytes.readDoubleLE(fixedBytes + 16 * i + 8)],
   )
-  return { accepted, message: body.subarray(12 + 16 * count), receivedAt: body.readDoubleLE(4) }
+  return {
+    accepted,
+    receivedAt: bytes.readDoubleLE(24),
+    // Copied: the bytes are a part of something much larger.
+    source: (bytes[9]! & hasSource) === 0 ? undefined : Buffer.from(bytes.subarray(32, 48)),
+    records: bytes.readUInt32LE(20),
+    headLength: bytes.length,
+    messageLength: bytes.readUInt32LE(12),
+    messageCrc: bytes.readUInt32LE(16),
+  }
+}
+
+const offsetBytes = Buffer.alloc(8)
+
+/** With the offset in it, a copy of a record elsewhere, such as in a message that holds a piece of this log, is none. */
+function headCrc(head: Buffer, length: number, offset: number): number {
+  offsetBytes.writeDoubleLE(offset)
+  return crc32c(head.subarray(0, length), crc32c(offsetBytes))
 }

@@ -1,34 +1,42 @@
 /**
  * What a start finds in the write-ahead log. Every record that was confirmed is found; what a crash left half written behind the last one
- * is cut off; damage in between is set aside and reported, and what follows it is used. Memory is one record and one window.
+ * is cut off; damage in between is set aside and told, and what follows it is used. Memory is one window, or one record.
  */
-import { join } from 'node:path'
+import { dirname } from 'node:path'
 import type { Disk, DiskFile } from '@tributary/protocol/disk.ts'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { WalPosition } from './position.ts'
-import { decodeSegmentHead, SegmentScanner, segmentHeadBytes, segmentNumber, segmentPath } from './segment.ts'
+import { comparePositions } from './position.ts'
+import type { RecordHead, WalRecord } from './record.ts'
+import { type Scanned, SegmentScanner } from './scan.ts'
+import { listSegments, readSegmentHead, type SegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
+import { setAside } from './set-aside.ts'
 import type { WalEntry, WalOptions } from './wal.ts'
 
+/** What a damaged record accounted for. */
+export interface DamagedRecord {
+  /** Hex. */
+  readonly source: string
+  readonly ranges: ByteRanges
+  readonly records: number
+}
+
 export type WalEvent =
-  /** Bytes behind the last record, from an append that was never confirmed. */
-  | { readonly kind: 'torn_tail'; readonly segment: number; readonly bytes: number }
-  /** Bytes between records that are none. `copy` is where they were set aside. */
+  /** Bytes behind the last record, from an append that was never confirmed. `copy` is where they were set aside. */
+  | { readonly kind: 'torn_tail'; readonly segment: number; readonly bytes: number; readonly copy?: string }
+  /** Bytes between records that are none. */
   | {
       readonly kind: 'corrupt'
       readonly segment: number
       readonly start: number
       readonly end: number
       readonly copy?: string
+      /** What it was, if its head could be read and it was admitted. */
+      readonly lost?: DamagedRecord
     }
   | { readonly kind: 'corrupt_head'; readonly segment: number }
   | { readonly kind: 'stalled'; readonly reason: string }
   | { readonly kind: 'resumed' }
-
-interface Found {
-  readonly segment: number
-  readonly file: DiskFile
-  readonly size: number
-  readonly head: { readonly validBefore: number } | undefined
-}
 
 export interface Recovered {
   /** Bytes of each segment, oldest first. */
@@ -37,105 +45,107 @@ export interface Recovered {
   readonly end: WalPosition
 }
 
+type Damaged = Extract<Scanned, { kind: 'damaged' }>
+
+interface Segment {
+  readonly number: number
+  readonly size: number
+  readonly head: SegmentHead | undefined
+}
+
 export async function recover(options: WalOptions): Promise<Recovered> {
-  const { disk, directory, replayFrom } = options
-  const numbers = (await disk.readdir(directory)).map(segmentNumber).filter((n) => n !== undefined)
-  const found: Found[] = []
+  const { disk, directory, replayFrom, onEvent } = options
+  await disk.mkdir(directory)
+  await disk.syncDirectory(dirname(directory))
+  const found: Segment[] = []
+  for (const number of await listSegments(disk, directory)) found.push(await inspect(disk, directory, number))
+  await dropUnborn(found, options)
+  const segments = new Map(found.map(({ number, size }) => [number, size]))
+  for (const { number, head } of found) if (head === undefined) onEvent({ kind: 'corrupt_head', segment: number })
+  // The numbers go on even if everything was released or is gone: positions are never used twice.
+  let end = replayFrom ?? { segment: 0, offset: 0 }
+  for (const [i, segment] of found.entries()) {
+    const { number, size } = segment
+    const next = found[i + 1]
+    if (next !== undefined && number < (replayFrom?.segment ?? 0)) continue
+    // The head of a later segment speaks of the one directly before it.
+    const valid = next?.number === number + 1 ? next.head?.validBefore : undefined
+    const scanned = await scan(segment, Math.min(size, valid ?? size), next === undefined, options)
+    if (next === undefined) segments.set(number, scanned)
+    if (comparePositions({ segment: number, offset: scanned }, end) > 0) end = { segment: number, offset: scanned }
+  }
+  return { segments, end }
+}
+
+async function inspect(disk: Disk, directory: string, number: number): Promise<Segment> {
+  const file = await disk.open(segmentPath(directory, number), 'read')
   try {
-    for (const segment of numbers.sort((a, b) => a - b)) found.push(await openSegment(disk, directory, segment))
-    await dropUnborn(found, options)
-    const segments = new Map(found.map(({ segment, size }) => [segment, size]))
-    // The numbers go on even if everything was released: positions are never used twice.
-    let end: WalPosition = replayFrom ?? { segment: 0, offset: 0 }
-    for (const [i, one] of found.entries()) {
-      const last = i === found.length - 1
-      const limit = found[i + 1]?.head?.validBefore ?? one.size
-      const offset = await scan(one, limit, last, options)
-      segments.set(one.segment, last ? offset : one.size)
-      end = { segment: one.segment, offset }
-    }
-    return { segments, end }
+    return { number, size: await file.size(), head: (await readSegmentHead(file)).head }
   } finally {
-    for (const { file } of found) await file.close()
+    await file.close()
   }
 }
 
-async function openSegment(disk: Disk, directory: string, segment: number): Promise<Found> {
-  const file = await disk.open(segmentPath(directory, segment), 'update')
-  const head = Buffer.alloc(segmentHeadBytes)
-  await file.read(head, 0)
-  return { segment, file, size: await file.size(), head: decodeSegmentHead(head) }
-}
-
 /** A crash while a segment was begun leaves one without a head and without records: as if it had not been. */
-async function dropUnborn(found: Found[], { disk, directory, onEvent }: WalOptions): Promise<void> {
+async function dropUnborn(found: Segment[], { disk, directory, onEvent }: WalOptions): Promise<void> {
   const last = found.at(-1)
   if (last === undefined || last.head !== undefined || last.size > segmentHeadBytes) return
-  await last.file.close()
   found.pop()
-  onEvent({ kind: 'torn_tail', segment: last.segment, bytes: last.size })
-  await disk.unlink(segmentPath(directory, last.segment))
+  onEvent({ kind: 'torn_tail', segment: last.number, bytes: last.size })
+  await disk.unlink(segmentPath(directory, last.number))
   await disk.syncDirectory(directory)
 }
 
 /** Goes through a segment's records from where the ledger needs them; where they end. */
-async function scan(found: Found, limit: number, last: boolean, options: WalOptions): Promise<number> {
-  const { segment, file, head } = found
-  const { replayFrom, onEntry, onEvent } = options
-  if (head === undefined) onEvent({ kind: 'corrupt_head', segment })
-  if (replayFrom !== undefined && segment < replayFrom.segment) return limit
-  const from = segment === replayFrom?.segment ? replayFrom.offset : 0
-  const scanner = new SegmentScanner(file, Math.min(from, limit))
-  for (;;) {
-    const next = await scanner.next(limit)
-    if (next.kind === 'record') onEntry?.(entryOf(segment, next))
-    else if (next.kind === 'corrupt') onEvent({ ...next, segment, copy: await setAside(found, next, options) })
-    else {
-      if (next.start < limit) await finish(found, next.start, last, limit, options)
-      return last ? next.start : limit
+async function scan({ number }: Segment, limit: number, last: boolean, options: WalOptions): Promise<number> {
+  const { disk, directory, replayFrom, onEntry } = options
+  const file = await disk.open(segmentPath(directory, number), last ? 'update' : 'read')
+  try {
+    const { marker } = await readSegmentHead(file)
+    const scanner = new SegmentScanner(file, marker, number === replayFrom?.segment ? replayFrom.offset : 0)
+    /** Not followed by a record yet: in the last segment that makes it a torn tail. */
+    const damaged: Damaged[] = []
+    for (let next = await scanner.next(limit); next !== undefined; next = await scanner.next(limit)) {
+      if (next.kind === 'damaged') damaged.push(next)
+      else {
+        for (const one of damaged.splice(0)) await report(file, number, one, options)
+        onEntry?.(entryOf(number, next))
+      }
     }
+    if (last && damaged.length > 0) return await cutTail(file, number, damaged[0]!.start, limit, options)
+    for (const one of damaged) await report(file, number, one, options)
+    // What a killed process wrote last may be seen and yet not be on the disk. From here on it counts as confirmed.
+    if (last) await file.sync()
+    return limit
+  } finally {
+    await file.close()
   }
 }
 
-/** Nothing that follows `start` is a record: the rest of an unconfirmed append if the segment is the last, else damage. */
-async function finish(found: Found, start: number, last: boolean, limit: number, options: WalOptions): Promise<void> {
-  const { segment, file } = found
-  if (!last) {
-    const range = { start, end: limit }
-    options.onEvent({ kind: 'corrupt', segment, ...range, copy: await setAside(found, range, options) })
-    return
-  }
-  options.onEvent({ kind: 'torn_tail', segment, bytes: found.size - start })
+async function report(file: DiskFile, segment: number, { start, end, head }: Damaged, options: WalOptions) {
+  const copy = await setAside(options.disk, options.directory, { segment, start, end }, file)
+  options.onEvent({ kind: 'corrupt', segment, start, end, ...copyOf(copy), ...lostOf(head) })
+}
+
+/** Nothing that follows `start` is a record: the rest of an append that was not confirmed. */
+async function cutTail(file: DiskFile, segment: number, start: number, end: number, options: WalOptions) {
+  const copy = await setAside(options.disk, options.directory, { segment, start, end }, file)
   await file.truncate(start)
   await file.sync()
+  options.onEvent({ kind: 'torn_tail', segment, bytes: end - start, ...copyOf(copy) })
+  return start
 }
 
-async function setAside(
-  { segment, file }: Found,
-  { start, end }: { start: number; end: number },
-  { disk, directory }: WalOptions,
-): Promise<string> {
-  const quarantine = join(directory, 'quarantine')
-  await disk.mkdir(quarantine)
-  const path = join(quarantine, `${segment}-${start}-${end}`)
-  const copy = await disk.open(path, 'update')
-  try {
-    const window = Buffer.alloc(256 * 1024)
-    for (let at = start; at < end; ) {
-      const n = await file.read(window.subarray(0, Math.min(window.length, end - at)), at)
-      if (n === 0) break
-      await copy.write(window.subarray(0, n), at - start)
-      at += n
-    }
-  } finally {
-    await copy.close()
-  }
-  return path
+const copyOf = (copy: string | undefined) => (copy === undefined ? {} : { copy })
+
+export function lostOf(head: RecordHead | undefined): { readonly lost?: DamagedRecord } {
+  if (head?.source === undefined || head.accepted.length === 0) return {}
+  return { lost: { source: head.source.toString('hex'), ranges: head.accepted, records: head.records } }
 }
 
 export function entryOf(
   segment: number,
-  { start, end, record }: { start: number; end: number; record: Omit<WalEntry, 'start' | 'end'> },
+  { start, end, record }: { readonly start: number; readonly end: number; readonly record: WalRecord },
 ): WalEntry {
   return { ...record, start: { segment, offset: start }, end: { segment, offset: end } }
 }

@@ -5,11 +5,12 @@
  * What was not confirmed by fdatasync does not exist. After a failed write the file is cut back to what was confirmed; after a failed
  * fdatasync, which may have dropped what it was asked to keep, or if cutting back fails, a new segment says how much of the old one counts.
  */
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Disk, type DiskFile, isFull } from '@tributary/protocol/disk.ts'
-import type { WalPosition } from './position.ts'
-import { comparePositions } from './position.ts'
-import { encodeRecord, type WalRecord } from './record.ts'
+import { type Disk, type DiskFile, isFull, isMissing } from '@tributary/protocol/disk.ts'
+import { crc32c } from './crc32c.ts'
+import { comparePositions, type WalPosition } from './position.ts'
+import { encodeHead, markerBytes, type WalRecord } from './record.ts'
 import { recover, type WalEvent } from './recovery.ts'
 import { encodeSegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
 
@@ -33,13 +34,22 @@ export interface WalOptions {
 
 interface Waiting {
   readonly record: WalRecord
+  readonly messageCrc: number
   readonly resolve: (end: WalPosition) => void
   readonly reject: (error: Error) => void
 }
 
+/** The segment that is written. */
+interface ActiveSegment {
+  readonly file: DiskFile
+  readonly marker: Buffer
+}
+
 const defaultSegmentBytes = 64 * 1024 * 1024
-/** Most bytes of one commit: what arrives meanwhile goes into the next. */
+/** Most bytes and records of one commit: what arrives meanwhile goes into the next. */
 const groupBytes = 8 * 1024 * 1024
+const groupRecords = 1024
+const shortestRetryMs = 50
 const longestRetryMs = 2000
 
 export class Wal {
@@ -53,10 +63,11 @@ export class Wal {
   readonly #listeners = new Set<(position: WalPosition) => void>()
   readonly #waiting: Waiting[] = []
   readonly #stop = new AbortController()
-  #file: DiskFile | undefined
+  #active: ActiveSegment | undefined
   #committed: WalPosition
   #committing: Promise<void> | undefined
-  #last: Promise<unknown> = Promise.resolve()
+  /** Ends when the change to the active segment that is under way ends: commits and {@link release} never write at once. */
+  #writing: Promise<unknown> = Promise.resolve()
   #wake = () => {}
   /** Why appends wait; undefined while they don't. */
   #stalled: string | undefined
@@ -73,7 +84,6 @@ export class Wal {
 
   /** Recovers what is there. Throws when the directory can't be read or written, or was written by a newer version. */
   static async open(options: WalOptions): Promise<Wal> {
-    await options.disk.mkdir(options.directory)
     const { segments, end } = await recover(options)
     return new Wal(options, segments, end)
   }
@@ -110,32 +120,34 @@ export class Wal {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Resolves with the record's end once it is durable. Waits, for as long as it takes, while the log or its disk is full. */
+  /**
+   * Resolves with the record's end once it is durable. Waits, for as long as it takes, while the log or its disk is full; rejects
+   * only when the log is closed. The message must not change until then.
+   */
   append(record: WalRecord): Promise<WalPosition> {
-    if (this.#stop.signal.aborted) return Promise.reject(new Error('the write-ahead log is closed'))
-    const { promise, resolve, reject } = Promise.withResolvers<WalPosition>()
-    this.#waiting.push({ record, resolve, reject })
-    this.#committing ??= this.#commitAll()
-    this.#last = promise
-    return promise
-  }
-
-  /** Resolves when everything appended so far is durable; rejects when it never will be, as {@link append} does. */
-  async flushed(): Promise<void> {
-    await this.#last
+    const messageCrc = crc32c(record.message)
+    return new Promise((resolve, reject) => {
+      if (this.#stop.signal.aborted) return reject(closed())
+      this.#waiting.push({ record, messageCrc, resolve, reject })
+      this.#committing ??= this.#commitAll()
+    })
   }
 
   /** Deletes segments that lie wholly before `upTo`. The caller has made durable that they are not needed. */
   async release(upTo: WalPosition): Promise<void> {
-    const allStored = comparePositions(upTo, this.#committed) >= 0
-    // A log that is full of one segment, all of it stored, must be able to empty itself. No commit is under way while it is full.
-    const parked = this.#committing === undefined || this.#stalled === 'full'
-    if (allStored && parked && this.bytes >= this.#maxBytes / 2) await this.#begin().catch(() => this.#seal())
-    const before = allStored ? this.#committed.segment : upTo.segment
+    const before = await this.#exclusively(async () => {
+      const allStored = comparePositions(upTo, this.#committed) >= 0
+      // A log that is full of one segment, all of it stored, must be able to empty itself. What fails now is tried with the next release.
+      if (allStored && this.bytes >= this.#maxBytes / 2) await this.#begin().catch(() => this.#leave())
+      return allStored ? this.#committed.segment : Math.min(upTo.segment, this.#committed.segment)
+    })
     const old = [...this.#segments.keys()].filter((segment) => segment < before)
     for (const segment of old) {
-      await this.#disk.unlink(segmentPath(this.#directory, segment))
+      await this.#disk.unlink(segmentPath(this.#directory, segment)).catch((error: unknown) => {
+        if (!isMissing(error)) throw error
+      })
       this.#segments.delete(segment)
+      this.#wake()
     }
     if (old.length > 0) await this.#disk.syncDirectory(this.#directory)
     this.#wake()
@@ -143,15 +155,16 @@ export class Wal {
 
   /** Waits for appends under way, up to the signal, and closes the file. What is not durable then is rejected. */
   async close(cut: AbortSignal = AbortSignal.timeout(5000)): Promise<void> {
-    await Promise.race([
-      this.#committing,
-      new Promise((resolve) => cut.addEventListener('abort', resolve, { once: true })),
-    ])
-    this.#stop.abort()
-    this.#wake()
+    const stop = () => {
+      this.#stop.abort()
+      this.#wake()
+    }
+    if (cut.aborted) stop()
+    cut.addEventListener('abort', stop, { once: true })
     await this.#committing
-    await this.#file?.close()
-    this.#file = undefined
+    cut.removeEventListener('abort', stop)
+    stop()
+    await this.#exclusively(() => this.#leave())
   }
 
   async #commitAll(): Promise<void> {
@@ -159,11 +172,9 @@ export class Wal {
     await Promise.resolve()
     while (this.#waiting.length > 0 && !this.#stop.signal.aborted) {
       await this.#waitForRoom()
-      if (this.#stop.signal.aborted) break
-      await this.#commitGroup(this.#takeGroup())
+      if (!this.#stop.signal.aborted) await this.#commitGroup(this.#takeGroup())
     }
-    for (const { reject } of this.#waiting.splice(0))
-      reject(new Error('the write-ahead log was closed before this was durable'))
+    for (const { reject } of this.#waiting.splice(0)) reject(closed())
     this.#committing = undefined
   }
 
@@ -180,99 +191,109 @@ export class Wal {
     let bytes = 0
     let count = 0
     const most = Math.min(groupBytes, this.#segmentBytes)
-    while (count < this.#waiting.length && bytes < most) bytes += this.#waiting[count++]!.record.message.length
+    while (count < this.#waiting.length && count < groupRecords && bytes < most) {
+      bytes += this.#waiting[count++]!.record.message.length
+    }
     return this.#waiting.splice(0, count)
   }
 
   /** Writes a group until it is durable; nothing behind it is written before. */
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
-    const pieces = group.flatMap(({ record }) => encodeRecord(record))
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.#write(pieces, bytes)
-        break
+        const ends = await this.#exclusively(() => this.#write(group))
+        this.#confirm(group, ends)
+        return
       } catch (error) {
         this.#stall(isFull(error) ? 'disk_full' : ((error as NodeJS.ErrnoException).code ?? (error as Error).message))
-        await sleep(Math.min(longestRetryMs, 50 * 2 ** attempt), undefined, { signal: this.#stop.signal }).catch(
-          () => undefined,
-        )
-        if (this.#stop.signal.aborted) {
-          for (const { reject } of group) reject(error as Error)
-          return
-        }
+        const delay = Math.min(longestRetryMs, shortestRetryMs * 2 ** attempt)
+        // Cut short by the signal, which is looked at next.
+        await sleep(delay, undefined, { signal: this.#stop.signal }).catch(() => {})
+        if (!this.#stop.signal.aborted) continue
+        for (const { reject } of group) reject(closed(error))
+        return
       }
     }
+  }
+
+  #confirm(group: readonly Waiting[], ends: readonly WalPosition[]): void {
     if (this.#stalled !== undefined) this.#onEvent({ kind: 'resumed' })
     this.#stalled = undefined
-    this.#confirm(group, pieces)
+    for (const [i, { resolve }] of group.entries()) resolve(ends[i]!)
+    for (const listener of this.#listeners) listener(ends.at(-1)!)
   }
 
-  #confirm(group: readonly Waiting[], pieces: readonly Buffer[]): void {
-    let { segment, offset } = this.#committed
-    for (const [i, { resolve }] of group.entries()) {
-      offset += pieces[2 * i]!.length + pieces[2 * i + 1]!.length
-      resolve({ segment, offset })
-    }
-    this.#committed = { segment, offset }
-    for (const listener of this.#listeners) listener(this.#committed)
-  }
-
-  async #write(pieces: readonly Buffer[], bytes: number): Promise<void> {
-    if (this.#file === undefined || this.#committed.offset >= this.#segmentBytes) await this.#begin()
-    const file = this.#file!
+  /** Makes a group durable, or throws and leaves the confirmed end where it was. The ends of its records. */
+  async #write(group: readonly Waiting[]): Promise<WalPosition[]> {
+    if (this.#active === undefined || this.#committed.offset >= this.#segmentBytes) await this.#begin()
+    const { file, marker } = this.#active!
     const { segment, offset } = this.#committed
-    try {
-      await file.writeAll(pieces, offset)
-    } catch (error) {
-      await this.#cutBack(file, offset)
-      throw error
+    const pieces: Buffer[] = []
+    const ends: WalPosition[] = []
+    let end = offset
+    for (const { record, messageCrc } of group) {
+      const head = encodeHead(record, messageCrc, marker, end)
+      pieces.push(head, record.message)
+      end += head.length + record.message.length
+      ends.push({ segment, offset: end })
     }
-    try {
-      await file.sync()
-    } catch (error) {
-      await this.#seal()
+    await file.writeAll(pieces, offset).catch((error: unknown) => this.#cutBack(file, offset, error))
+    await file.sync().catch(async (error: unknown) => {
+      // It may have dropped what it was asked to keep, and would say nothing when asked again.
+      await this.#leave()
       throw error
-    }
-    this.#segments.set(segment, offset + bytes)
+    })
+    this.#segments.set(segment, end)
+    this.#committed = { segment, offset: end }
+    return ends
   }
 
   /** Takes back what may have been written behind the confirmed end; if that can't be known either, the segment is left. */
-  async #cutBack(file: DiskFile, offset: number): Promise<void> {
+  async #cutBack(file: DiskFile, offset: number, error: unknown): Promise<never> {
     try {
       await file.truncate(offset)
       await file.sync()
     } catch {
-      // The new segment's head tells readers where this one ends; the error that led here is reported by the caller.
-      await this.#seal()
+      // The new segment's head tells readers where this one ends; the error that led here is told by the caller.
+      await this.#leave()
     }
+    throw error
   }
 
   /** Leaves the active segment: the next write begins another one. */
-  async #seal(): Promise<void> {
-    const file = this.#file
-    this.#file = undefined
-    await file?.close().catch(() => undefined)
+  async #leave(): Promise<void> {
+    const active = this.#active
+    this.#active = undefined
+    // Nothing that counts depends on closing.
+    await active?.file.close().catch(() => {})
   }
 
   /** Begins the next segment: head written and synced, its name synced, before anything is written to it. */
   async #begin(): Promise<void> {
-    await this.#seal()
+    await this.#leave()
     const segment = this.#committed.segment + 1
-    const path = segmentPath(this.#directory, segment)
-    const file = await this.#disk.open(path, 'update')
+    const marker = randomBytes(markerBytes)
+    const file = await this.#disk.open(segmentPath(this.#directory, segment), 'update')
     try {
+      // What an attempt that failed has left.
       await file.truncate(0)
-      await file.write(encodeSegmentHead(segment, this.#committed.offset), 0)
+      await file.write(encodeSegmentHead(segment, { validBefore: this.#committed.offset, marker }), 0)
       await file.sync()
       await this.#disk.syncDirectory(this.#directory)
     } catch (error) {
-      await file.close().catch(() => undefined)
+      await file.close().catch(() => {})
       throw error
     }
-    this.#file = file
+    this.#active = { file, marker }
     this.#segments.set(segment, segmentHeadBytes)
     this.#committed = { segment, offset: segmentHeadBytes }
+  }
+
+  /** Runs after what is under way; one at a time. */
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#writing.then(work)
+    this.#writing = done.catch(() => {})
+    return done
   }
 
   #stall(reason: string): void {
@@ -281,3 +302,5 @@ export class Wal {
     this.#onEvent({ kind: 'stalled', reason })
   }
 }
+
+const closed = (cause?: unknown) => new Error('the write-ahead log was closed before this was durable', { cause })
