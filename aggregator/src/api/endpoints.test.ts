@@ -155,6 +155,12 @@ test.for([
   expect((await ask('query_range', { ...hour, query })).data.result).toEqual([])
 })
 
+test("a regular expression that is too large for the store's RE2 is the query's fault", async () => {
+  const query = `{pod="web-2"} |~ "${'.{1000}'.repeat(60)}"`
+  const response = await fetch(`${fixture.url}/loki/api/v1/query_range?${new URLSearchParams({ ...hour, query })}`)
+  expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('regular expression')])
+})
+
 test("Grafana's log volume query counts by level", async () => {
   const query = 'sum by (level, detected_level) (count_over_time({namespace="shop"} |= "" | drop __error__ [1m]))'
   const { data } = await ask('query_range', {

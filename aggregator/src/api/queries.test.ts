@@ -251,7 +251,7 @@ test('log queries give what a search through all entries gives', { timeout: 60_0
       if (interval > 0n && found.length > 1) reached.interval++
       if (expected.length > 1) reached.several++
     }),
-    { numRuns: 250 },
+    { numRuns: 150 },
   )
   for (const [what, count] of Object.entries(reached)) expect(count, `never reached: ${what}`).toBeGreaterThan(0)
 })
@@ -360,7 +360,7 @@ test('metric queries give what counting in every window gives', { timeout: 60_00
       if (expected.size > 1) reached.several++
       for (const { values } of expected.values()) values.length === points ? reached.points++ : reached.gaps++
     }),
-    { numRuns: 250 },
+    { numRuns: 150 },
   )
   for (const [what, count] of Object.entries(reached)) expect(count, `never reached: ${what}`).toBeGreaterThan(3)
 })

@@ -178,6 +178,16 @@ test.for([
   expect(() => parseQuery(text)).toThrowError(LogqlError),
 )
 
+test('a query whose regular expressions are large together is refused before long', () => {
+  const heavy = `|~ "${'.{1000}'.repeat(400)}" `
+  const began = performance.now()
+  expect(() => parseQuery(`{a="b"} ${heavy.repeat(40)}`)).toThrowError(
+    'the regular expressions of the query are too large',
+  )
+  expect(performance.now() - began).toBeLessThan(10_000)
+  parseQuery('{a=~"b+"}')
+})
+
 test('label endpoints take a selector that selects everything, and nothing but a selector', () => {
   expect(parseSelectorQuery('{}').matchers).toEqual([])
   expect(() => parseSelectorQuery('{a="b"} |= "x"')).toThrowError(LogqlError)

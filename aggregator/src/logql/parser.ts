@@ -16,6 +16,7 @@ import { conversions, rangeOperators, vectorOperators } from './ast.ts'
 import { LogqlError } from './error.ts'
 import { parseLabelFilter } from './parse-filter.ts'
 import { isUnwrap, parseLog, parseSelector, parseStages } from './parse-log.ts'
+import { withCompileBudget } from './regex.ts'
 import { Tokens } from './tokens.ts'
 import { validate } from './validate.ts'
 
@@ -27,7 +28,7 @@ export function parseQuery(text: string): Expression {
   const tokens = tokensOf(text)
   const expression = parseExpression(tokens)
   if (!tokens.is('end')) tokens.unexpected()
-  validate(expression)
+  withCompileBudget(() => validate(expression))
   return expression
 }
 
@@ -37,7 +38,7 @@ export function parseSelectorQuery(text: string): LogExpression {
   const at = tokens.position
   const expression: LogExpression = { kind: 'log', matchers: parseSelector(tokens), stages: [], at }
   if (!tokens.is('end')) tokens.unexpected()
-  validate(expression, { anySelector: true })
+  withCompileBudget(() => validate(expression, { anySelector: true }))
   return expression
 }
 

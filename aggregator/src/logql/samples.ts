@@ -11,7 +11,7 @@ import type { Labels } from './labels.ts'
 import { labelsFrom, labelsKey } from './labels.ts'
 import { dropsOf, pipelineSql } from './pipeline.ts'
 import type { SamplePlan } from './plan.ts'
-import { entryLabels, mergedLabels } from './row-labels.ts'
+import { entryLabels, type LabelExpressions, mergedLabels } from './row-labels.ts'
 import type { Reader, Statement } from './rows.ts'
 import type { Series } from './series.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
@@ -79,17 +79,33 @@ export function samplesStatement(tenant: string, plan: SamplePlan, windows: Wind
     ...(range < step ? [`${place} < ${parameters.int(range)}`] : []),
     ...conditions,
   ]
-  const columns = plan.keys ? 'keys' : 'sid, level, meta'
-  const keys = plan.keys && `[${plan.keys.map((name) => `CAST(${labels.of(name)}, 'String')`).join(', ')}]`
+  const { inner, outer, group } = groupColumns(plan, labels)
   const bytes = plan.op === 'bytes_over_time' || plan.op === 'bytes_rate'
+  const [size, sizes] = bytes ? [['sum(length(line)) AS size'], ['groupArray(size) AS sizes']] : [[], []]
+  const bucket = `2 * intDiv(${n}, ${parameters.int(step)}) + ${half} AS bucket`
   return parameters.statement(
-    `SELECT ${plan.keys ? 'keys' : 'toString(sid) AS id, level, meta'}, groupArray(bucket) AS buckets,`,
-    `groupArray(rows) AS entries${bytes ? ', groupArray(size) AS sizes' : ''} FROM (`,
-    `SELECT ${keys ? `CAST(${keys}, 'Array(String)') AS keys` : columns},`,
-    `2 * intDiv(${n}, ${parameters.int(step)}) + ${half} AS bucket, count() AS rows${bytes ? ', sum(length(line)) AS size' : ''}`,
+    `SELECT ${[...outer, 'groupArray(bucket) AS buckets', 'groupArray(rows) AS entries', ...sizes].join(', ')}`,
+    `FROM (SELECT ${[...inner, bucket, 'count() AS rows', ...size].join(', ')}`,
     `FROM logs WHERE ${all(where)}`,
-    `GROUP BY ${columns}, bucket LIMIT ${maxBuckets + 1}) GROUP BY ${columns}`,
+    `GROUP BY ${[...group, 'bucket'].join(', ')} LIMIT ${maxBuckets + 1})`,
+    group.length > 0 ? `GROUP BY ${group.join(', ')}` : 'HAVING length(buckets) > 0',
   )
+}
+
+/** What tells groups apart, as columns of the two levels of the statement. */
+function groupColumns(
+  plan: SamplePlan,
+  labels: LabelExpressions,
+): { inner: readonly string[]; outer: readonly string[]; group: readonly string[] } {
+  if (!plan.keys) {
+    const group = ['sid', 'level', 'meta']
+    return { inner: group, outer: ['toString(sid) AS id', 'level', 'meta'], group }
+  }
+  // One column for each key: grouping by an array of them takes half as long again.
+  const group = plan.keys.map((_, i) => `k${i}`)
+  const inner = plan.keys.map((name, i) => `${labels.of(name)} AS k${i}`)
+  const list = group.map((column) => `CAST(${column}, 'String')`).join(', ')
+  return { inner, outer: [`CAST([${list}], 'Array(String)') AS keys`], group }
 }
 
 /** The series of a range aggregation. */
