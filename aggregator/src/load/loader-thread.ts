@@ -11,7 +11,7 @@ export interface LoaderEvents {
   onRetry(reason: string, message: string, attempt: number): void
   onQuarantined(quarantined: Quarantined): void
   /** Bytes of a source that were accepted can't be stored. Resolves when that is durable in the ledger. */
-  onLoss(source: Buffer, ranges: ByteRanges): Promise<void>
+  onLoss(source: string, ranges: ByteRanges, records: number): Promise<void>
   onCursorLost(message: string): void
   onWalEvent(event: string, fields: Readonly<Record<string, unknown>>): void
   /** The thread ended although nobody asked it to, and is started again. */
@@ -92,8 +92,8 @@ export class LoaderThread {
     else if (message.kind === 'cursorLost') events.onCursorLost(message.message)
     else if (message.kind === 'wal') events.onWalEvent(message.event, message.fields)
     else {
-      const { loss, source, ranges } = message
-      void events.onLoss(Buffer.from(source), ranges).then(() => this.#post({ kind: 'booked', loss }))
+      const { loss, source, ranges, records } = message
+      void events.onLoss(source, ranges, records).then(() => this.#post({ kind: 'booked', loss }))
     }
   }
 

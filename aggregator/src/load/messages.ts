@@ -38,7 +38,15 @@ export type FromLoader =
   | { readonly kind: 'retry'; readonly reason: string; readonly message: string; readonly attempt: number }
   | { readonly kind: 'quarantined'; readonly quarantined: Quarantined }
   /** The loader waits for `booked` with the same number. */
-  | { readonly kind: 'loss'; readonly loss: number; readonly source: Uint8Array; readonly ranges: ByteRanges }
+  | {
+      readonly kind: 'loss'
+      readonly loss: number
+      /** Hex. */
+      readonly source: string
+      readonly ranges: ByteRanges
+      /** How many records the ledger counted for them. */
+      readonly records: number
+    }
   /** The cursor could not be read and was set aside. */
   | { readonly kind: 'cursorLost'; readonly message: string }
   | { readonly kind: 'wal'; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }

@@ -5,6 +5,8 @@ import { CompressionError } from '@tributary/protocol/compression.ts'
 import { nodeDisk } from '@tributary/protocol/disk.ts'
 import { parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
+import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { acceptedRecords } from '../recover.ts'
 import { StoreClient } from '../store/client.ts'
 import { StoreError } from '../store/error.ts'
 import { comparePositions, formatPosition } from '../wal/position.ts'
@@ -51,18 +53,22 @@ async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): 
       ? 'too_large'
       : 'compression'
   tell({ kind: 'quarantined', quarantined: { position, reason, message: error.message, path } })
-  const source = accepted.length === 0 ? undefined : sourceOf(message)
-  if (source === undefined) return
-  const loss = losses++
-  const booked = new Promise<void>((resolve) => unbooked.set(loss, resolve))
-  tell({ kind: 'loss', loss, source, ranges: accepted })
+  const loss = accepted.length === 0 ? undefined : lossOf(message, accepted)
+  if (loss === undefined) return
+  const number = losses++
+  const booked = new Promise<void>((resolve) => unbooked.set(number, resolve))
+  tell({ kind: 'loss', loss: number, ranges: accepted, ...loss })
   await booked
 }
 
-/** Whose bytes a message carries; undefined when not even that can be read. */
-function sourceOf(message: Buffer): Buffer | undefined {
+/** Whose bytes a message carries, and how many records of them were counted; undefined when not even that can be read. */
+function lossOf(message: Buffer, accepted: ByteRanges): { source: string; records: number } | undefined {
   try {
-    return chunkHeader(parseMessage(message)?.options)?.source
+    const parsed = parseMessage(message)
+    const header = chunkHeader(parsed?.options)
+    if (parsed === undefined || header === undefined) return undefined
+    const records = acceptedRecords(parsed, accepted, settings.maxEntriesBytes)
+    return { source: header.source.toString('hex'), records }
   } catch (error) {
     if (error instanceof MsgpackError) return undefined
     throw error

@@ -24,6 +24,8 @@ export interface IntakeOptions {
   readonly maxEntriesBytes: number
   /** Called when bytes became durable: there may be room for more. */
   readonly onDurable: () => void
+  /** Records of a chunk were accepted. */
+  readonly onAdmitted?: (records: number) => void
   /** Metrics or traces were acknowledged and dropped. */
   readonly onUnsupported: (signal: string) => void
 }
@@ -84,6 +86,7 @@ export class Intake implements Sink {
     const admitted = ledger.admit(header, records, (ranges) => this.#count(header, message, ranges))
     const { ranges } = admitted
     metrics.receivedRecords.inc(admitted.records)
+    this.#options.onAdmitted?.(admitted.records)
     if (ranges.length === 0) {
       metrics.duplicateChunks.inc()
       return this.#lastAppend

@@ -1,0 +1,141 @@
+/** Compares what the ledger says with what the store holds, source by source. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ByteRanges, totalBytes } from '@tributary/protocol/ranges.ts'
+import type { SourceAccount } from './ledger/account.ts'
+import type { StoreClient } from './store/client.ts'
+
+/** Rows of one source in the store. */
+export interface StoredRows {
+  readonly rows: number
+  /** Rows with different offsets: fewer than rows where some are stored twice. */
+  readonly offsets: number
+}
+
+export type AuditProblem =
+  /** Bytes between others that are neither stored nor filtered nor lost. */
+  | 'missing_bytes'
+  /** The store has fewer rows than were accepted. */
+  | 'missing_rows'
+  /** The store has rows twice. */
+  | 'doubled_rows'
+  /** The store has rows that were never accepted. */
+  | 'unknown_rows'
+
+export interface AuditedSource extends SourceAccount {
+  readonly rowsInStore: number
+  readonly distinctOffsets: number
+  /** Rows that retention has dropped, as far as that is known. */
+  readonly expiredRows: number
+  /** Bytes at the end that the collector has seen and that have not arrived yet. */
+  readonly behindBytes: number
+  readonly problems: readonly AuditProblem[]
+}
+
+export interface AuditTotals {
+  readonly sources: number
+  readonly records: number
+  readonly rowsInStore: number
+  readonly seenBytes: number
+  readonly storedBytes: number
+  readonly filteredBytes: number
+  readonly lostBytes: number
+  readonly missingBytes: number
+  readonly behindBytes: number
+  readonly problems: number
+}
+
+export interface Audit {
+  readonly sources: readonly AuditedSource[]
+  readonly totals: AuditTotals
+  /** Whether what was received before the audit is in the store: if not, rows on their way count as missing. */
+  readonly caughtUp: boolean
+  readonly ok: boolean
+}
+
+/**
+ * Judges one source. Pure.
+ *
+ * @param before and after: the ledger's account before and after the store was asked; on a source that is being written they differ
+ */
+export function auditSource(
+  before: SourceAccount,
+  after: SourceAccount,
+  { rows, offsets }: StoredRows,
+  expiredRows: number,
+): AuditedSource {
+  const tail = before.missing.at(-1)
+  const behindBytes = tail !== undefined && tail[1] === before.seen ? tail[1] - tail[0] : 0
+  const problems: AuditProblem[] = []
+  if (totalBytes(before.missing) > behindBytes) problems.push('missing_bytes')
+  if (offsets + expiredRows < before.records) problems.push('missing_rows')
+  if (rows > offsets) problems.push('doubled_rows')
+  if (offsets > after.records) problems.push('unknown_rows')
+  return { ...before, rowsInStore: rows, distinctOffsets: offsets, expiredRows, behindBytes, problems }
+}
+
+export function auditTotals(sources: readonly AuditedSource[]): AuditTotals {
+  const sum = (of: (source: AuditedSource) => number) => sources.reduce((total, source) => total + of(source), 0)
+  const inAll = (sets: readonly { readonly ranges: ByteRanges }[]) =>
+    sets.reduce((total, { ranges }) => total + totalBytes(ranges), 0)
+  return {
+    sources: sources.length,
+    records: sum(({ records }) => records),
+    rowsInStore: sum(({ rowsInStore }) => rowsInStore),
+    seenBytes: sum(({ seen }) => seen),
+    storedBytes: sum(({ stored }) => totalBytes(stored)),
+    filteredBytes: sum(({ filtered }) => inAll(filtered)),
+    lostBytes: sum(({ lost }) => inAll(lost)),
+    missingBytes: sum(({ missing, behindBytes }) => totalBytes(missing) - behindBytes),
+    behindBytes: sum(({ behindBytes }) => behindBytes),
+    problems: sum(({ problems }) => problems.length),
+  }
+}
+
+export interface AuditOptions {
+  readonly client: Pick<StoreClient, 'query'>
+  readonly accounts: () => Iterable<SourceAccount>
+  /** Rows that retention has dropped, by source. */
+  readonly expiredRows: () => ReadonlyMap<string, number>
+  /** Everything received by now is in the store. */
+  readonly caughtUp: () => boolean
+}
+
+/** How often it is looked whether everything is in the store, in milliseconds. */
+const waitStep = 50
+
+/** @param waitMs how long to wait until what was received is in the store */
+export async function runAudit(options: AuditOptions, waitMs: number, signal: AbortSignal): Promise<Audit> {
+  const { client, accounts, expiredRows } = options
+  const before = [...accounts()]
+  const caughtUp = await waitFor(options.caughtUp, waitMs, signal)
+  const stored = await storedRows(client, signal)
+  const after = new Map([...accounts()].map((account) => [account.source, account]))
+  const expired = expiredRows()
+  const sources = before.map((account) =>
+    auditSource(
+      account,
+      after.get(account.source) ?? account,
+      stored.get(account.source) ?? { rows: 0, offsets: 0 },
+      expired.get(account.source) ?? 0,
+    ),
+  )
+  const totals = auditTotals(sources)
+  return { sources, totals, caughtUp, ok: totals.problems === 0 }
+}
+
+async function waitFor(condition: () => boolean, waitMs: number, signal: AbortSignal): Promise<boolean> {
+  for (const deadline = performance.now() + waitMs; !condition(); ) {
+    if (performance.now() >= deadline) return false
+    await sleep(waitStep, undefined, { signal })
+  }
+  return true
+}
+
+async function storedRows(client: Pick<StoreClient, 'query'>, signal: AbortSignal): Promise<Map<string, StoredRows>> {
+  const { rows } = await client.query<{ id: string; n: string; offsets: string }>(
+    'SELECT lower(hex(source)) AS id, count() AS n, uniqExact(offset) AS offsets FROM logs GROUP BY source',
+    {},
+    { signal, maxExecutionSeconds: 600 },
+  )
+  return new Map(rows.map(({ id, n, offsets }) => [id, { rows: Number(n), offsets: Number(offsets) }]))
+}

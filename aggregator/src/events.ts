@@ -1,0 +1,113 @@
+/** Everything worth telling that happens in the aggregator: one function each, log and metric together. */
+import type { BlockReport, Quarantined } from './load/messages.ts'
+import { type Logger, RepeatFilter } from './log.ts'
+import type { AggregatorMetrics } from './metrics.ts'
+import type { ReceiveError } from './receive/receive-error.ts'
+import type { WalEvent } from './wal/recovery.ts'
+
+export class AggregatorEvents {
+  readonly #log: Logger
+  readonly #metrics: AggregatorMetrics
+  readonly #repeats = new RepeatFilter()
+  /** What was refused, set aside, or failed and is tried again, since the start. */
+  errors = 0
+  storedRows = 0
+  /** Why the last attempt to load failed; undefined when it didn't. */
+  loadError: string | undefined
+
+  constructor(log: Logger, metrics: AggregatorMetrics) {
+    this.#log = log
+    this.#metrics = metrics
+  }
+
+  refused(error: ReceiveError, peer: string): void {
+    this.errors++
+    this.#metrics.receiveErrors.inc(1, error.problem)
+    this.#warn(`receive ${error.problem}`, { reason: error.problem, peer, detail: error.message }, 'refused')
+  }
+
+  unsupported(signal: string): void {
+    this.#metrics.receiveErrors.inc(1, 'unsupported_signal')
+    this.#warn('receive unsupported', { signal }, 'dropped: only logs are kept')
+  }
+
+  wal(event: WalEvent): void {
+    this.#metrics.walEvents.inc(1, event.kind)
+    if (event.kind === 'resumed') this.#log.info('the write-ahead log takes data again')
+    else if (event.kind === 'torn_tail') this.#log.info({ ...event }, 'an unfinished write was cut off')
+    else if (event.kind === 'stalled') {
+      this.errors++
+      this.#warn(`wal ${event.kind}`, { ...event }, 'the write-ahead log takes no more: senders wait')
+    } else {
+      this.errors++
+      this.#log.error({ ...event }, 'the write-ahead log is damaged: what could not be read is lost')
+    }
+  }
+
+  walRead(event: string, fields: Readonly<Record<string, unknown>>): void {
+    this.errors++
+    this.#metrics.walEvents.inc(1, event)
+    this.#log.error({ ...fields }, 'the write-ahead log is damaged: what could not be read is lost')
+  }
+
+  ledgerDamaged(err: Error, movedTo: string): void {
+    this.errors++
+    this.#log.error({ err, movedTo }, 'the ledger is damaged: it begins anew with what the write-ahead log holds')
+  }
+
+  cursorLost(detail: string): void {
+    this.errors++
+    this.#log.error({ detail }, 'the cursor is damaged: what the write-ahead log holds is loaded again, maybe twice')
+  }
+
+  snapshotFailed(err: unknown): void {
+    this.errors++
+    this.#warn('snapshot', { err }, 'the ledger could not be made durable; the write-ahead log keeps its segments')
+  }
+
+  loaded(report: BlockReport): void {
+    const { rows, bytes, malformed, clamped, insertSeconds, cpuSeconds } = report
+    const metrics = this.#metrics
+    this.loadError = undefined
+    this.storedRows += rows
+    metrics.loadedRows.inc(rows)
+    metrics.loadedBytes.inc(bytes)
+    metrics.loadedBlocks.inc()
+    metrics.malformedEntries.inc(malformed)
+    metrics.clampedRows.inc(clamped)
+    metrics.loaderCpu.inc(cpuSeconds)
+    metrics.insertSeconds.observe(insertSeconds)
+    if (malformed > 0)
+      this.#warn('malformed', { entries: malformed }, 'entries that are no [time, record] were left out')
+  }
+
+  loadFailed(reason: string, detail: string, attempt: number): void {
+    this.errors++
+    this.loadError = detail
+    this.#metrics.loadRetries.inc(1, reason)
+    this.#warn(`load ${reason}`, { reason, detail, attempt }, 'a block could not be inserted and is tried again')
+  }
+
+  loaderDied(err: Error): void {
+    this.errors++
+    this.loadError = err.message
+    this.#log.error({ err }, 'the loader ended and is started again')
+  }
+
+  quarantined({ position, reason, message, path }: Quarantined): void {
+    this.errors++
+    this.#metrics.quarantined.inc(1, reason)
+    this.#log.error({ position, reason, detail: message, path }, 'a message could not be decoded and was set aside')
+  }
+
+  lost(source: string, bytes: number): void {
+    this.#metrics.lostBytes.inc(bytes, 'corrupt')
+    this.#log.error({ source, bytes }, 'bytes of a source are lost: their chunk could not be decoded')
+  }
+
+  #warn(cause: string, fields: Readonly<Record<string, unknown>>, message: string): void {
+    this.#repeats.pass(cause, (heldBack) => {
+      this.#log.warn(heldBack > 0 ? { ...fields, repeatedSinceLast: heldBack } : fields, message)
+    })
+  }
+}

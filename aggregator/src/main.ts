@@ -1,0 +1,41 @@
+/** The aggregator's process: `node aggregator/src/main.ts --config FILE`. */
+import { parseArgs } from 'node:util'
+import { ConfigError, loadConfig, parseConfig } from '@tributary/protocol/config-file.ts'
+import { startAggregator } from './aggregator.ts'
+import { type AggregatorConfig, aggregatorConfig } from './config.ts'
+import { createLog } from './log.ts'
+
+/** Runs until SIGTERM or SIGINT. A second signal doesn't wait. The process's exit code. */
+export async function runAggregator(config: AggregatorConfig): Promise<number> {
+  const log = createLog(config.log.level)
+  const stop = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
+  })
+  try {
+    const aggregator = await startAggregator(config, { log })
+    log.info({ signal: await stop }, 'stopping')
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
+    await aggregator.close()
+    return 0
+  } catch (err) {
+    log.error({ err }, `the aggregator cannot run: ${(err as Error).message}`)
+    return 1
+  }
+}
+
+function readConfig(): AggregatorConfig {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } })
+  return values.config === undefined
+    ? parseConfig('(no file)', '', aggregatorConfig)
+    : loadConfig(values.config, aggregatorConfig)
+}
+
+if (import.meta.main) {
+  try {
+    process.exitCode = await runAggregator(readConfig())
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 2
+  }
+}
