@@ -166,7 +166,8 @@ function readyPort(engine: ChildProcess, complaint: () => string, log: Logger): 
   return new Promise((resolve, reject) => {
     engine.on('message', (message: FromEngine) => {
       if (message.kind === 'ready') resolve(message.port)
-      else if (message.kind === 'failed') reject(new StoreError('rejected', message.message))
+      else if (message.kind === 'failed')
+        reject(new StoreError(message.reason === 'full' ? 'full' : 'rejected', message.message))
       else log[message.level]({ ...message.fields, pid: engine.pid }, message.message)
     })
     engine.once('error', (cause) => reject(new StoreError('unavailable', cause.message, undefined, { cause })))

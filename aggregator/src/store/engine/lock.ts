@@ -4,10 +4,11 @@
  * it names still runs: same pid, same start time, same boot of the machine.
  */
 import { readFileSync } from 'node:fs'
-import { readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isFull } from '@tributary/protocol/disk.ts'
 
 interface ProcessIdentity {
   readonly pid: number
@@ -64,6 +65,18 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
+/** On a full disk there is no lock file, and no more than its clear message is missing: reading has to go on. */
+async function writeHolder(path: string, holder: Holder): Promise<void> {
+  const temporary = `${path}.tmp`
+  try {
+    await writeFile(temporary, JSON.stringify(holder), { mode: 0o600 })
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    if (!isFull(error)) throw error
+  }
+}
+
 /** Takes the directory or throws {@link LockedError}. Waits for an engine that lost its aggregator and is about to end. */
 export async function lockDirectory(directory: string): Promise<AsyncDisposable> {
   const path = join(directory, 'engine.lock')
@@ -78,9 +91,7 @@ export async function lockDirectory(directory: string): Promise<AsyncDisposable>
     await sleep(50)
   }
   const own: Holder = { ...identity(process.pid), host: hostname(), boot: bootId(), parent: identity(process.ppid) }
-  const temporary = `${path}.${process.pid}`
-  await writeFile(temporary, JSON.stringify(own), { mode: 0o600 })
-  await rename(temporary, path)
+  await writeHolder(path, own)
   return {
     async [Symbol.asyncDispose]() {
       await unlink(path).catch(() => {}) // what stays names a dead process and is not believed

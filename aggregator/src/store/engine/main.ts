@@ -2,9 +2,10 @@
  * The engine process: chDB behind ClickHouse's HTTP interface. It is started by the aggregator (embedded.ts), works for that process
  * only, and leaves when that process is gone. A query that runs away or crashes the engine takes nothing else down.
  */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { isFull } from '@tributary/protocol/disk.ts'
 import { baseSettings, engineConfig } from './engine-config.ts'
 import { Executor } from './executor.ts'
 import { LockedError, lockDirectory } from './lock.ts'
@@ -25,6 +26,12 @@ function send(message: FromEngine): Promise<void> {
   })
 }
 
+/** Leaves a file alone that is as it should be, so that the store opens on a full disk. */
+async function writeConfig(path: string, text: string): Promise<void> {
+  const present = await readFile(path, 'utf8').catch(() => '') // missing, or to be replaced
+  if (present !== text) await writeFile(path, text, { mode: 0o600 })
+}
+
 const tell: Tell = (level, message, fields = {}) => void send({ kind: 'log', level, message, fields })
 
 async function open(options: EngineOptions): Promise<AsyncDisposable> {
@@ -33,7 +40,7 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
   stack.use(await lockDirectory(options.directory))
   const data = join(options.directory, 'data')
   const configFile = join(options.directory, 'engine.xml')
-  await writeFile(configFile, engineConfig(options.memoryBytes), { mode: 0o600 })
+  await writeConfig(configFile, engineConfig(options.memoryBytes))
   const spool = await Spool.open(join(options.directory, 'spool'))
   await repairTables(data, tell)
   const pool = await SessionPool.open(data, configFile, options.database, (purpose) =>
@@ -63,7 +70,7 @@ async function main(options: EngineOptions, end: Promise<void>): Promise<void> {
     await using _engine = await open(options)
     await end
   } catch (error) {
-    const reason = error instanceof LockedError ? 'locked' : 'broken'
+    const reason = error instanceof LockedError ? 'locked' : isFull(error) ? 'full' : 'broken'
     await send({ kind: 'failed', reason, message: error instanceof Error ? error.message : String(error) })
     process.exitCode = 1
   }

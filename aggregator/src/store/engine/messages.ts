@@ -16,7 +16,7 @@ export type ToEngine = { readonly kind: 'open'; readonly options: EngineOptions 
 
 export type FromEngine =
   | { readonly kind: 'ready'; readonly port: number }
-  | { readonly kind: 'failed'; readonly reason: 'locked' | 'broken'; readonly message: string }
+  | { readonly kind: 'failed'; readonly reason: 'locked' | 'full' | 'broken'; readonly message: string }
   | {
       readonly kind: 'log'
       readonly level: 'info' | 'warn' | 'error'
