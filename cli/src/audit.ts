@@ -1,90 +1,71 @@
 /** `tributary audit`: the ledger, source by source, compared with the store. */
+import type { Audit, AuditedSource } from '@tributary/aggregator/audit.ts'
+import { type ByteRanges, totalBytes } from '@tributary/protocol/ranges.ts'
 import { formatSize } from '@tributary/protocol/units.ts'
 import { ApiClient } from './api-client.ts'
 import { formatTable } from './output.ts'
 import type { Print } from './query.ts'
 
-type Ranges = readonly (readonly [number, number])[]
-
-/** One source as GET /api/v1/audit gives it. */
-interface AuditedSource {
-  readonly source: string
-  readonly path: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly seen: number
-  readonly stored: Ranges
-  readonly filtered: readonly { reason: string; ranges: Ranges }[]
-  readonly lost: readonly { reason: string; ranges: Ranges }[]
-  readonly records: number
-  readonly missing: Ranges
-  readonly missingRecords: number
-  readonly doubledRecords: number
-}
-
-export interface AuditAnswer {
-  readonly sources: readonly AuditedSource[]
-  readonly ok: boolean
-  readonly reason?: string
-}
-
 export interface AuditOptions {
   readonly addr: string
   readonly json?: boolean
-  /** Print sources without any loss, too. */
-  readonly all?: boolean
+  /** Print only sources with a loss or a problem. */
+  readonly brief?: boolean
   /** How long to wait for what is accepted to be in the store. */
   readonly wait: string
 }
 
 /** Prints the audit; true when nothing is missing and nothing doubled. What is known to be lost is printed, and is not missing. */
 export async function runAudit(options: AuditOptions, print: Print): Promise<boolean> {
-  const audit = await new ApiClient(options.addr).getJson<AuditAnswer>('/api/v1/audit', { wait: options.wait })
+  const audit = await new ApiClient(options.addr).getJson<Audit>('/api/v1/audit', { wait: options.wait })
   if (options.json) print(JSON.stringify(audit))
-  else for (const line of formatAudit(audit, options.all ?? false)) print(line)
+  else for (const line of formatAudit(audit, options.brief ?? false)) print(line)
   return audit.ok
 }
 
-export function formatAudit({ sources, ok, reason }: AuditAnswer, all: boolean): string[] {
-  const shown = sources.filter(
-    (one) => all || one.lost.length > 0 || one.missing.length > 0 || one.missingRecords > 0 || one.doubledRecords > 0,
-  )
-  const heading = ['source', 'pod', 'read', 'stored', 'filtered', 'lost', 'missing', 'records', 'doubled']
-  const rows = shown.map((one) => [
-    one.source.slice(0, 12),
-    [one.labels['namespace'], one.labels['pod'] ?? one.labels['filename'] ?? one.path, one.labels['container']]
-      .filter(Boolean)
-      .join('/'),
-    one.seen,
-    bytesIn(one.stored),
-    byReason(one.filtered),
-    byReason(one.lost),
-    describe(one.missing, one.missingRecords),
-    one.records,
-    one.doubledRecords,
-  ])
-  const total = (pick: (one: AuditedSource) => number) => sources.reduce((sum, one) => sum + pick(one), 0)
-  const outcomes = (kind: 'lost' | 'filtered') =>
-    total((one) => one[kind].reduce((sum, { ranges }) => sum + bytesIn(ranges), 0))
-  const read = total(({ seen }) => seen)
-  const stored = total((one) => bytesIn(one.stored))
-  const missing = total((one) => bytesIn(one.missing))
+const heading = ['source', 'log', 'read', 'stored', 'filtered', 'lost', 'missing', 'records', 'in store', 'problems']
+
+export function formatAudit({ sources, totals, caughtUp, ok }: Audit, brief: boolean): string[] {
+  const shown = sources.filter((one) => !brief || one.lost.length > 0 || one.problems.length > 0)
+  const rows = shown.map(rowOf).sort((a, b) => (a[1]! < b[1]! ? -1 : 1))
+  const { seenBytes, behindBytes, storedBytes, filteredBytes, lostBytes, missingBytes, records, rowsInStore } = totals
+  const read = seenBytes - behindBytes
+  const missing = missingBytes - behindBytes
   return [
     ...(rows.length > 0 ? [...formatTable(heading, rows), ''] : []),
-    `sources ${sources.length}, records ${total(({ records }) => records)}, doubled ${total(({ doubledRecords }) => doubledRecords)}, not in the store ${total(({ missingRecords }) => missingRecords)}`,
-    `read ${read} (${formatSize(read)}) = stored ${stored} + filtered ${outcomes('filtered')} + lost ${outcomes('lost')} + missing ${missing} bytes`,
-    ok ? 'Nothing is missing, nothing is doubled.' : `NOT ACCOUNTED FOR: ${reason ?? 'see the sources above'}`,
+    `${totals.sources} sources, ${records} records, ${rowsInStore} rows in the store`,
+    `read ${read} bytes (${formatSize(read)}) = stored ${storedBytes} + filtered ${filteredBytes} + lost ${lostBytes}${missing === 0 ? '' : ` + missing ${missing}`}`,
+    ...(behindBytes > 0 ? [`on their way: ${behindBytes} bytes that the collectors have seen and not sent yet`] : []),
+    ...(caughtUp ? [] : ['the store had not caught up with what was received; ask again, or with a longer --wait']),
+    ok
+      ? 'Nothing is missing and nothing is doubled.'
+      : `NOT ALL IS ACCOUNTED FOR: ${totals.problems} problems, listed above.`,
   ]
 }
 
-function bytesIn(ranges: Ranges): number {
-  return ranges.reduce((sum, [first, end]) => sum + end - first, 0)
+function rowOf(one: AuditedSource): (string | number)[] {
+  const { labels, path, seen, behindBytes } = one
+  const log = labels['pod'] === undefined ? path : `${labels['namespace']}/${labels['pod']}/${labels['container']}`
+  // What is only on its way is no gap.
+  const gaps = one.missing.slice(0, behindBytes > 0 ? -1 : undefined)
+  return [
+    one.source.slice(0, 12),
+    log,
+    seen - behindBytes,
+    totalBytes(one.stored),
+    byReason(one.filtered),
+    byReason(one.lost),
+    formatRanges(gaps) || '-',
+    one.records,
+    one.rowsInStore,
+    one.problems.join(' ') || '-',
+  ]
 }
 
-function byReason(parts: AuditedSource['lost']): string {
-  return parts.map(({ reason, ranges }) => `${reason} ${describe(ranges, 0)}`).join(', ') || '-'
+function byReason(parts: AuditedSource['lost'] | AuditedSource['filtered']): string {
+  return parts.map(({ reason, ranges }) => `${reason} ${formatRanges(ranges)}`).join(', ') || '-'
 }
 
-function describe(ranges: Ranges, records: number): string {
-  const bytes = ranges.map(([first, end]) => `${first}-${end}`).join(' ')
-  return [bytes, records > 0 ? `${records} records` : ''].filter(Boolean).join(', ') || '-'
+function formatRanges(ranges: ByteRanges): string {
+  return ranges.map(([first, end]) => `${first}-${end}`).join(' ')
 }

@@ -96,7 +96,7 @@ program
 program
   .command('audit')
   .description('what was read, stored, filtered and lost, by source; exit code 1 when anything is missing or doubled')
-  .option('--all', 'also sources without any loss')
+  .option('--brief', 'only sources with a loss or a problem')
   .option('--json', 'everything, as JSON')
   .option('--wait <duration>', 'wait this long for what is accepted to be stored', '30s')
   .addOption(address())

@@ -53,7 +53,7 @@ export class StatusLine {
     return {
       at: performance.now(),
       read: metric(collector, 'collector_read_records_total'),
-      stored: metric(aggregator, 'aggregator_stored_rows_total'),
+      stored: metric(aggregator, 'aggregator_load_rows_total'),
       unread: metric(collector, 'collector_unread_bytes'),
       connected: metric(collector, 'collector_connected') === 1,
     }
