@@ -147,3 +147,15 @@ test('replaceFile leaves the old content or the new one, whole, wherever the pow
   }
   expect(found.size).toBe(2)
 })
+
+test('what a killed process wrote is seen by the next, and is no more durable than it was', async () => {
+  const disk = new CrashDisk()
+  await put(disk, '/synced', 'content')
+  await disk.syncDirectory('/')
+  await put(disk, '/synced', 'changed', false)
+  await put(disk, '/new', 'new')
+  const next = disk.kill()
+  expect([textOf(next, '/synced'), textOf(next, '/new')]).toEqual(['changed', 'new'])
+  const after = next.restart({ survives: 'nothing' })
+  expect([textOf(after, '/synced'), textOf(after, '/new')]).toEqual(['content', undefined])
+})

@@ -84,6 +84,14 @@ export class CrashDisk implements Disk {
     return Promise.race([script(), this.#crashed.then(() => undefined)])
   }
 
+  /** What a new process finds after the old one was killed: everything, though what was not synced is no more durable than before. */
+  kill(options: CrashDiskOptions = {}): CrashDisk {
+    this.crash()
+    const next = new CrashDisk(options, this.#root)
+    next.#unsynced = this.#unsynced
+    return next
+  }
+
   /** What a new process finds after a power cut. This disk is dead from here on. */
   restart({ survives = 'some', ...options }: RestartOptions = {}): CrashDisk {
     this.crash()

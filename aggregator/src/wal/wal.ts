@@ -30,6 +30,8 @@ export interface WalOptions {
   readonly replayFrom?: WalPosition | undefined
   readonly onEntry?: (entry: WalEntry) => void
   readonly onEvent: (event: WalEvent) => void
+  /** Milliseconds before the first repetition of a write that failed; doubled each time, up to two seconds. Default 50. */
+  readonly retryDelay?: number
 }
 
 interface Waiting {
@@ -49,7 +51,7 @@ const defaultSegmentBytes = 64 * 1024 * 1024
 /** Most bytes and records of one commit: what arrives meanwhile goes into the next. */
 const groupBytes = 8 * 1024 * 1024
 const groupRecords = 1024
-const shortestRetryMs = 50
+const defaultRetryMs = 50
 const longestRetryMs = 2000
 
 export class Wal {
@@ -58,6 +60,7 @@ export class Wal {
   readonly #maxBytes: number
   readonly #segmentBytes: number
   readonly #onEvent: (event: WalEvent) => void
+  readonly #retryDelay: number
   /** Bytes of each segment on disk, oldest first; the last is the one that is written. */
   readonly #segments: Map<number, number>
   readonly #listeners = new Set<(position: WalPosition) => void>()
@@ -78,6 +81,7 @@ export class Wal {
     this.#maxBytes = options.maxBytes
     this.#segmentBytes = Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.maxBytes / 4))
     this.#onEvent = options.onEvent
+    this.#retryDelay = options.retryDelay ?? defaultRetryMs
     this.#segments = segments
     this.#committed = committed
   }
@@ -206,7 +210,7 @@ export class Wal {
         return
       } catch (error) {
         this.#stall(isFull(error) ? 'disk_full' : ((error as NodeJS.ErrnoException).code ?? (error as Error).message))
-        const delay = Math.min(longestRetryMs, shortestRetryMs * 2 ** attempt)
+        const delay = Math.min(longestRetryMs, this.#retryDelay * 2 ** attempt)
         // Cut short by the signal, which is looked at next.
         await sleep(delay, undefined, { signal: this.#stop.signal }).catch(() => {})
         if (!this.#stop.signal.aborted) continue
