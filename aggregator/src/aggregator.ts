@@ -167,7 +167,11 @@ class Running implements RunningAggregator {
         wal,
         forgetAfter,
         onError: (error) => events.snapshotFailed(error),
-        onReleased: () => this.#receiver?.proceed(),
+        onReleased: () => {
+          // To become empty the log may have gone on in a new segment.
+          this.#loader?.committed(wal.committed)
+          this.#receiver?.proceed()
+        },
       },
       wal.oldest,
     )

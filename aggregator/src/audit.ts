@@ -55,7 +55,8 @@ export interface Audit {
 /**
  * Judges one source. Pure.
  *
- * @param before and after: the ledger's account before and after the store was asked; on a source that is being written they differ
+ * @param before and after: the ledger's account before what had been received was in the store, and after the rows were counted. They
+ * differ where a source is being written, or where loading found a loss
  */
 export function auditSource(
   before: SourceAccount,
@@ -63,14 +64,14 @@ export function auditSource(
   { rows, offsets }: StoredRows,
   expiredRows: number,
 ): AuditedSource {
-  const tail = before.missing.at(-1)
-  const behindBytes = tail !== undefined && tail[1] === before.seen ? tail[1] - tail[0] : 0
+  const tail = after.missing.at(-1)
+  const behindBytes = tail !== undefined && tail[1] === after.seen ? tail[1] - tail[0] : 0
   const problems: AuditProblem[] = []
-  if (totalBytes(before.missing) > behindBytes) problems.push('missing_bytes')
-  if (offsets + expiredRows < before.records) problems.push('missing_rows')
+  if (totalBytes(after.missing) > behindBytes) problems.push('missing_bytes')
+  if (offsets + expiredRows < Math.min(before.records, after.records)) problems.push('missing_rows')
   if (rows > offsets) problems.push('doubled_rows')
   if (offsets > after.records) problems.push('unknown_rows')
-  return { ...before, rowsInStore: rows, distinctOffsets: offsets, expiredRows, behindBytes, problems }
+  return { ...after, rowsInStore: rows, distinctOffsets: offsets, expiredRows, behindBytes, problems }
 }
 
 export function auditTotals(sources: readonly AuditedSource[]): AuditTotals {

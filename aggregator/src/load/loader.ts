@@ -54,6 +54,8 @@ export class Loader<Entry, B extends Block<Entry>> {
   #committed: WalPosition
   /** The reader has given out all entries up to here. */
   #exhausted: WalPosition
+  /** End of the last block. */
+  #collected: WalPosition
   /** The block on its way. */
   #inserting: Promise<void> = Promise.resolve()
   /** The cursor on disk does not say that the last block is in the store. */
@@ -65,6 +67,7 @@ export class Loader<Entry, B extends Block<Entry>> {
     this.#cursor = options.cursor
     this.#committed = options.cursor.next
     this.#exhausted = options.cursor.stored
+    this.#collected = options.cursor.next
   }
 
   /** The write-ahead log is durable up to `position`: the loader may read that far. */
@@ -92,12 +95,18 @@ export class Loader<Entry, B extends Block<Entry>> {
         const empty = block === undefined || comparePositions(end, this.#cursor.stored) === 0
         if (cut.aborted || (empty && stop.aborted)) break
         if (!empty) this.#inserting = this.#insert(block, end, cut)
+        this.#collected = end
       }
       await this.#settle(cut)
     } finally {
       stop.removeEventListener('abort', wake)
       cut.removeEventListener('abort', wake)
     }
+  }
+
+  /** The reader went into another segment that has no entries yet: the cursor follows, so that the segment behind it can go. */
+  get #movedOn(): boolean {
+    return this.#atEnd && this.#options.reader.position.segment > this.#collected.segment
   }
 
   get #atEnd(): boolean {
@@ -128,7 +137,7 @@ export class Loader<Entry, B extends Block<Entry>> {
       if (entry !== undefined) {
         await block.add(entry)
         due = Math.min(due, performance.now() + blockDelay)
-      } else if (stop.aborted || performance.now() >= due) break
+      } else if (stop.aborted || performance.now() >= due || this.#movedOn) break
       // Nothing follows for now: what was inserted is made known, so that its segments can go.
       else if (due === Number.POSITIVE_INFINITY && this.#unsettled) await this.#settle(cut)
       else await this.#more(due)
