@@ -49,7 +49,7 @@ function judge(read: ReadEntry[][]) {
   return oracle
 }
 
-const clean = { expected: 2 * lines, missing: 0, doubled: 0, corrupted: 0, reordered: 0, foreign: 0 }
+const clean = { expected: 2 * lines, missing: 0, doubled: 0, corrupted: 0, reordered: 0, foreign: 0, wronglyLost: 0 }
 
 test('what was read back whole is found whole', () => {
   expect(judge([whole(0), whole(1)]).verdict()).toEqual({ ...clean, read: 2 * lines, examples: [] })
@@ -115,6 +115,7 @@ test('records are lost where the audit says so, by byte range, and only those ar
   const read = whole(0).filter((_, seq) => seq < 102 || seq > 104)
   expect(judge([read, whole(1)]).verdict(lost)).toMatchObject(clean)
   expect(judge([read.slice(1), whole(1)]).verdict(lost)).toMatchObject({ ...clean, missing: 1 })
+  expect(judge([whole(0), whole(1)]).verdict(lost)).toMatchObject({ ...clean, wronglyLost: 3 })
   expect(lostRecords(truth, identity, sources.slice(1)).unknownSources).toBe(1)
 })
 

@@ -22,6 +22,8 @@ export interface Verdict {
   readonly reordered: number
   /** Lines that are whole but of another container, or with a number that was never written. */
   readonly foreign: number
+  /** Lines that were read back although they are reported as lost. */
+  readonly wronglyLost: number
   /** The first few of each, for people. */
   readonly examples: readonly string[]
 }
@@ -88,15 +90,18 @@ export class Oracle {
 
   /** @param excused numbers by container whose absence, and only their absence, is as it should be */
   verdict(excused: readonly ReadonlySet<number>[] = []): Verdict {
-    let [missing, doubled] = [0, 0]
+    let [missing, doubled, wronglyLost] = [0, 0, 0]
     const examples = [...this.#examples]
     this.#seen.forEach((seen, container) => {
       const absent: number[] = []
       for (let seq = 0; seq < seen.length; seq++) {
         if (seen[seq]! > 1) doubled += seen[seq]! - 1
         if (seen[seq] === 0 && !excused[container]?.has(seq)) absent.push(seq)
-        if (seen[seq]! > 0 && excused[container]?.has(seq) && examples.length < maxExamples)
-          examples.push(`not missing though reported lost: container ${container}, seq ${seq}`)
+        if (seen[seq]! > 0 && excused[container]?.has(seq)) {
+          wronglyLost++
+          if (examples.length < maxExamples)
+            examples.push(`there though reported lost: container ${container}, seq ${seq}`)
+        }
       }
       missing += absent.length
       if (absent.length > 0 && examples.length < maxExamples) {
@@ -112,6 +117,7 @@ export class Oracle {
       corrupted: this.#corrupted,
       reordered: this.#reordered,
       foreign: this.#foreign,
+      wronglyLost,
       examples,
     }
   }

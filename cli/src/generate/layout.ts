@@ -1,6 +1,6 @@
 /** Where a runtime and the kubelet keep a container's log, and how old generations are named. */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { containerNumber } from './content.ts'
 import type { RuntimeFormat } from './runtime-line.ts'
@@ -45,8 +45,10 @@ export function makePlace(
   if (format === 'docker') {
     active = join(out, 'docker', idOf(restart), `${idOf(restart)}-json.log`)
     mkdirSync(join(active, '..'), { recursive: true })
-    symlinkSync(active, log)
   }
+  // The container runs before there is a link to its log.
+  closeSync(openSync(active, 'a'))
+  if (active !== log) symlinkSync(active, log)
   symlinkSync(log, link(restart))
   return { pod, uid, name, namespace, restart, active, numbered: format === 'docker' }
 }

@@ -1,0 +1,91 @@
+/** Reads everything back through the query API, as people and Grafana would, and judges it. */
+import type { Truth } from 'tributary/generate/truth.ts'
+import { totals } from 'tributary/generate/truth.ts'
+import { type AccountedSource, lostRecords, Oracle, type Verdict } from './oracle.ts'
+import { cluster, node, type Pipeline, until } from './processes.ts'
+
+interface QueryAnswer {
+  readonly data: { readonly result: readonly { readonly values: readonly (readonly [string, string])[] }[] }
+}
+
+export interface AuditAnswer {
+  readonly sources: readonly (AccountedSource & { readonly problems: readonly string[]; readonly path: string })[]
+  readonly totals: Readonly<
+    Record<'seenBytes' | 'storedBytes' | 'filteredBytes' | 'lostBytes' | 'missingBytes', number>
+  >
+  readonly caughtUp: boolean
+  readonly ok: boolean
+}
+
+const pageSize = 5000
+const day = 86_400_000_000_000n
+
+/** All lines of a selector, oldest first, page by page. */
+export async function* readLines(url: string, selector: string): AsyncGenerator<readonly [string, string]> {
+  const now = BigInt(Date.now()) * 1_000_000n
+  let start = now - day
+  for (;;) {
+    const parameters = {
+      query: selector,
+      start: `${start}`,
+      end: `${now + day}`,
+      limit: `${pageSize}`,
+      direction: 'forward',
+    }
+    const response = await fetch(`${url}/loki/api/v1/query_range?${new URLSearchParams(parameters)}`)
+    if (!response.ok) throw new Error(`${selector}: ${response.status} ${await response.text()}`)
+    const { data } = (await response.json()) as QueryAnswer
+    const page = data.result.flatMap(({ values }) => values)
+    for (const { values } of data.result) expectAscending(selector, values)
+    // The times of a container's lines never repeat: the streams can be merged by them, and a page ends between two.
+    if (data.result.length > 1) page.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    yield* page
+    if (page.length < pageSize) return
+    start = BigInt(page.at(-1)![0]) + 1n
+  }
+}
+
+function expectAscending(selector: string, values: readonly (readonly [string, string])[]): void {
+  const wrong = values.findIndex(([time], i) => i > 0 && time < values[i - 1]![0])
+  if (wrong !== -1) throw new Error(`${selector}: ${values[wrong]![0]} is answered after ${values[wrong - 1]![0]}`)
+}
+
+/** Queries under way at a time: enough to keep both aggregator and engine busy. */
+const queriesAtATime = 3
+
+/** Every container's lines, compared with what was generated. Lines that the audit reports as lost must be missing, and no others. */
+export async function judge(pipeline: Pipeline, truth: Truth, audit: AuditAnswer): Promise<Verdict> {
+  const oracle = new Oracle(truth)
+  const waiting = [...truth.containers]
+  const readNext = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { container, namespace, pod, name } = next
+      const selector = `{namespace="${namespace}", pod="${pod}", container="${name}"}`
+      for await (const [timestamp, line] of readLines(pipeline.url, selector))
+        oracle.add(container, { timestamp, line })
+    }
+  }
+  await Promise.all(Array.from({ length: queriesAtATime }, readNext))
+  const { lost } = lostRecords(truth, { cluster, node }, audit.sources)
+  return oracle.verdict(lost)
+}
+
+export async function getAudit(pipeline: Pipeline, wait = '30s'): Promise<AuditAnswer> {
+  const response = await fetch(`${pipeline.url}/api/v1/audit?wait=${wait}`)
+  if (!response.ok) throw new Error(`audit: ${response.status} ${await response.text()}`)
+  return (await response.json()) as AuditAnswer
+}
+
+/** Waits until every byte that was generated is accounted for and what is accepted is stored; gives up quietly, so that the oracle can say what is missing. */
+export async function settle(pipeline: Pipeline, truths: readonly Truth[], deadlineMs: number): Promise<AuditAnswer> {
+  const bytes = truths.reduce((sum, truth) => sum + totals(truth).bytes, 0)
+  let audit: AuditAnswer | undefined
+  const accounted = async () => {
+    audit = await getAudit(pipeline, '0s')
+    const { storedBytes, filteredBytes, lostBytes } = audit.totals
+    return storedBytes + filteredBytes + lostBytes >= bytes
+  }
+  await pipeline.ready(deadlineMs)
+  await until(accounted, deadlineMs, () => '', 300).catch(() => undefined)
+  return await getAudit(pipeline)
+}
