@@ -13,6 +13,7 @@ import type { StoreConnection } from './connection.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine/messages.ts'
 import { sessionCounts } from './engine/session-counts.ts'
 import { StoreError } from './error.ts'
+import { defaultTimes, isSilent, type WatchdogTimes } from './watchdog.ts'
 
 export interface EmbeddedOptions {
   readonly directory: string
@@ -22,6 +23,8 @@ export interface EmbeddedOptions {
   /** Aborts the opening. What is open is closed by `close()`. */
   readonly signal?: AbortSignal
   readonly registry?: Registry
+  /** When an engine that does not answer is given up. */
+  readonly watchdog?: WatchdogTimes
 }
 
 /** 700 MB was measured to be enough for ingest and queries side by side. */
@@ -33,7 +36,7 @@ const threads = Object.values(sessionCounts).reduce((a, b) => a + b) + 4
 /** Pause before the n-th start after a crash, milliseconds. */
 const backoff = [20, 100, 500, 2_000, 5_000]
 /** An engine that ran this long was a good one: the next crash is a first one again, milliseconds. */
-const settled = 500
+const settled = 200
 /** How long closing may take before the engine is killed, milliseconds. What it has acknowledged is durable anyway. */
 const closePatience = 15_000
 
@@ -71,13 +74,27 @@ export class EmbeddedStore {
     let failures = 0
     while (!this.#closing.signal.aborted) {
       const started = Date.now()
-      const how = await exitOf(this.#engine)
+      const how = await this.#end(this.#engine)
       if (this.#closing.signal.aborted) return
       if (Date.now() - started > settled) failures = 0
       this.#options.log.error({ pid: this.pid, ...how }, 'the store engine died and is started again')
       this.#restarts.inc()
       failures = await this.#restart(failures)
     }
+  }
+
+  /** Resolves when the engine has ended, by itself or because it did not answer any more. */
+  async #end(engine: ChildProcess): Promise<Exit> {
+    const ended = new AbortController()
+    const signal = AbortSignal.any([ended.signal, this.#closing.signal])
+    isSilent(this.connection.url, this.#options.watchdog ?? defaultTimes, signal).then((silent) => {
+      if (!silent) return
+      this.#options.log.error({ pid: engine.pid }, 'the store engine does not answer and is killed')
+      engine.kill('SIGKILL')
+    })
+    const how = await exitOf(engine)
+    ended.abort()
+    return how
   }
 
   /** Tries until an engine is open or the store is closed. Returns the number of failures since a good start. */
@@ -186,7 +203,12 @@ function lastOutput(engine: ChildProcess): () => string {
   return () => text
 }
 
-async function exitOf(engine: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+async function exitOf(engine: ChildProcess): Promise<Exit> {
   if (engine.exitCode === null && engine.signalCode === null) await once(engine, 'exit')
   return { code: engine.exitCode, signal: engine.signalCode }
 }

@@ -7,6 +7,7 @@ import { createLog } from '../log.ts'
 import { StoreClient } from './client.ts'
 import { type EmbeddedStore, openEmbedded } from './embedded.ts'
 import type { RowStream } from './row-stream.ts'
+import type { WatchdogTimes } from './watchdog.ts'
 
 export const quietLog = createLog('fatal')
 
@@ -18,10 +19,16 @@ export interface TestStore extends AsyncDisposable {
 }
 
 /** Opens an engine; `directory` is removed at the end unless it was given. */
-export async function openTestStore(directory?: string): Promise<TestStore> {
+export async function openTestStore(directory?: string, watchdog?: WatchdogTimes): Promise<TestStore> {
   const own = directory ?? (await mkdtemp(join(tmpdir(), 'tributary-store-')))
   const registry = new Registry()
-  const store = await openEmbedded({ directory: own, memoryBytes: 500_000_000, log: quietLog, registry })
+  const store = await openEmbedded({
+    directory: own,
+    memoryBytes: 500_000_000,
+    log: quietLog,
+    registry,
+    ...(watchdog === undefined ? {} : { watchdog }),
+  })
   const client = new StoreClient(store.connection)
   return {
     directory: own,

@@ -17,8 +17,7 @@ export const exceptionCodes = {
   timeout: 159,
   tooManyQueries: 202,
   unsupportedMethod: 1,
-  cannotParseInput: 27,
-  memory: 241,
+  aborted: 236,
   notEnoughSpace: 243,
   queryCancelled: 394,
   unknownParameter: 456,
@@ -49,6 +48,6 @@ export function statusOf(code: number): number {
   if (code === exceptionCodes.authenticationFailed) return 403
   if (notFound.has(code)) return 404
   if (code === exceptionCodes.timeout) return 408
-  if (code === exceptionCodes.tooManyQueries) return 503
+  if (code === exceptionCodes.tooManyQueries || code === exceptionCodes.aborted) return 503
   return 500
 }

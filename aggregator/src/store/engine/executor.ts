@@ -25,6 +25,11 @@ export class Executor {
     this.#spool = spool
   }
 
+  /** Resolves when the engine runs statements. */
+  async ping(): Promise<void> {
+    await this.#pool.run('control', ({ session }) => session.queryAsync('SELECT 1'))
+  }
+
   /** A statement whose result, if any, is wanted whole. */
   run(sql: string, format: string, request: EngineRequest, signal: AbortSignal): Promise<ChdbResult> {
     const purpose: Purpose = /^\s*INSERT\b/i.test(sql) ? 'insert' : 'query'

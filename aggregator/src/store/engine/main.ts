@@ -3,7 +3,6 @@
  * only, and leaves when that process is gone. A query that runs away or crashes the engine takes nothing else down.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { isFull } from '@tributary/protocol/disk.ts'
 import { baseSettings, engineConfig } from './engine-config.ts'
@@ -11,7 +10,7 @@ import { Executor } from './executor.ts'
 import { LockedError, lockDirectory } from './lock.ts'
 import type { EngineOptions, FromEngine, Tell, ToEngine } from './messages.ts'
 import { repairTables } from './repair.ts'
-import { createEngineServer } from './server.ts'
+import { EngineServer } from './server.ts'
 import { SessionPool } from './session-pool.ts'
 import { Spool } from './spool.ts'
 
@@ -47,21 +46,10 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
     baseSettings(options.memoryBytes, purpose),
   )
   stack.defer(() => pool.close())
-  const server = createEngineServer(options, new Executor(pool, spool))
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.port, '127.0.0.1', resolve)
-  })
-  stack.defer(async () => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    // A connection whose request ends meanwhile is idle from then on, and its client would keep it.
-    const idle = setInterval(() => server.closeIdleConnections(), 20)
-    const timer = setTimeout(() => server.closeAllConnections(), drainTime)
-    await closed
-    clearInterval(idle)
-    clearTimeout(timer)
-  })
-  await send({ kind: 'ready', port: (server.address() as AddressInfo).port })
+  const server = new EngineServer(options, new Executor(pool, spool))
+  const port = await server.listen()
+  stack.defer(() => server.close(drainTime))
+  await send({ kind: 'ready', port })
   return stack
 }
 

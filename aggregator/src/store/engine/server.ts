@@ -1,5 +1,7 @@
 /** ClickHouse's HTTP interface over the executor, as far as `@clickhouse/client` uses it. */
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createGunzip } from 'node:zlib'
@@ -15,17 +17,57 @@ const maxStatementBytes = 16 * 1024 * 1024
 /** Parameters come in the URL, and a list of streams makes it long. */
 const maxHeaderSize = 1024 * 1024
 
-export function createEngineServer(options: EngineOptions, executor: Executor): Server {
-  const server = createServer({ maxHeaderSize, keepAliveTimeout: 30_000, requestTimeout: 0 }, (message, response) => {
-    handle(message, response, options, executor).catch((error) => {
+export class EngineServer {
+  readonly #server: Server
+  readonly #options: EngineOptions
+  readonly #executor: Executor
+  #answering = 0
+  #drained: (() => void) | undefined
+
+  constructor(options: EngineOptions, executor: Executor) {
+    this.#options = options
+    this.#executor = executor
+    const limits = { maxHeaderSize, keepAliveTimeout: 30_000, requestTimeout: 0 }
+    this.#server = createServer(limits, (message, response) => this.#serve(message, response))
+  }
+
+  /** Resolves with the port. Rejects when it is taken. */
+  async listen(): Promise<number> {
+    this.#server.listen(this.#options.port, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Answers what was asked already, for at most `time` milliseconds; refuses everything else. */
+  async close(time: number): Promise<void> {
+    const { promise: drained, resolve } = Promise.withResolvers<void>()
+    this.#drained = resolve
+    this.#server.close()
+    const timer = setTimeout(resolve, time)
+    if (this.#answering > 0) await drained
+    clearTimeout(timer)
+    this.#server.closeAllConnections()
+  }
+
+  #serve(message: IncomingMessage, response: ServerResponse): void {
+    this.#answering++
+    response.once('close', () => {
+      this.#answering--
+      if (this.#answering === 0) this.#drained?.()
+    })
+    this.#answer(message, response).catch((error) => {
       const { code, message: text } = exceptionFrom(error)
       // What is left of the request is read, so that the connection can serve the next one.
       message.resume()
       if (response.headersSent) response.destroy()
       else sendException(response, code, text)
     })
-  })
-  return server
+  }
+
+  async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#drained !== undefined) throw exception(exceptionCodes.aborted, 'ABORTED', 'The engine is closing.')
+    await handle(message, response, this.#options, this.#executor)
+  }
 }
 
 async function handle(
@@ -37,6 +79,7 @@ async function handle(
   response.setHeader('X-ClickHouse-Server-Display-Name', 'tributary')
   const path = (message.url ?? '/').split('?')[0]
   if (path === '/ping') {
+    await executor.ping()
     response.end('Ok.\n')
     return
   }
