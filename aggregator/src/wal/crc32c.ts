@@ -1,6 +1,7 @@
 /**
- * CRC-32C (Castagnoli, polynomial 0x1EDC6F41 reflected), eight bytes a step. Node has only CRC-32; in JavaScript this takes about
- * 100 us for a chunk of 60 KiB, a seventh of what receiving a chunk may cost.
+ * CRC-32C (Castagnoli, polynomial 0x1EDC6F41 reflected), eight bytes a step. Node has only CRC-32. Measured for a chunk of 60 KiB: this
+ * 32 us, a hand-assembled WebAssembly module 25 to 33 us, a native package 8 us, of the 700 us that receiving a chunk may cost: not worth
+ * a dependency.
  *
  * @see https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
  */

@@ -1,7 +1,7 @@
 /** Reads the write-ahead log behind its writer, in another thread: it needs only the directory and how far it may go. */
 import { type Disk, type DiskFile, isMissing } from '@tributary/protocol/disk.ts'
 import { comparePositions, type WalPosition } from './position.ts'
-import { entryOf, lostOf, type WalEvent } from './recovery.ts'
+import { entryOf, lostOf, missingBefore, type WalEvent } from './recovery.ts'
 import { type Scanned, SegmentScanner } from './scan.ts'
 import { listSegments, readSegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
 import { isSetAside, setAside } from './set-aside.ts'
@@ -74,13 +74,10 @@ export class WalReader {
     if (this.#open !== undefined) return this.#open
     const { disk, directory } = this.#options
     const { segment, offset } = this.#position
-    try {
-      const file = await disk.open(segmentPath(directory, segment), 'read')
-      const { marker } = await readSegmentHead(file)
-      this.#open = { file, scanner: new SegmentScanner(file, marker, offset) }
-    } catch (error) {
-      if (!isMissing(error)) throw error
-    }
+    const file = await openIfThere(disk, segmentPath(directory, segment))
+    if (file === undefined) return undefined
+    const { marker } = await readSegmentHead(file)
+    this.#open = { file, scanner: new SegmentScanner(file, marker, offset) }
     return this.#open
   }
 
@@ -89,22 +86,31 @@ export class WalReader {
     if (open.limit !== undefined) return open.limit
     const { disk, directory } = this.#options
     const size = await open.file.size()
-    open.limit = size
-    try {
-      const next = await disk.open(segmentPath(directory, this.#position.segment + 1), 'read')
-      const { head } = await readSegmentHead(next).finally(() => next.close())
-      open.limit = Math.min(size, head?.validBefore ?? size)
-    } catch (error) {
-      if (!isMissing(error)) throw error
-    }
+    const next = await openIfThere(disk, segmentPath(directory, this.#position.segment + 1))
+    const { head } = next === undefined ? {} : await readSegmentHead(next).finally(() => next.close())
+    open.limit = Math.min(size, head?.validBefore ?? size)
     return open.limit
   }
 
   /** Goes on in the next segment there is. */
   async #turnPage(until: WalPosition): Promise<void> {
     await this.close()
-    const segments = await listSegments(this.#options.disk, this.#options.directory)
-    const next = segments.find((segment) => segment > this.#position.segment)
-    this.#position = next === undefined ? until : { segment: next, offset: segmentHeadBytes }
+    const { disk, directory, onEvent } = this.#options
+    const segments = await listSegments(disk, directory)
+    const next = segments.find((segment) => segment > this.#position.segment) ?? until.segment
+    const file = await openIfThere(disk, segmentPath(directory, next))
+    const { head } = file === undefined ? {} : await readSegmentHead(file).finally(() => file.close())
+    const missing = missingBefore(next, head, this.#position)
+    if (missing !== undefined) await onEvent(missing)
+    this.#position = file === undefined ? until : { segment: next, offset: segmentHeadBytes }
+  }
+}
+
+async function openIfThere(disk: Disk, path: string): Promise<DiskFile | undefined> {
+  try {
+    return await disk.open(path, 'read')
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
   }
 }

@@ -35,6 +35,8 @@ export type WalEvent =
       readonly lost?: DamagedRecord
     }
   | { readonly kind: 'corrupt_head'; readonly segment: number }
+  /** Segments that should be there, `from` to `to`, are not, or end too early. */
+  | { readonly kind: 'missing_segments'; readonly from: number; readonly to: number }
   | { readonly kind: 'stalled'; readonly reason: string }
   | { readonly kind: 'resumed' }
 
@@ -65,9 +67,11 @@ export async function recover(options: WalOptions): Promise<Recovered> {
   // The numbers go on even if everything was released or is gone: positions are never used twice.
   let end = replayFrom ?? { segment: 0, offset: 0 }
   for (const [i, segment] of found.entries()) {
-    const { number, size } = segment
+    const { number, size, head } = segment
     const next = found[i + 1]
     if (next !== undefined && number < (replayFrom?.segment ?? 0)) continue
+    const missing = missingBefore(number, head, end)
+    if (missing !== undefined) onEvent(missing)
     // The head of a later segment speaks of the one directly before it.
     const valid = next?.number === number + 1 ? next.head?.validBefore : undefined
     const scanned = await scan(segment, Math.min(size, valid ?? size), next === undefined, options)
@@ -75,6 +79,17 @@ export async function recover(options: WalOptions): Promise<Recovered> {
     if (comparePositions({ segment: number, offset: scanned }, end) > 0) end = { segment: number, offset: scanned }
   }
   return { segments, end }
+}
+
+/**
+ * What is missing between `read`, up to where everything was read, and a segment. A segment that was read to its end may be gone, and
+ * so may everything if nothing was read.
+ */
+export function missingBefore(segment: number, head: SegmentHead | undefined, read: WalPosition): WalEvent | undefined {
+  if (read.segment === 0) return undefined
+  const isRead = read.segment + 1 < segment || head === undefined || head.validBefore <= read.offset
+  const from = isRead ? read.segment + 1 : read.segment
+  return from < segment ? { kind: 'missing_segments', from, to: segment - 1 } : undefined
 }
 
 async function inspect(disk: Disk, directory: string, number: number): Promise<Segment> {
