@@ -11,6 +11,7 @@ import { StoreClient } from '../store/client.ts'
 import { StoreError } from '../store/error.ts'
 import { comparePositions, formatPosition } from '../wal/position.ts'
 import { WalReader } from '../wal/reader.ts'
+import type { DamagedRecord } from '../wal/recovery.ts'
 import type { WalEntry } from '../wal/wal.ts'
 import { type Cursor, CursorError, newCursor, readCursor } from './cursor.ts'
 import { MessageDecoder } from './decode-message.ts'
@@ -54,11 +55,16 @@ async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): 
       : 'compression'
   tell({ kind: 'quarantined', quarantined: { position, reason, message: error.message, path } })
   const loss = accepted.length === 0 ? undefined : lossOf(message, accepted)
-  if (loss === undefined) return
-  const number = losses++
-  const booked = new Promise<void>((resolve) => unbooked.set(number, resolve))
-  tell({ kind: 'loss', loss: number, ranges: accepted, ...loss })
+  if (loss !== undefined) await book({ ranges: accepted, ...loss })
+}
+
+/** Resolves when a loss is durable in the ledger. */
+async function book(lost: DamagedRecord): Promise<void> {
+  const loss = losses++
+  const booked = new Promise<void>((resolve) => unbooked.set(loss, resolve))
+  tell({ kind: 'loss', loss, ...lost })
   await booked
+  unbooked.delete(loss)
 }
 
 /** Whose bytes a message carries, and how many records of them were counted; undefined when not even that can be read. */
@@ -85,7 +91,10 @@ async function run(): Promise<void> {
     disk: nodeDisk,
     directory: settings.walDirectory,
     from: cursor.stored,
-    onEvent: (event) => tell({ kind: 'wal', event: event.kind, fields: { ...event } }),
+    onEvent: async (event) => {
+      tell({ kind: 'wal', event: event.kind, fields: { ...event } })
+      if (event.kind === 'corrupt' && event.lost !== undefined) await book(event.lost)
+    },
   })
   let cpu = process.threadCpuUsage()
   const loader = new Loader<WalEntry, StoreBlock>({

@@ -10,7 +10,7 @@ import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { AggregatorMetrics } from '../metrics.ts'
-import { maxRanges } from '../wal/record.ts'
+import { maxRanges, type WalRecord } from '../wal/record.ts'
 import type { Wal } from '../wal/wal.ts'
 import { checkMessage } from './check-message.ts'
 import { countRecords } from './count-records.ts'
@@ -97,8 +97,12 @@ export class Intake implements Sink {
     const lots = Array.from({ length: Math.ceil(ranges.length / maxRanges) }, (_, i) =>
       ranges.slice(i * maxRanges, (i + 1) * maxRanges),
     )
-    const appended =
-      lots.length === 1 ? this.#append(ranges, bytes) : Promise.all(lots.map((lot) => this.#append(lot, bytes)))
+    // How the records are spread over the lots is not known: the first one stands for all.
+    const appended = Promise.all(
+      lots.map((lot, i) =>
+        this.#append(lot, bytes, { source: header.source, records: i === 0 ? admitted.records : 0 }),
+      ),
+    )
     return appended.then(() => ledger.confirm(admitted))
   }
 
@@ -112,10 +116,10 @@ export class Intake implements Sink {
     }
   }
 
-  #append(accepted: ByteRanges, message: Buffer): Promise<unknown> {
+  #append(accepted: ByteRanges, message: Buffer, of: Pick<WalRecord, 'source' | 'records'> = {}): Promise<unknown> {
     const { wal, onDurable } = this.#options
     this.#undurableBytes += message.length
-    const appended = wal.append({ accepted, message, receivedAt: Date.now() }).then(
+    const appended = wal.append({ accepted, message, receivedAt: Date.now(), ...of }).then(
       () => {
         this.#undurableBytes -= message.length
         onDurable()
