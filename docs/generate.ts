@@ -67,7 +67,7 @@ function table(keys: readonly Key[]): string {
     ({ path, type, default: fallback, description }) =>
       `| \`${path}\` | ${cell(type)} | ${cell(fallback)} | ${cell(description)} |`,
   )
-  return ['| key | type | default | |', '|---|---|---|---|', ...rows].join('\n')
+  return ['| key | type | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
 export function configurationPage(): string {
