@@ -1,6 +1,6 @@
 /** Reads everything back through the query API, as people and Grafana would, and judges it. */
-import type { Truth } from 'tributary/generate/truth.ts'
-import { totals } from 'tributary/generate/truth.ts'
+import { totalBytes } from '@tributary/protocol/ranges.ts'
+import { sourceOf, type Truth } from 'tributary/generate/truth.ts'
 import { type AccountedSource, lostRecords, Oracle, type Verdict } from './oracle.ts'
 import { cluster, node, type Pipeline, until } from './processes.ts'
 
@@ -76,16 +76,28 @@ export async function getAudit(pipeline: Pipeline, wait = '30s'): Promise<AuditA
   return (await response.json()) as AuditAnswer
 }
 
-/** Waits until every byte that was generated is accounted for and what is accepted is stored; gives up quietly, so that the oracle can say what is missing. */
+/**
+ * Waits until every byte that was generated is accounted for, and what is accepted is stored. Gives up quietly at the deadline: what is
+ * missing then is for the comparison to say.
+ */
 export async function settle(pipeline: Pipeline, truths: readonly Truth[], deadlineMs: number): Promise<AuditAnswer> {
-  const bytes = truths.reduce((sum, truth) => sum + totals(truth).bytes, 0)
-  let audit: AuditAnswer | undefined
+  const expected = new Map<string, number>()
+  for (const container of truths.flatMap(({ containers }) => containers)) {
+    for (const generation of container.generations) {
+      if (generation.bytes > 0)
+        expected.set(sourceOf(container, generation, { cluster, node }).toString('hex'), generation.bytes)
+    }
+  }
   const accounted = async () => {
-    audit = await getAudit(pipeline, '0s')
-    const { storedBytes, filteredBytes, lostBytes } = audit.totals
-    return storedBytes + filteredBytes + lostBytes >= bytes
+    const { sources } = await getAudit(pipeline, '0s')
+    const bytes = new Map(sources.map((one) => [one.source, accountedBytes(one)]))
+    return [...expected].every(([source, size]) => bytes.get(source) === size)
   }
   await pipeline.ready(deadlineMs)
   await until(accounted, deadlineMs, () => '', 300).catch(() => undefined)
   return await getAudit(pipeline)
+}
+
+function accountedBytes({ stored, filtered, lost }: AccountedSource): number {
+  return totalBytes([...stored, ...filtered.flatMap(({ ranges }) => ranges), ...lost.flatMap(({ ranges }) => ranges)])
 }

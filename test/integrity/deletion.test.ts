@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { totals } from 'tributary/generate/truth.ts'
+import { expect, test } from 'vitest'
+import { lostRecords } from '../harness/oracle.ts'
+import { cluster, node, Pipeline } from '../harness/processes.ts'
+import { chooseSeed, conclude, Writer, wholeVerdict } from './run.ts'
+
+test('what is deleted before it can be read is in the audit as lost, exactly, and nothing else is missing', {
+  timeout: 90_000,
+}, async () => {
+  const seed = chooseSeed()
+  await using pipeline = await Pipeline.start({
+    collector: { limits: { unlinkedBytes: '256KiB', inFlightBytes: '1MiB' }, logs: { scanInterval: '100ms' } },
+  })
+  // A generation lives for a second and two more are kept: the collector sees each, and can't read most while the aggregator is away.
+  const load = { containers: 6, rate: 6000, duration: 9000, rotateBytes: 160 * 1024, partial: 2, pieceBytes: 120 }
+  const writer = new Writer(pipeline, { ...load, seed, namespace: 'deletion', rotation: 'kubelet', keep: 2 })
+  await sleep(1500)
+  await pipeline.aggregator.kill()
+  await sleep(5500)
+  pipeline.aggregator.start()
+  const truth = await writer.truth()
+  const { verdicts, audit } = await conclude(pipeline, [truth], { name: 'deleted unread', seed })
+  const { lost, unknownSources } = lostRecords(truth, { cluster, node }, audit.sources)
+  const lostLines = lost.reduce((sum, { size }) => sum + size, 0)
+  const reasons = new Set(audit.sources.flatMap((source) => source.lost.map(({ reason }) => reason)))
+  console.log(`lost: ${lostLines} of ${totals(truth).lines} lines, reasons: ${[...reasons].join(', ')}`)
+  expect(unknownSources).toBe(0)
+  expect(lostLines).toBeGreaterThan(1000)
+  // Missing counts what is absent and not reported, wronglyLost what is reported and not absent.
+  for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+  for (const reason of reasons) expect(['deleted', 'shed']).toContain(reason)
+  expect(audit.totals.missingBytes).toBe(0)
+  expect(audit.totals.storedBytes + audit.totals.lostBytes).toBe(totals(truth).bytes)
+})
