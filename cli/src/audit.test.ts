@@ -58,7 +58,7 @@ test('loss is named by reason and range, gaps by range, and what is on its way i
     behindBytes: 10,
     problems: ['missing_bytes'],
   })
-  const totals = { storedBytes: 40, lostBytes: 20, missingBytes: 20, behindBytes: 10, problems: 1 }
+  const totals = { storedBytes: 40, lostBytes: 20, missingBytes: 10, behindBytes: 10, problems: 1 }
   const lines = formatAudit({ ...audit([source({}), lossy], totals), ok: false }, true)
   expect(lines[1]).toMatch(/ 90 +40 +- +deleted 40-60 +60-70 +10 +10 +missing_bytes$/)
   expect(lines).toContain('read 90 bytes (90 B) = stored 40 + filtered 0 + lost 20 + missing 10')

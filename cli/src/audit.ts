@@ -30,11 +30,10 @@ export function formatAudit({ sources, totals, caughtUp, ok }: Audit, brief: boo
   const rows = shown.map(rowOf).sort((a, b) => (a[1]! < b[1]! ? -1 : 1))
   const { seenBytes, behindBytes, storedBytes, filteredBytes, lostBytes, missingBytes, records, rowsInStore } = totals
   const read = seenBytes - behindBytes
-  const missing = missingBytes - behindBytes
   return [
     ...(rows.length > 0 ? [...formatTable(heading, rows), ''] : []),
     `${totals.sources} sources, ${records} records, ${rowsInStore} rows in the store`,
-    `read ${read} bytes (${formatSize(read)}) = stored ${storedBytes} + filtered ${filteredBytes} + lost ${lostBytes}${missing === 0 ? '' : ` + missing ${missing}`}`,
+    `read ${read} bytes (${formatSize(read)}) = stored ${storedBytes} + filtered ${filteredBytes} + lost ${lostBytes}${missingBytes === 0 ? '' : ` + missing ${missingBytes}`}`,
     ...(behindBytes > 0 ? [`on their way: ${behindBytes} bytes that the collectors have seen and not sent yet`] : []),
     ...(caughtUp ? [] : ['the store had not caught up with what was received; ask again, or with a longer --wait']),
     ok

@@ -1,5 +1,5 @@
 /** The `tributary` command. Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage or configuration. */
-import { ConfigError } from '@tributary/protocol/config-file.ts'
+import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
 import { parseDuration, parseSize } from '@tributary/protocol/units.ts'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Kind } from './check.ts'
@@ -44,7 +44,11 @@ for (const kind of ['collector', 'aggregator'] as const) {
     .requiredOption('-c, --config <file>', 'configuration, YAML; see docs/configuration.md')
     .action(async ({ config }) => {
       if (kind === 'collector') await (await import('@tributary/collector/main.ts')).runCollector(config)
-      else await (await import('@tributary/aggregator/main.ts')).runAggregator(config)
+      else {
+        const { aggregatorConfig } = await import('@tributary/aggregator/config.ts')
+        const { runAggregator } = await import('@tributary/aggregator/main.ts')
+        process.exitCode = await runAggregator(loadConfig(config, aggregatorConfig))
+      }
     })
 }
 
