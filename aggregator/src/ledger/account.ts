@@ -46,7 +46,7 @@ export class Account {
     return uncovered(this.accepted, range)
   }
 
-  /** Books ranges that {@link fresh} gave, with what the chunk says about its source. */
+  /** Books ranges that {@link fresh} gave, none for a duplicate, with what the chunk says about its source. */
   book({ outcome, path, labels, metadata, seen }: ChunkHeader, ranges: ByteRanges, records: number, now: number): void {
     for (const range of ranges) {
       this.accepted = addRange(this.accepted, range)
@@ -65,12 +65,13 @@ export class Account {
     else this.filtered.set(outcome.reason, addRange(this.filtered.get(outcome.reason) ?? [], range))
   }
 
-  /** What was accepted turned out to be unusable: not stored, but lost. `records` are those counted for the ranges. */
+  /** Those of the ranges that were stored turned out to be unusable: they are lost. `records` are those counted for the ranges. */
   lose(ranges: ByteRanges, reason: LossReason, records: number): void {
-    for (const range of ranges) {
-      this.stored = this.stored.flatMap((one) => uncovered([range], one))
-      this.lost.set(reason, addRange(this.lost.get(reason) ?? [], range))
-    }
+    const kept = this.stored.flatMap((one) => uncovered(ranges, one))
+    const lost = this.stored.flatMap((one) => uncovered(kept, one))
+    if (lost.length === 0) return
+    this.stored = kept
+    this.lost.set(reason, lost.reduce(addRange, this.lost.get(reason) ?? []))
     this.records -= records
   }
 

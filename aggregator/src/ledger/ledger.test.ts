@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ChunkHeader, Outcome } from '@tributary/protocol/chunk.ts'
@@ -128,18 +128,6 @@ test('bytes that could not be decoded afterwards become lost', async () => {
     records: 2,
   })
   expect(ledger.ranges(sources[0]!)).toEqual([[0, 30]])
-})
-
-test('a damaged file is set aside, and the ledger begins anew', async () => {
-  const ledger = await open()
-  ledger.admit(header(sources[0]!, [0, 10]), 1, () => 0)
-  await ledger.snapshot({ segment: 3, offset: 77 })
-  const path = join(directory, 'ledger')
-  expect((await Ledger.open({ disk: nodeDisk, path, onDamage: () => {} })).upTo).toEqual({ segment: 3, offset: 77 })
-  writeFileSync(path, (await nodeDisk.readFile(path)).fill(0x20, 40, 41))
-  const damage: string[] = []
-  expect((await open(damage)).size).toBe(0)
-  expect(damage).toEqual([`the checksum differs ${path}.damaged`])
 })
 
 test('sources of which nothing came for long are forgotten', async () => {

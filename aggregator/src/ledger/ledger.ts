@@ -3,27 +3,33 @@
  * a snapshot on disk: the snapshot goes up to a position of the write-ahead log, whose records behind it are booked again at the start.
  */
 import type { ChunkHeader, LossReason } from '@tributary/protocol/chunk.ts'
-import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
+import type { Disk } from '@tributary/protocol/disk.ts'
 import type { ByteRange, ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { WalPosition } from '../wal/position.ts'
 import { Account, type SourceAccount } from './account.ts'
-import { decodeSnapshot, encodeAccount, encodeSnapshot } from './snapshot.ts'
+import { encodeAccount, encodeEnd, encodeHead } from './snapshot.ts'
+import { readLedger, writeSnapshot } from './snapshot-file.ts'
 
 export interface LedgerOptions {
   readonly disk: Disk
   readonly path: string
   readonly now?: () => number
-  /** A damaged file was set aside. */
-  readonly onDamage: (error: Error, movedTo: string) => void
+  /** The newest snapshot is damaged, a copy is kept; what it lacks was taken from the one before. */
+  readonly onDamage: (error: Error, copy: string) => void
 }
 
 export interface Admitted {
+  /** Hex. */
+  readonly source: string
   /** The parts of the chunk's range that are new and now booked; empty for a duplicate. */
   readonly ranges: readonly ByteRange[]
   /** Records in them. */
   readonly records: number
 }
+
+/** Sources encoded between two turns of the event loop: a few milliseconds of work. */
+const sliceSources = 500
 
 export class Ledger {
   readonly #disk: Disk
@@ -32,8 +38,8 @@ export class Ledger {
   readonly #accounts: Map<string, Account>
   /** Encoded accounts, kept until they change: a snapshot costs what changed since the last. */
   readonly #lines = new Map<string, string>()
-  /** Admitted and not durable yet, with their source. */
-  readonly #unconfirmed = new Map<Admitted, string>()
+  /** Admitted and not durable yet, by source. */
+  readonly #unconfirmed = new Map<string, Set<Admitted>>()
 
   private constructor(options: LedgerOptions, accounts: readonly Account[]) {
     this.#disk = options.disk
@@ -42,24 +48,14 @@ export class Ledger {
     this.#accounts = new Map(accounts.map((account) => [account.source, account]))
   }
 
-  /** The ledger as of its snapshot, and how far in the write-ahead log that goes: nowhere, if there is none. */
+  /**
+   * The ledger as of its snapshot, and how far in the write-ahead log that goes: nowhere, if there is none. Throws when a newer
+   * version wrote it.
+   */
   static async open(options: LedgerOptions): Promise<{ ledger: Ledger; upTo: WalPosition | undefined }> {
-    let bytes: Buffer
-    try {
-      bytes = await options.disk.readFile(options.path)
-    } catch (error) {
-      if (isMissing(error)) return { ledger: new Ledger(options, []), upTo: undefined }
-      throw error
-    }
-    try {
-      const { upTo, accounts } = decodeSnapshot(bytes)
-      return { ledger: new Ledger(options, accounts), upTo }
-    } catch (error) {
-      const movedTo = `${options.path}.damaged`
-      await options.disk.rename(options.path, movedTo)
-      options.onDamage(error as Error, movedTo)
-      return { ledger: new Ledger(options, []), upTo: undefined }
-    }
+    const { accounts, upTo, damage } = await readLedger(options.disk, options.path)
+    if (damage !== undefined) options.onDamage(damage.error, damage.copy)
+    return { ledger: new Ledger(options, accounts), upTo }
   }
 
   get size(): number {
@@ -78,19 +74,21 @@ export class Ledger {
   admit(header: ChunkHeader, records: number, countIn: (ranges: readonly ByteRange[]) => number): Admitted {
     const account = this.#account(header.source)
     const ranges = account.fresh(header.range)
-    if (ranges.length === 0) return { ranges, records: 0 }
     const whole = ranges.length === 1 && ranges[0]![0] === header.range[0] && ranges[0]![1] === header.range[1]
-    const counted = whole ? records : countIn(ranges)
+    const counted = whole ? records : ranges.length === 0 ? 0 : countIn(ranges)
+    const admitted = { source: account.source, ranges, records: counted }
     this.#book(account, header, ranges, counted)
-    const admitted = { ranges, records: counted }
-    this.#unconfirmed.set(admitted, account.source)
+    if (ranges.length > 0) this.#unconfirmedOf(account.source).add(admitted)
     return admitted
   }
 
   /** What was admitted is durable in the write-ahead log: from here on it may stand in a snapshot. */
   confirm(admitted: Admitted): void {
-    if (this.#unconfirmed.delete(admitted)) return
-    if (admitted.ranges.length > 0) throw new Error('BUG: confirmed twice, or never admitted')
+    const { source, ranges } = admitted
+    if (ranges.length === 0) return
+    const unconfirmed = this.#unconfirmed.get(source)
+    if (unconfirmed?.delete(admitted) !== true) throw new Error('BUG: confirmed twice, or never admitted')
+    if (unconfirmed.size === 0) this.#unconfirmed.delete(source)
   }
 
   /** Books what the write-ahead log says was admitted. Booking the same twice changes nothing. */
@@ -104,6 +102,15 @@ export class Ledger {
   lose(source: string, ranges: ByteRanges, reason: LossReason, records: number): void {
     this.#accounts.get(source)?.lose(ranges, reason, records)
     this.#lines.delete(source)
+  }
+
+  #unconfirmedOf(source: string): Set<Admitted> {
+    let unconfirmed = this.#unconfirmed.get(source)
+    if (unconfirmed === undefined) {
+      unconfirmed = new Set()
+      this.#unconfirmed.set(source, unconfirmed)
+    }
+    return unconfirmed
   }
 
   #account(source: SourceId): Account {
@@ -127,16 +134,22 @@ export class Ledger {
    * would be lost. It is not waited for either: while the log is full, nothing becomes durable until a snapshot lets it shrink.
    */
   async snapshot(upTo: WalPosition): Promise<void> {
-    const unconfirmed = Map.groupBy(this.#unconfirmed, ([, source]) => source)
-    const lines: string[] = []
-    for (const [source, account] of this.#accounts) {
-      const without = unconfirmed.get(source)?.map(([admitted]) => admitted)
-      lines.push(without === undefined ? this.#line(account) : encodeAccount(account.without(without)))
-    }
-    await replaceFile(this.#disk, this.#path, await encodeSnapshot(upTo, lines))
+    await writeSnapshot(this.#disk, this.#path, async (write) => {
+      await write(encodeHead(upTo))
+      let sources = 0
+      const lines: string[] = []
+      for (const account of this.#accounts.values()) {
+        lines.push(this.#line(account))
+        sources++
+        if (lines.length >= sliceSources) await write(lines.splice(0).join(''))
+      }
+      await write(lines.join('') + encodeEnd(sources))
+    })
   }
 
   #line(account: Account): string {
+    const unconfirmed = this.#unconfirmed.get(account.source)
+    if (unconfirmed !== undefined) return encodeAccount(account.without([...unconfirmed]))
     let line = this.#lines.get(account.source)
     if (line === undefined) {
       line = encodeAccount(account)

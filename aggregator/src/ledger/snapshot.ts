@@ -1,6 +1,6 @@
 /**
- * The ledger on disk (docs/formats/ledger.md): one JSON line that says what the file is and up to which position of the write-ahead log it
- * goes, one per source, one with their number and a CRC-32 of all before it.
+ * The ledger as lines of text (docs/formats/ledger.md): what the file is and up to which position of the write-ahead log it goes, one line
+ * per source, and an end with their number. Each line has a checksum of its own, so that damage costs the sources it lies in. Pure.
  */
 import { crc32 } from 'node:zlib'
 import type { FilterReason, LossReason } from '@tributary/protocol/chunk.ts'
@@ -8,9 +8,18 @@ import { type ByteRanges, unionOf } from '@tributary/protocol/ranges.ts'
 import { formatPosition, parsePosition, type WalPosition } from '../wal/position.ts'
 import { Account } from './account.ts'
 
+const format = 'tributary-ledger'
 const version = 1
+const lineFeed = 10
+/** Of a line's checksum and the space behind it, in characters. */
+const checksumLength = 9
 
-interface Line {
+/** Written by a newer version of this program. */
+export class LedgerVersionError extends Error {
+  override readonly name = 'LedgerVersionError'
+}
+
+interface AccountLine {
   source: string
   path: string
   labels: Record<string, string>
@@ -23,54 +32,82 @@ interface Line {
   lost: Record<string, ByteRanges>
 }
 
-/** Sources encoded between two turns of the event loop: about 5 ms of work. */
-const sliceSources = 500
+interface HeadLine {
+  format: string
+  version: number
+  upTo: string
+}
 
-/** `lines` as {@link encodeAccount} makes them. */
-export async function encodeSnapshot(upTo: WalPosition, lines: readonly string[]): Promise<Buffer> {
-  const head = `${JSON.stringify({ format: 'tributary-ledger', version, upTo: formatPosition(upTo) })}\n`
-  const pieces = [Buffer.from(head)]
-  let crc = crc32(head)
-  for (let at = 0; at < lines.length; at += sliceSources) {
-    const piece = Buffer.from(`${lines.slice(at, at + sliceSources).join('\n')}\n`)
-    crc = crc32(piece, crc)
-    pieces.push(piece)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  pieces.push(Buffer.from(`${JSON.stringify({ sources: lines.length, crc32: crc })}\n`))
-  return Buffer.concat(pieces)
+interface EndLine {
+  sources: number
+}
+
+export interface Snapshot {
+  readonly accounts: readonly Account[]
+  /** Undefined when the line that says so is damaged. */
+  readonly upTo: WalPosition | undefined
+  /** What is wrong with it; undefined when it is whole. */
+  readonly damage: string | undefined
+}
+
+export function encodeHead(upTo: WalPosition): string {
+  return lineOf({ format, version, upTo: formatPosition(upTo) } satisfies HeadLine)
+}
+
+export function encodeEnd(sources: number): string {
+  return lineOf({ sources } satisfies EndLine)
 }
 
 export function encodeAccount(account: Account): string {
   const { source, path, labels, metadata, seen, records, touched, stored } = account
-  const line: Line = {
+  return lineOf({
     ...{ source, path, labels, metadata, seen, records, touched, stored },
     filtered: Object.fromEntries(account.filtered),
     lost: Object.fromEntries(account.lost),
-  }
-  return JSON.stringify(line)
+  } satisfies AccountLine)
 }
 
-/** Throws with what is wrong when the bytes are not a ledger's. */
-export function decodeSnapshot(bytes: Buffer): { upTo: WalPosition; accounts: Account[] } {
-  const lastLine = bytes.lastIndexOf(10, bytes.length - 2) + 1
-  const body = bytes.subarray(0, lastLine)
-  const { sources, crc32: expected } = JSON.parse(bytes.toString('utf8', lastLine)) as {
-    sources: number
-    crc32: number
-  }
-  if (crc32(body) !== expected) throw new Error('the checksum differs')
-  const [first, ...lines] = body.toString('utf8').trimEnd().split('\n')
-  const head = JSON.parse(first ?? '{}') as { format?: string; version?: number; upTo?: string }
-  if (head.format !== 'tributary-ledger') throw new Error('not a ledger')
-  if (head.version !== version) throw new Error(`version ${head.version}, this aggregator reads ${version}`)
-  const upTo = parsePosition(head.upTo ?? '')
-  if (upTo === undefined || lines.length !== sources) throw new Error('its head or its number of sources does not fit')
-  return { upTo, accounts: lines.map(decodeAccount) }
+function lineOf(value: object): string {
+  const json = JSON.stringify(value)
+  return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`
 }
 
-function decodeAccount(text: string): Account {
-  const line = JSON.parse(text) as Line
+/** What can be read of a snapshot's bytes. Throws {@link LedgerVersionError}. */
+export function decodeSnapshot(bytes: Buffer): Snapshot {
+  const accounts: Account[] = []
+  let head: HeadLine | undefined
+  let sources: number | undefined
+  let damaged = 0
+  for (let at = 0; at < bytes.length; ) {
+    const lf = bytes.indexOf(lineFeed, at)
+    const end = lf === -1 ? bytes.length : lf
+    const line = decodeLine(bytes.subarray(at, end))
+    if (line === undefined) damaged++
+    else if ('version' in line) head = checked(line)
+    else if ('sources' in line) sources = line.sources
+    else accounts.push(decodeAccount(line))
+    at = end + 1
+  }
+  const upTo = head === undefined ? undefined : parsePosition(head.upTo)
+  const whole = damaged === 0 && upTo !== undefined && sources === accounts.length
+  const damage = `${damaged} damaged lines, ${accounts.length} of ${sources ?? 'an unknown number of'} sources`
+  return { accounts, upTo, damage: whole ? undefined : damage }
+}
+
+function decodeLine(bytes: Buffer): HeadLine | EndLine | AccountLine | undefined {
+  const json = bytes.subarray(checksumLength)
+  const checksum = crc32(json).toString(16).padStart(8, '0')
+  return bytes.toString('latin1', 0, checksumLength) === `${checksum} ` ? JSON.parse(json.toString('utf8')) : undefined
+}
+
+function checked(head: HeadLine): HeadLine {
+  if (head.version === version && head.format === format) return head
+  throw new LedgerVersionError(
+    `the ledger is a ${head.format} of version ${head.version}, this program reads version ${version}: a newer version wrote it`,
+  )
+}
+
+function decodeAccount(line: AccountLine): Account {
   const account = new Account(line.source)
   const { path, labels, metadata, seen, records, touched, stored } = line
   Object.assign(account, { path, labels, metadata, seen, records, touched, stored })
