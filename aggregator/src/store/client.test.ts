@@ -64,9 +64,15 @@ describe('queries', () => {
   })
 
   test('take thousands of values', async () => {
-    const ids = Array.from({ length: 8000 }, (_, i) => 2n ** 63n + BigInt(i))
+    const ids = Array.from({ length: 200_000 }, (_, i) => 2n ** 63n + BigInt(i))
     const { rows } = await client.query('SELECT length({ids:Array(UInt64)}) AS n', { ids })
-    expect(rows).toEqual([{ n: '8000' }])
+    expect(rows).toEqual([{ n: '200000' }])
+  })
+
+  test('bind hostile strings that are long', async () => {
+    const text = `--x\r\n'\\\0\t${'é'.repeat(5000)}\n`
+    const { rows } = await client.query('SELECT {s:String} AS s, {a:Array(String)} AS a', { s: text, a: [text] })
+    expect(rows).toEqual([{ s: text, a: [text] }])
   })
 })
 

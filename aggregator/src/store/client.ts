@@ -47,6 +47,8 @@ export class StoreClient {
       application: 'tributary',
       request_timeout: requestTimeout,
       max_open_connections: 32,
+      // A list of many streams does not fit into a URL.
+      use_multipart_params_auto: true,
       // Over a network the answers are worth compressing, over loopback they are not.
       compression: { response: engine === 'clickhouse', request: false },
       keep_alive: { enabled: true, idle_socket_ttl: 2_500, eagerly_destroy_stale_sockets: true },

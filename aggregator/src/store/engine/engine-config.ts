@@ -33,6 +33,8 @@ export function baseSettings(memoryBytes: number, purpose: Purpose): ReadonlyMap
   return new Map([
     ['session_timezone', 'UTC'],
     ['log_queries', '0'],
+    // Bound parameters are set by a statement, and a list of streams makes it long.
+    ['max_query_size', String(64 * 1024 * 1024)],
     ['async_insert', '0'],
     // One thread, so that a repeated insert is cut into the same blocks, which the deduplication token numbers.
     ['max_insert_threads', '1'],

@@ -17,6 +17,7 @@ export const exceptionCodes = {
   timeout: 159,
   tooManyQueries: 202,
   unsupportedMethod: 1,
+  tooLarge: 223,
   aborted: 236,
   notEnoughSpace: 243,
   queryCancelled: 394,
@@ -48,6 +49,7 @@ export function statusOf(code: number): number {
   if (code === exceptionCodes.authenticationFailed) return 403
   if (notFound.has(code)) return 404
   if (code === exceptionCodes.timeout) return 408
+  if (code === exceptionCodes.tooLarge) return 413
   if (code === exceptionCodes.tooManyQueries || code === exceptionCodes.aborted) return 503
   return 500
 }

@@ -45,9 +45,15 @@ export class Executor {
     take: (chunk: StreamChunk) => Promise<void>,
   ): Promise<void> {
     return this.#withSession('query', sql, request, signal, async (pooled) => {
-      for await (const chunk of pooled.session.queryStream(sql, { format })) {
-        // A stream that is left before its end stays in the engine's list of queries now and then: it is killed and read out.
-        if (!signal.aborted) await take(chunk)
+      try {
+        for await (const chunk of pooled.session.queryStream(sql, { format })) {
+          signal.throwIfAborted()
+          await take(chunk)
+        }
+      } catch (error) {
+        // A stream that was killed stays in the engine's list of queries until its session runs something else.
+        await pooled.session.queryAsync('SELECT 1').catch(() => {}) // what went wrong before is what counts
+        throw error
       }
     })
   }

@@ -25,7 +25,7 @@ export function parseRequest(message: IncomingMessage, defaultDatabase: string):
   const parameters = new Map<string, string>()
   const own = new Map<string, string>()
   for (const [name, value] of url.searchParams) {
-    if (/^param_[A-Za-z_]\w*$/.test(name)) parameters.set(name.slice('param_'.length), value)
+    if (isParameter(name)) parameters.set(parameterName(name), value)
     else if (ownNames.has(name)) own.set(name, value)
     else if (isAllowedSetting(name)) settings.set(name, value)
     else throw unknownSetting(name)
@@ -41,6 +41,15 @@ export function parseRequest(message: IncomingMessage, defaultDatabase: string):
     wait: own.get('wait_end_of_query') === '1',
     gzip: wantsGzip && own.get('enable_http_compression') === '1',
   }
+}
+
+/** Whether a field of a request is a bound parameter: `param_<name>`. */
+export function isParameter(field: string): boolean {
+  return /^param_[A-Za-z_]\w*$/.test(field)
+}
+
+export function parameterName(field: string): string {
+  return field.slice('param_'.length)
 }
 
 /** Names of the interface itself, which are not settings of the engine. */

@@ -1,3 +1,7 @@
+import { readdir } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openTestStore, type TestStore } from '../test-store.ts'
@@ -71,7 +75,6 @@ describe('statements', () => {
   })
   test('are answered compressed when asked', async () => {
     const { url, username, password } = opened.store.connection
-    const { request } = await import('node:http')
     const settings = 'enable_http_compression=1&query=SELECT+number+FROM+numbers(100000)'
     for (const wait of ['0', '1']) {
       const body = await new Promise<Buffer>((resolve, reject) => {
@@ -82,7 +85,6 @@ describe('statements', () => {
         })
         sent.on('error', reject).on('response', async (response) => {
           expect(response.headers['content-encoding']).toBe('gzip')
-          const { buffer } = await import('node:stream/consumers')
           resolve(await buffer(response))
         })
         sent.end()
@@ -109,6 +111,10 @@ describe('exceptions', () => {
   test('of a setting that no request may give', async () => {
     const response = await post('SELECT 1', { user_files_path: '/' })
     expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([404, '115'])
+  })
+  test('of a statement without end', async () => {
+    const response = await post(`SELECT '${'x'.repeat(17 * 1024 * 1024)}'`)
+    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([413, '223'])
   })
   test('of a wrong method or path', async () => {
     expect((await post('SELECT 1', {}, { method: 'PUT' })).status).toBe(500)
@@ -162,5 +168,33 @@ describe('a client that goes away', () => {
     gone.abort()
     await expect(asked).rejects.toThrow()
     await expect.poll(async () => (await post(running)).text(), { timeout: 3000 }).toBe('0\n')
+  })
+})
+
+describe('rows', () => {
+  const rows = Buffer.from('\x01\x03\x01n\x05UInt8\x01\x02\x03', 'latin1')
+  const spooled = () => readdir(join(opened.directory, 'spool'))
+  beforeAll(async () => {
+    await opened.client.command('CREATE TABLE small (n UInt8) ENGINE = MergeTree ORDER BY n')
+  })
+
+  test('come in the body, once it is there as a whole', async () => {
+    const { url, username, password } = opened.store.connection
+    const query = new URLSearchParams({ query: 'INSERT INTO small (n) FORMAT Native' })
+    const options = { method: 'POST', auth: `${username}:${password}`, headers: { 'content-length': rows.length } }
+    const broken = request(`${url}/?${query}`, options).on('error', () => {})
+    broken.write(rows.subarray(0, -1))
+    await expect.poll(spooled).toHaveLength(1)
+    broken.destroy()
+    await expect.poll(spooled).toHaveLength(0)
+    expect(await (await post('SELECT count() FROM small')).text()).toBe('0\n')
+    expect((await post('', Object.fromEntries(query), { body: rows })).status).toBe(200)
+    expect(await (await post('SELECT groupArray(n) FROM small')).text()).toBe('[1,2,3]\n')
+    expect(await spooled()).toEqual([])
+  })
+
+  test('are taken in no other format', async () => {
+    const response = await post('{"n": 1}', { query: 'INSERT INTO small FORMAT JSONEachRow' })
+    expect([response.status, response.headers.get('x-clickhouse-exception-code')]).toEqual([400, '73'])
   })
 })

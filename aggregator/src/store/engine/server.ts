@@ -3,18 +3,17 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
 import { createGunzip } from 'node:zlib'
 import { Answer, sendException } from './answer.ts'
 import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
 import type { Executor } from './executor.ts'
 import type { EngineOptions } from './messages.ts'
-import { type EngineRequest, isAuthorized, parseRequest } from './request.ts'
+import { type EngineRequest, isAuthorized, isParameter, parameterName, parseRequest } from './request.ts'
 import { dataInsertOf, formatOf, isStreamable } from './statement.ts'
 
 /** Longest statement, bytes. Rows of inserts are not statements and have no limit here. */
 const maxStatementBytes = 16 * 1024 * 1024
-/** Parameters come in the URL, and a list of streams makes it long. */
+/** The URL is part of it, and parameters can come in the URL. */
 const maxHeaderSize = 1024 * 1024
 
 export class EngineServer {
@@ -94,22 +93,21 @@ async function handle(
     if (!response.writableFinished) gone.abort()
   })
   const body = message.headers['content-encoding'] === 'gzip' ? message.pipe(createGunzip()) : message
-  await answer(parseRequest(message, options.database), body, response, executor, gone.signal)
+  const request = parseRequest(message, options.database)
+  if (dataInsertOf(request.query) !== undefined) {
+    const result = await executor.insert(request.query, body, request, gone.signal)
+    new Answer(response, request, 'Native').whole(result)
+    return
+  }
+  await answer(await statementOf(request, body, message.headers['content-type']), response, executor, gone.signal)
 }
 
 async function answer(
-  request: EngineRequest,
-  body: Readable,
+  { sql, request }: Statement,
   response: ServerResponse,
   executor: Executor,
   signal: AbortSignal,
 ): Promise<void> {
-  if (dataInsertOf(request.query) !== undefined) {
-    const result = await executor.insert(request.query, body, request, signal)
-    new Answer(response, request, 'Native').whole(result)
-    return
-  }
-  const sql = await statementOf(request, body)
   const format = formatOf(sql) ?? request.defaultFormat ?? 'TabSeparated'
   const reply = new Answer(response, request, format)
   if (request.wait || !isStreamable(format) || !/^\s*(SELECT|WITH)\b/i.test(sql)) {
@@ -125,12 +123,40 @@ async function answer(
   await reply.end()
 }
 
-async function statementOf(request: EngineRequest, body: Readable): Promise<string> {
+interface Statement {
+  readonly sql: string
+  readonly request: EngineRequest
+}
+
+/** The statement of URL and body. As a form, which many or long parameters come in, the body adds its own `param_` to the URL's. */
+async function statementOf(request: EngineRequest, body: Readable, contentType = ''): Promise<Statement> {
+  const bytes = await readAll(body)
+  if (!contentType.startsWith('multipart/form-data')) {
+    return { sql: [request.query, bytes.toString()].filter((text) => text !== '').join('\n'), request }
+  }
+  const form = await new Response(new Uint8Array(bytes), { headers: { 'content-type': contentType } }).formData()
+  const fields = [...form].filter((field): field is [string, string] => typeof field[1] === 'string')
+  const given = fields
+    .filter(([name]) => isParameter(name))
+    .map(([name, value]) => [parameterName(name), value] as const)
+  const sql = [request.query, form.get('query')].filter((text) => typeof text === 'string' && text !== '').join('\n')
+  return { sql, request: { ...request, parameters: new Map([...request.parameters, ...given]) } }
+}
+
+async function readAll(body: Readable): Promise<Buffer> {
+  const pieces: Buffer[] = []
   let size = 0
-  body.on('data', (piece: Buffer) => {
+  for await (const piece of body) {
     size += piece.length
-    if (size > maxStatementBytes) body.destroy(new Error('the statement is longer than the engine takes'))
-  })
-  const rest = (await buffer(body)).toString()
-  return request.query === '' ? rest : rest === '' ? request.query : `${request.query}\n${rest}`
+    // The rest is read too, so that the client gets to know.
+    if (size <= maxStatementBytes) pieces.push(piece)
+  }
+  if (size > maxStatementBytes) {
+    throw exception(
+      exceptionCodes.tooLarge,
+      'QUERY_IS_TOO_LARGE',
+      `The statement is longer than ${maxStatementBytes} bytes.`,
+    )
+  }
+  return Buffer.concat(pieces)
 }
