@@ -1,0 +1,95 @@
+/** `collector`: files to acknowledged chunks, against a sink that only acknowledges; and what an idle collector costs. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Pipeline, until } from '../harness/processes.ts'
+import { totals, writeCorpus } from './corpus.ts'
+import { cpuSeconds, peakRss } from './measure.ts'
+import type { BenchResult, Figure } from './result.ts'
+
+const lines = 4_000_000
+const idleFiles = 500
+const idleSeconds = 20
+
+export async function run(): Promise<BenchResult> {
+  const plain = await readAll('tributary')
+  const fluentd = await readAll('fluentd')
+  const idle = await idleCost()
+  return {
+    bench: 'collector',
+    what: `${lines / 1e6} M lines of 189 bytes in 50 files, read, compressed with zstd 1, sent over loopback and acknowledged; then ${idleFiles} quiet files`,
+    figures: [
+      { name: 'file to acknowledged', value: plain.linesPerCpuSecond, unit: 'lines/CPU-s', goal: { atLeast: 700_000 } },
+      { name: 'the same, per CPU', value: plain.mbPerCpuSecond, unit: 'MB/CPU-s' },
+      { name: 'peak memory', value: plain.peakMiB, unit: 'MiB RSS', goal: { atMost: 100 } },
+      {
+        name: 'with pod metadata per record (forward.format: fluentd)',
+        value: fluentd.linesPerCpuSecond,
+        unit: 'lines/CPU-s',
+        goal: { atLeast: 500_000 },
+      },
+      ...idle,
+    ],
+  }
+}
+
+async function readAll(format: 'tributary' | 'fluentd') {
+  const sink = fork(fileURLToPath(new URL('sink-process.ts', import.meta.url)), {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const [{ address }] = (await once(sink, 'message')) as [{ address: string }]
+  await using pipeline = await Pipeline.create({ collector: { aggregator: { address }, forward: { format } } })
+  try {
+    const truth = await writeCorpus(pipeline.logs, lines)
+    const { bytes } = totals(truth)
+    pipeline.collector.start()
+    const pid = pipeline.collector.pid!
+    await until(
+      async () => (await pipeline.metric('collector_acked_bytes_total')) === bytes,
+      120_000,
+      () => `not all of ${bytes} bytes were acknowledged`,
+      200,
+    )
+    const cpu = cpuSeconds(pid)
+    return {
+      linesPerCpuSecond: totals(truth).lines / cpu,
+      mbPerCpuSecond: bytes / 1e6 / cpu,
+      peakMiB: peakRss(pid) / 2 ** 20,
+    }
+  } finally {
+    sink.disconnect()
+  }
+}
+
+async function idleCost(): Promise<Figure[]> {
+  const sink = fork(fileURLToPath(new URL('sink-process.ts', import.meta.url)), {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  const [{ address }] = (await once(sink, 'message')) as [{ address: string }]
+  await using pipeline = await Pipeline.create({ collector: { aggregator: { address } } })
+  try {
+    const truth = await writeCorpus(pipeline.logs, idleFiles * 10, { containers: idleFiles } as never)
+    pipeline.collector.start()
+    const pid = pipeline.collector.pid!
+    await until(
+      async () => (await pipeline.metric('collector_acked_bytes_total')) === totals(truth).bytes,
+      60_000,
+      () => 'the idle files were not read',
+    )
+    // Logs written within the last seconds are looked at often.
+    await sleep(8000)
+    const before = cpuSeconds(pid)
+    await sleep(idleSeconds * 1000)
+    return [
+      {
+        name: `idle with ${idleFiles} files`,
+        value: ((cpuSeconds(pid) - before) / idleSeconds) * 100,
+        unit: '% of a core',
+        goal: { atMost: 1 },
+      },
+    ]
+  } finally {
+    sink.disconnect()
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * `npm run bench -- collector|receiver|store|end-to-end|all [--save]`: measures and compares with the goals. With `--save` the figures
+ * become test/bench/baseline.json and docs/performance.md.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { type BenchResult, table, verdict } from './result.ts'
+
+const benches: Record<string, () => Promise<BenchResult>> = {
+  collector: async () => (await import('./collector.ts')).run(),
+  receiver: async () => (await import('./receiver.ts')).run(),
+  store: async () => (await import('./receiver.ts')).runStore(),
+  'end-to-end': async () => (await import('./end-to-end.ts')).run(),
+}
+
+interface Baseline {
+  readonly machine: string
+  readonly node: string
+  readonly date: string
+  readonly results: readonly BenchResult[]
+}
+
+const baselinePath = fileURLToPath(new URL('baseline.json', import.meta.url))
+const pagePath = fileURLToPath(new URL('../../docs/performance.md', import.meta.url))
+
+export function performancePage({ machine, node, date, results }: Baseline): string {
+  return `<!-- Written by \`npm run bench -- all --save\` from test/bench/baseline.json. -->
+# Performance
+
+Measured on ${date} with Node ${node} on ${machine}. CPU seconds are user and system time of whole processes, all threads; the machine is
+shared, so believe ratios more than figures: repeats differ by 10 to 15 %.
+
+${table(results)}
+
+${results.map(({ bench, what }) => `- **${bench}**: ${what}.`).join('\n')}
+
+Repeat it with \`npm run bench -- all\`. The data is seeded: two versions read the same bytes.
+`
+}
+
+function save(results: readonly BenchResult[]): void {
+  let old: readonly BenchResult[] = []
+  try {
+    old = (JSON.parse(readFileSync(baselinePath, 'utf8')) as Baseline).results
+  } catch {
+    // The first time there is none.
+  }
+  const kept = old.filter(({ bench }) => !results.some((one) => one.bench === bench))
+  const order = Object.keys(benches)
+  const all = [...kept, ...results].sort((a, b) => order.indexOf(a.bench) - order.indexOf(b.bench))
+  const machine = `${cpus().length} cores (${cpus()[0]!.model.trim()})`
+  const baseline = { machine, node: process.versions.node, date: new Date().toISOString().slice(0, 10), results: all }
+  writeFileSync(baselinePath, `${JSON.stringify(baseline, undefined, 2)}\n`)
+  writeFileSync(pagePath, performancePage(baseline))
+}
+
+if (import.meta.main) {
+  const names = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+  const chosen = names.includes('all') ? Object.keys(benches) : names
+  const unknown = chosen.filter((name) => !benches[name])
+  if (chosen.length === 0 || unknown.length > 0) {
+    console.error(`usage: npm run bench -- ${Object.keys(benches).join('|')}|all [--save]`)
+    process.exit(2)
+  }
+  const results: BenchResult[] = []
+  for (const name of chosen) {
+    console.error(`${name} …`)
+    results.push(await benches[name]!())
+  }
+  console.log(table(results))
+  if (process.argv.includes('--save')) save(results)
+  if (results.some(({ figures }) => figures.some((figure) => verdict(figure) === 'missed'))) process.exitCode = 1
+}
