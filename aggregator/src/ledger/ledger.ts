@@ -28,8 +28,8 @@ export interface Admitted {
   readonly records: number
 }
 
-/** Sources encoded between two turns of the event loop: a few milliseconds of work. */
-const sliceSources = 500
+/** Sources encoded between two turns of the event loop: about a millisecond of work. */
+const sliceSources = 200
 
 export class Ledger {
   readonly #disk: Disk

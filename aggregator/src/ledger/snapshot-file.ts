@@ -4,7 +4,7 @@
  */
 import { dirname } from 'node:path'
 import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
-import { comparePositions, type WalPosition } from '../wal/position.ts'
+import type { WalPosition } from '../wal/position.ts'
 import type { Account } from './account.ts'
 import { decodeSnapshot, type Snapshot } from './snapshot.ts'
 
@@ -49,9 +49,9 @@ export async function writeSnapshot(
 
 /** Reads what there is. Throws LedgerVersionError, and what the disk throws. */
 export async function readLedger(disk: Disk, path: string): Promise<FoundLedger> {
-  const newest = (await readSnapshot(disk, path)) ?? (await adoptTemporary(disk, path))
+  const newest = await readSnapshot(disk, path)
   const previous = newest?.damage === undefined && newest ? undefined : await readSnapshot(disk, previousOf(path))
-  // A power cut can undo the second rename and keep the first: the one before is then the newest that was ever confirmed.
+  // After a crash between the two renames the one before is the newest that was ever confirmed.
   const found = newest ?? previous
   if (found === undefined) return { accounts: [], upTo: undefined }
   if (found.damage === undefined) return { accounts: found.accounts, upTo: found.upTo }
@@ -68,17 +68,6 @@ function mend(newest: Snapshot, previous: Snapshot | undefined): Omit<FoundLedge
   const known = new Set(newest.accounts.map(({ source }) => source))
   const older = previous?.accounts.filter(({ source }) => !known.has(source)) ?? []
   return { accounts: [...newest.accounts, ...older], upTo: previous?.upTo }
-}
-
-/** A crash between the two renames leaves the newest snapshot, which was synced before, under its temporary name. */
-async function adoptTemporary(disk: Disk, path: string): Promise<Snapshot | undefined> {
-  const found = await readSnapshot(disk, temporaryOf(path))
-  if (found === undefined || found.damage !== undefined) return undefined
-  const previous = await readSnapshot(disk, previousOf(path))
-  if (previous?.upTo !== undefined && comparePositions(found.upTo!, previous.upTo) < 0) return undefined
-  await disk.rename(temporaryOf(path), path)
-  await disk.syncDirectory(dirname(path))
-  return found
 }
 
 async function readSnapshot(disk: Disk, path: string): Promise<Snapshot | undefined> {
