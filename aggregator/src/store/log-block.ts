@@ -1,15 +1,7 @@
 /** Rows of the table `logs`, put together for one insert. Runs of rows of one stream cost little more than their lines. */
 import { malformedFlag, truncatedFlag } from '@tributary/protocol/records.ts'
-import {
-  Bytes16Column,
-  encodeBlock,
-  LowCardinalityColumn,
-  MapColumn,
-  type PreparedMap,
-  StringColumn,
-  TimeColumn,
-  UInt64Column,
-} from './native.ts'
+import { Bytes16Column, encodeBlock, StringColumn, TimeColumn, UInt64Column } from './native.ts'
+import { LowCardinalityColumn, MapColumn, type PreparedMap } from './native-dictionary.ts'
 import { labelColumns, type RowStream } from './row-stream.ts'
 import { StreamsBlock } from './streams-block.ts'
 

@@ -5,13 +5,12 @@ import {
   type Column,
   DateColumn,
   encodeBlock,
-  LowCardinalityColumn,
-  MapColumn,
   StringColumn,
   TimeColumn,
   UInt64Column,
   varint,
 } from './native.ts'
+import { LowCardinalityColumn, MapColumn } from './native-dictionary.ts'
 import { openTestStore, type TestStore } from './test-store.ts'
 
 const hex = (parts: Buffer[]) => Buffer.concat(parts).toString('hex')

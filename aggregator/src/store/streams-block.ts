@@ -1,6 +1,7 @@
 /** Rows of the table `streams`: which streams there were on a day, from when to when, and how much of each. */
 
-import { DateColumn, encodeBlock, LowCardinalityColumn, MapColumn, TimeColumn, UInt64Column } from './native.ts'
+import { DateColumn, encodeBlock, TimeColumn, UInt64Column } from './native.ts'
+import { LowCardinalityColumn, MapColumn } from './native-dictionary.ts'
 import { labelColumns, type RowStream } from './row-stream.ts'
 
 const daySeconds = 86_400
