@@ -47,6 +47,8 @@ export interface LoaderOptions<Entry, B extends Block<Entry>> {
 }
 
 const longestDelay = 5000
+/** A block grows to so many times `blockRows` at most. */
+const mostRows = 4
 
 export class Loader<Entry, B extends Block<Entry>> {
   readonly #options: LoaderOptions<Entry, B>
@@ -56,8 +58,9 @@ export class Loader<Entry, B extends Block<Entry>> {
   #exhausted: WalPosition
   /** End of the last block. */
   #collected: WalPosition
-  /** The block on its way. */
+  /** The block on its way, and whether there is one. */
   #inserting: Promise<void> = Promise.resolve()
+  #busy = false
   /** The cursor on disk does not say that the last block is in the store. */
   #unsettled = false
   #wake = () => {}
@@ -131,7 +134,9 @@ export class Loader<Entry, B extends Block<Entry>> {
     const { newBlock, blockRows, blockBytes, blockDelay } = this.#options
     const block = newBlock()
     let due = Number.POSITIVE_INFINITY
-    while (block.rows < blockRows && block.bytes < blockBytes) {
+    while (block.bytes < blockBytes && block.rows < mostRows * blockRows) {
+      // Larger blocks cost the store less for each row, so one that would only wait for the one before it goes on growing.
+      if (block.rows >= blockRows && !this.#busy) break
       if (cut.aborted) return undefined
       const entry = await this.#next()
       if (entry !== undefined) {
@@ -169,6 +174,18 @@ export class Loader<Entry, B extends Block<Entry>> {
 
   async #insert(block: B, end: WalPosition, cut: AbortSignal): Promise<void> {
     this.#unsettled = true
+    this.#busy = true
+    try {
+      await this.#name(end, cut)
+      if (!cut.aborted) await this.#store(block, cut)
+    } finally {
+      this.#busy = false
+      this.#wake()
+    }
+  }
+
+  /** Makes durable which block comes next. */
+  async #name(end: WalPosition, cut: AbortSignal): Promise<void> {
     const cursor = { ...this.#cursor, next: end }
     const before = this.#cursor.stored
     await this.#retry(cut, async () => {
@@ -177,7 +194,6 @@ export class Loader<Entry, B extends Block<Entry>> {
     if (cut.aborted) return
     this.#cursor = cursor
     this.#options.onStored(before)
-    await this.#store(block, cut)
   }
 
   /** Inserts the block `[stored, next)`; afterwards `stored` is its end, in memory. */
