@@ -3,7 +3,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { GenerateFlags } from 'tributary/generate/command.ts'
-import { generateDefaults } from 'tributary/generate/generate.ts'
 import { decodeTruth, type Truth, totals } from 'tributary/generate/truth.ts'
 import type { Verdict } from '../harness/oracle.ts'
 import { ManagedProcess, type Pipeline, until } from '../harness/processes.ts'
@@ -73,17 +72,13 @@ function kebab(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
-export const smallLoad = { ...pick(generateDefaults, 'stderrPercent'), partial: 2, pieceBytes: 120 } as const
-
-function pick<T, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
-  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>
-}
-
 export interface Outcome {
   readonly verdicts: readonly Verdict[]
   readonly audit: AuditAnswer
   /** One line of figures for people. */
   readonly figures: string
+  /** How many of all kinds there were. */
+  readonly events: number
 }
 
 /** Waits until calm, reads everything back and compares. */
@@ -114,12 +109,18 @@ export async function conclude(
     `calm after ${seconds(settled - begun)} s, compared in ${seconds(performance.now() - settled)} s`,
   ].join(', ')
   console.log(figures)
-  if (!isWhole(verdicts)) keepEvidence(pipeline, verdicts, audit)
-  return { verdicts, audit, figures }
+  if (!isSound(verdicts, audit)) keepEvidence(pipeline, verdicts, audit)
+  const events = Object.values(what.events ?? {}).reduce((total, count) => total + count, 0)
+  return { verdicts, audit, figures, events }
 }
 
-export function isWhole(verdicts: readonly Verdict[]): boolean {
-  return verdicts.every((v) => v.missing + v.doubled + v.corrupted + v.reordered + v.foreign + v.wronglyLost === 0)
+/** Nothing missing, doubled, damaged or out of order, nothing lost, and the audit agrees. */
+export function isSound(verdicts: readonly Verdict[], { ok, caughtUp, totals }: AuditAnswer): boolean {
+  const whole = verdicts.every(
+    (v) => v.missing + v.doubled + v.corrupted + v.reordered + v.foreign + v.wronglyLost === 0,
+  )
+  const { seenBytes, storedBytes, lostBytes, filteredBytes } = totals
+  return whole && ok && caughtUp && lostBytes + filteredBytes === 0 && storedBytes === seenBytes
 }
 
 /** What must hold after every run: nothing wrong, and the audit says the same. */
