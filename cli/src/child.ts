@@ -8,6 +8,8 @@ export interface ChildOptions {
   readonly script: string
   readonly args: readonly string[]
   readonly execArgv?: readonly string[]
+  /** Beside our own. */
+  readonly environment?: Readonly<Record<string, string>>
   /** Its output goes here; without it, to our own. */
   readonly logFile?: string
   /** It ended without being told to. */
@@ -55,10 +57,11 @@ export class Child {
 
   /** From start to end; how it ended. */
   async #live(): Promise<string> {
-    const { script, args, execArgv = [] } = this.#options
+    const { script, args, execArgv = [], environment } = this.#options
     // In a group of its own: Ctrl-C in the terminal must not reach it before we have decided on the order.
     const child = fork(script, args, {
       execArgv: [...execArgv],
+      env: { ...process.env, ...environment },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })

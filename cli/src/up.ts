@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { nodeFlags } from '@tributary/collector/node-flags.ts'
 import { stringify } from 'yaml'
 import { Child } from './child.ts'
 import { demoLogs, runDemo } from './demo.ts'
@@ -67,7 +68,7 @@ function startChildren(plan: Plan) {
   const { data, logs, port, forwardPort, collectorPort } = plan
   const deaths = { count: 0 }
   const quiet = process.stdout.isTTY
-  const child = (name: 'collector' | 'aggregator', config: object, execArgv: string[]) => {
+  const child = (name: 'collector' | 'aggregator', config: object, execArgv: readonly string[]) => {
     const file = join(data, `${name}.yaml`)
     writeFileSync(file, `# Written by tributary up at every start.\n${stringify(config)}`)
     const script = fileURLToPath(import.meta.resolve(`@tributary/${name}/main.ts`))
@@ -76,6 +77,7 @@ function startChildren(plan: Plan) {
       script,
       args: ['--config', file],
       execArgv,
+      environment: { NODE_COMPILE_CACHE: join(data, 'compile-cache') },
       ...(quiet ? { logFile: join(data, `${name}.out`) } : {}),
       onDeath: (which, how) => {
         deaths.count++
@@ -102,7 +104,7 @@ function startChildren(plan: Plan) {
       aggregator: { address: `${loopback}:${forwardPort}` },
       http: { listen: loopback, port: collectorPort },
     },
-    ['--max-old-space-size=48'],
+    nodeFlags,
   )
   return { aggregator, collector, all: [collector, aggregator], deaths }
 }
