@@ -317,11 +317,7 @@ class Running implements RunningAggregator {
         this.#loader === undefined ? { ready: false, reason: 'the store is not open yet' } : { ready: true },
       problem: () => this.#health.problem(performance.now()),
       audit: (waitMs, signal) =>
-        runAudit(
-          { client, accounts: () => ledger.sources(), expiredRows: () => new Map(), caughtUp: () => this.caughtUp() },
-          waitMs,
-          signal,
-        ),
+        runAudit({ client, accounts: () => ledger.sources(), caughtUp: () => this.caughtUp() }, waitMs, signal),
       ...(certFile === undefined ? {} : { tls: { cert: readFileSync(certFile), key: readFileSync(keyFile!) } }),
     })
   }

@@ -54,7 +54,6 @@ test('an audit waits until what was received is stored, and says when it was not
   const options = {
     client: { query: async () => ({ rows: [], readRows: 0, readBytes: 0, elapsedSeconds: 0 }) },
     accounts: () => [account({ records: 0 })],
-    expiredRows: () => new Map<string, number>(),
     caughtUp: () => waits-- <= 0,
   }
   const { signal } = new AbortController()

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ByteRanges, totalBytes } from '@tributary/protocol/ranges.ts'
 import type { SourceAccount } from './ledger/account.ts'
 import type { StoreClient } from './store/client.ts'
+import { expiredRows } from './store/expired-rows.ts'
+import { ofFiles } from './store/row-stream.ts'
 
 /** Rows of one source in the store. */
 export interface StoredRows {
@@ -24,7 +26,7 @@ export type AuditProblem =
 export interface AuditedSource extends SourceAccount {
   readonly rowsInStore: number
   readonly distinctOffsets: number
-  /** Rows that retention has dropped, as far as that is known. */
+  /** Rows that retention has dropped. */
   readonly expiredRows: number
   /** Bytes at the end that the collector has seen and that have not arrived yet. */
   readonly behindBytes: number
@@ -95,8 +97,6 @@ export function auditTotals(sources: readonly AuditedSource[]): AuditTotals {
 export interface AuditOptions {
   readonly client: Pick<StoreClient, 'query'>
   readonly accounts: () => Iterable<SourceAccount>
-  /** Rows that retention has dropped, by source. */
-  readonly expiredRows: () => ReadonlyMap<string, number>
   /** Everything received by now is in the store. */
   readonly caughtUp: () => boolean
 }
@@ -106,12 +106,12 @@ const waitStep = 50
 
 /** @param waitMs how long to wait until what was received is in the store */
 export async function runAudit(options: AuditOptions, waitMs: number, signal: AbortSignal): Promise<Audit> {
-  const { client, accounts, expiredRows } = options
+  const { client, accounts } = options
   const before = [...accounts()]
   const caughtUp = await waitFor(options.caughtUp, waitMs, signal)
   const stored = await storedRows(client, signal)
+  const expired = await expiredRows(client, signal)
   const after = new Map([...accounts()].map((account) => [account.source, account]))
-  const expired = expiredRows()
   const sources = before.map((account) =>
     auditSource(
       account,
@@ -134,7 +134,8 @@ async function waitFor(condition: () => boolean, waitMs: number, signal: AbortSi
 
 async function storedRows(client: Pick<StoreClient, 'query'>, signal: AbortSignal): Promise<Map<string, StoredRows>> {
   const { rows } = await client.query<{ id: string; n: string; offsets: string }>(
-    'SELECT lower(hex(source)) AS id, count() AS n, uniqExact(offset) AS offsets FROM logs GROUP BY source',
+    `SELECT lower(hex(source)) AS id, count() AS n, uniqExact(offset) AS offsets
+     FROM logs WHERE ${ofFiles} GROUP BY source`,
     {},
     { signal, maxExecutionSeconds: 600 },
   )

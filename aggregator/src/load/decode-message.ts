@@ -10,7 +10,7 @@ import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { RecordScanner, stderr } from '@tributary/protocol/records.ts'
 import type { LogBlock } from '../store/log-block.ts'
-import { type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
+import { foreignPrefix, type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
 import type { WalPosition } from '../wal/position.ts'
 import { detectLevel, levels } from './detect-level.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
@@ -116,10 +116,7 @@ export class MessageDecoder {
   #foreignRows(message: ForwardMessage, entries: Buffer, position: WalPosition, sink: RowSink): Decoded {
     const records: ForeignRecord[] = []
     const malformed = readForeign(message, entries, (record) => records.push(record))
-    const source = createHash('sha256')
-      .update(`${this.#options.id}:${position.segment}.${position.offset}`)
-      .digest()
-      .subarray(0, 16)
+    const source = foreignSource(this.#options.id, position)
     let clamped = 0
     for (const [index, record] of records.entries()) {
       const seconds = Math.min(lastSecond, Math.max(firstSecond, record.seconds))
@@ -148,6 +145,16 @@ export class MessageDecoder {
     }
     return stream
   }
+}
+
+/**
+ * What stands for the source of a message that has none: six zero bytes, which no source of a file begins with, and a hash of where
+ * the message lies in which write-ahead log.
+ */
+function foreignSource(id: string, { segment, offset }: WalPosition): Buffer {
+  const source = Buffer.alloc(16)
+  createHash('sha256').update(`${id}:${segment}.${offset}`).digest().copy(source, foreignPrefix.length, 0, 10)
+  return source
 }
 
 interface OwnStreams {

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
+import { expiredRows, recordExpired } from './expired-rows.ts'
 import { LogBlock } from './log-block.ts'
 import { migrate } from './migrations.ts'
 import { dayPartitions, expired, Retention } from './retention.ts'
@@ -49,4 +50,32 @@ test('expired days leave both tables, are counted, and the others stay', async (
     { labels: { table: 'logs' }, value: 2 },
     { labels: { table: 'streams' }, value: 2 },
   ])
+})
+
+test('what expires is remembered by source: once when the drop is repeated, again when rows of the day come back', async () => {
+  await using opened = await openTestStore()
+  const { client } = opened
+  await migrate(client, quietLog)
+  const insert = async (source: number, count: number, token: string) => {
+    const block = new LogBlock()
+    block.setStream(rowStream({ source: Buffer.alloc(16, source) }))
+    for (let i = 0; i < count; i++) block.add(now / 1000 - 9 * 86_400, 0, i, '', Buffer.from('line'), 0, 4)
+    await client.insertNative('logs', block.columns, block.encode(), token)
+  }
+  await insert(1, 3, 'a')
+  await insert(2, 4, 'b')
+  const [{ day: old, generation } = expect.unreachable()] = await dayPartitions(client)
+  await recordExpired(client, old, generation)
+  const retention = new Retention({ client, retention: 7 * day, log: quietLog, now: () => now })
+  await retention.dropExpired()
+  const ids = ['01'.repeat(16), '02'.repeat(16)] as const
+  expect(await expiredRows(client)).toEqual(
+    new Map([
+      [ids[0], 3],
+      [ids[1], 4],
+    ]),
+  )
+  await insert(1, 2, 'c')
+  await retention.dropExpired()
+  expect((await expiredRows(client)).get(ids[0])).toBe(5)
 })

@@ -4,6 +4,7 @@ import { Counter, type Registry } from 'prom-client'
 import type { Logger } from '../log.ts'
 import type { StoreClient } from './client.ts'
 import { storeErrorFrom } from './error.ts'
+import { recordExpired } from './expired-rows.ts'
 
 const dayMs = 86_400_000
 /** A day ends once in 24 hours, but nobody knows when the process started. */
@@ -16,6 +17,8 @@ export interface DayPartition {
   readonly day: string
   /** How the engine names the partition. */
   readonly id: string
+  /** Number of its first block. A day that is dropped and comes back has another. */
+  readonly generation: string
   readonly rows: number
   readonly bytes: number
 }
@@ -69,6 +72,7 @@ export class Retention {
     const old = expired(await dayPartitions(client), retention, now())
     for (const partition of old) {
       signal?.throwIfAborted()
+      if (partition.table === 'logs') await recordExpired(client, partition.day, partition.generation)
       await dropPartition(client, partition)
       this.#droppedRows.inc({ table: partition.table }, partition.rows)
       log.info({ ...partition }, 'an expired day was dropped from the store')
@@ -79,8 +83,11 @@ export class Retention {
 
 /** The days that are in the store, oldest first. */
 export async function dayPartitions(client: StoreClient): Promise<DayPartition[]> {
-  const { rows } = await client.query<{ table: string; day: string; id: string; rows: string; bytes: string }>(
-    `SELECT table, partition AS day, partition_id AS id, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
+  const { rows } = await client.query<
+    Record<Exclude<keyof DayPartition, 'rows' | 'bytes'>, string> & { rows: string; bytes: string }
+  >(
+    `SELECT table, partition AS day, partition_id AS id, toString(min(min_block_number)) AS generation,
+       sum(rows) AS rows, sum(bytes_on_disk) AS bytes
      FROM system.parts WHERE database = {database:String} AND table IN {tables:Array(String)} AND active
      GROUP BY table, partition, partition_id ORDER BY day, table`,
     { database: client.connection.database, tables: retainedTables },

@@ -28,3 +28,8 @@ export interface RowStream extends Readonly<Record<LabelColumn, string>> {
   /** The source of the rows, 16 bytes. */
   readonly source: Buffer
 }
+
+/** Begins what stands for the source of rows that came from other senders: the ledger knows nothing of them. */
+export const foreignPrefix = Buffer.alloc(6)
+/** The condition on `source` that holds for rows of files only. */
+export const ofFiles = `NOT startsWith(source, unhex('${foreignPrefix.toString('hex')}'))`
