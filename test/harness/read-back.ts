@@ -70,8 +70,10 @@ export async function judge(pipeline: Pipeline, truth: Truth, audit: AuditAnswer
   return oracle.verdict(lost)
 }
 
-export async function getAudit(pipeline: Pipeline, wait = '30s'): Promise<AuditAnswer> {
+/** Undefined while the store does not answer. */
+async function tryAudit(pipeline: Pipeline, wait: string): Promise<AuditAnswer | undefined> {
   const response = await fetch(`${pipeline.url}/api/v1/audit?wait=${wait}`)
+  if (response.status === 503) return undefined
   if (!response.ok) throw new Error(`audit: ${response.status} ${await response.text()}`)
   return (await response.json()) as AuditAnswer
 }
@@ -89,13 +91,16 @@ export async function settle(pipeline: Pipeline, truths: readonly Truth[], deadl
     }
   }
   const accounted = async () => {
-    const { sources } = await getAudit(pipeline, '0s')
-    const bytes = new Map(sources.map((one) => [one.source, accountedBytes(one)]))
+    const audit = await tryAudit(pipeline, '0s')
+    const bytes = new Map(audit?.sources.map((one) => [one.source, accountedBytes(one)]))
     return [...expected].every(([source, size]) => bytes.get(source) === size)
   }
   await pipeline.ready(deadlineMs)
-  await until(accounted, deadlineMs, () => '', 300).catch(() => undefined)
-  return await getAudit(pipeline)
+  await until(accounted, deadlineMs, () => 'not everything is accounted for', 300).catch(() => undefined)
+  let audit: AuditAnswer | undefined
+  const answered = async () => (audit = await tryAudit(pipeline, '30s')) !== undefined
+  await until(answered, 60_000, () => `the store does not answer:\n${pipeline.aggregator.output}`)
+  return audit!
 }
 
 function accountedBytes({ stored, filtered, lost }: AccountedSource): number {

@@ -18,7 +18,7 @@ test('connections that are cut, reset, stalled or lose acknowledgements cost not
     },
     collector: { aggregator: { ackTimeout: '500ms' } },
   })
-  const load = { containers: 10, rate: 20_000, duration: 6000, rotateBytes: 64 * 1024, partial: 2, pieceBytes: 120 }
+  const load = { containers: 10, rate: 20_000, duration: 5000, rotateBytes: 64 * 1024, partial: 2, pieceBytes: 120 }
   const writer = new Writer(pipeline, { ...load, seed, namespace: 'network' })
   const events = { cuts: 0, resets: 0, stalls: 0, 'times acks were lost': 0 }
   while (writer.writing) {

@@ -34,12 +34,12 @@ async function refused(pipeline: Pipeline): Promise<void> {
 test('an aggregator that is away for a while costs nothing', { timeout: 90_000 }, async () => {
   const seed = chooseSeed()
   await using pipeline = await Pipeline.start()
-  const writer = new Writer(pipeline, { ...load, seed, duration: 6000 })
+  const writer = new Writer(pipeline, { ...load, seed, duration: 4000 })
   await sleep(1000)
   await pipeline.aggregator.stop()
-  await sleep(4000)
+  await sleep(2500)
   pipeline.aggregator.start()
-  expectWhole(await conclude(pipeline, [await writer.truth()], { name: 'aggregator away for 4 s', seed }))
+  expectWhole(await conclude(pipeline, [await writer.truth()], { name: 'aggregator away for a while', seed }))
 })
 
 test('a write-ahead log at its cap makes the collectors wait, and nothing is lost', { timeout: 90_000 }, async () => {
@@ -48,7 +48,7 @@ test('a write-ahead log at its cap makes the collectors wait, and nothing is los
   // The engine hangs: rows can't leave the write-ahead log.
   const engine = pipeline.enginePid()!
   process.kill(engine, 'SIGSTOP')
-  const writer = new Writer(pipeline, { ...load, seed, rate: 40_000, duration: 5000 })
+  const writer = new Writer(pipeline, { ...load, seed, rate: 40_000, duration: 3000 })
   await refused(pipeline)
   await sleep(1000)
   expect(await pipeline.metric('collector_lost_bytes_total')).toBe(0)
@@ -70,7 +70,7 @@ test('a full disk under the write-ahead log makes the collectors wait, and it go
   pipeline.collector.start()
   await pipeline.ready()
   const filler = join(wal, 'filler')
-  const writer = new Writer(pipeline, { ...load, seed, duration: 5000 })
+  const writer = new Writer(pipeline, { ...load, seed, duration: 4000 })
   await sleep(1000)
   fill(filler)
   await refused(pipeline)
