@@ -15,6 +15,10 @@ import { ReceiveError } from './receive-error.ts'
 
 /** A PING is some hundred bytes; whoever has not shown the key gets no more memory than this. */
 const maxHandshakeBytes = 16 * 1024
+/** Acknowledgements that a sender does not read: some ten thousand, where no sender has more than a few hundred under way. */
+const maxUnreadBytes = 1 << 20
+/** How long a peer may take to close its side after us, in milliseconds. */
+const linger = 1000
 
 export interface Security {
   readonly hostname: string
@@ -107,7 +111,7 @@ export class Connection {
     this.#socket.removeAllListeners('data')
     this.#socket.resume()
     this.#ended = true
-    if (this.#unanswered === 0) this.#socket.end()
+    if (this.#unanswered === 0) this.#hangUp()
   }
 
   destroy(): void {
@@ -165,7 +169,15 @@ export class Connection {
     this.#answers = []
     if (this.#closed) return
     if (answers.length > 0) this.#socket.write(answers.length === 1 ? answers[0]! : Buffer.concat(answers))
-    if (this.#ended && this.#unanswered === 0) this.#socket.end()
+    if (this.#socket.writableLength > maxUnreadBytes) {
+      this.fail(new ReceiveError('buffer_full', 'the sender does not read its acknowledgements', true))
+    } else if (this.#ended && this.#unanswered === 0) this.#hangUp()
+  }
+
+  /** Ends our side, and the other one too if the peer doesn't. */
+  #hangUp(): void {
+    this.#socket.end()
+    setTimeout(() => this.#socket.destroy(), linger).unref()
   }
 
   #greet(message: Buffer): void {
@@ -200,7 +212,7 @@ export class Connection {
   #end(): void {
     if (this.pendingBytes > 0) this.fail(new ReceiveError('cut_off', 'the connection ended within a message', true))
     this.#ended = true
-    if (this.#unanswered === 0) this.#socket.end()
+    if (this.#unanswered === 0) this.#hangUp()
   }
 
   #close(): void {

@@ -231,6 +231,18 @@ test.for([['a'], 'x'.repeat(100_000)])('without a PING nothing is taken', async 
   expect(problems).toEqual(['handshake'])
 })
 
+test('a sender that does not read its acknowledgements is cut off', async () => {
+  const { problems, dial } = await start({ maxMessageBytes: 1 << 22 })
+  const peer = dial()
+  peer.socket.pause()
+  // Each answer repeats the id, so a few long ids fill every buffer on the way.
+  const message = encode(['x'.repeat(1 << 20)])
+  const send = () => peer.socket.write(message, () => problems.length === 0 && !peer.socket.destroyed && send())
+  send()
+  await until(() => problems.length > 0)
+  expect(problems).toEqual(['buffer_full'])
+})
+
 test('closing answers what was received and takes nothing more', async () => {
   const { sink, receiver, dial } = await start()
   sink.held = []
