@@ -206,7 +206,10 @@ export class Connection {
     else if (error instanceof MsgpackError) {
       const problem = error instanceof TooLargeError ? 'too_large' : 'not_msgpack'
       this.fail(new ReceiveError(problem, error.message, true, { cause: error }))
-    } else throw error
+    } else {
+      // A fault of ours that this peer's bytes bring out must not take the other connections with it.
+      this.fail(new ReceiveError('internal', (error as Error).message, true, { cause: error }))
+    }
   }
 
   #end(): void {

@@ -22,8 +22,10 @@ export type ReceiveProblem =
   /** The connection ended within a message. */
   | 'cut_off'
   | 'too_many_connections'
-  /** The connection held the most of what all connections had pending when that became too much. */
+  /** The connection held the most of what all connections had pending when that became too much, or reads no acknowledgements. */
   | 'buffer_full'
+  /** A fault of the aggregator. */
+  | 'internal'
 
 /** A message that is refused. */
 export class ReceiveError extends Error {

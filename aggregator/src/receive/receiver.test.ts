@@ -29,6 +29,7 @@ class TestSink implements Sink {
   held: (() => void)[] | undefined
   accept(message: Buffer) {
     const value = decode(message)
+    if (value === 'fault') throw new TypeError('a fault')
     if (value === 'wrong') throw new ReceiveError('bad_chunk', 'as told', false)
     if (!Array.isArray(value)) throw new ReceiveError('not_forward', 'no array', true)
     this.messages.push(value)
@@ -123,6 +124,7 @@ test.for([
     bytes: Buffer.alloc((1 << 20) + 70_000, 0).fill('ddffffffff', 0, 5, 'hex'),
     problem: 'too_large',
   },
+  { input: 'what brings out a fault of ours', bytes: encode('fault'), problem: 'internal' },
   { input: 'a nesting without end', bytes: Buffer.alloc(1000, 0x91), problem: 'not_msgpack' },
 ])('$input closes its connection as $problem and disturbs no other', async ({ bytes, end, problem }) => {
   const { problems, dial } = await start()
@@ -135,6 +137,25 @@ test.for([
   expect(problems).toEqual([problem])
   good.send(['b'])
   expect(decode(await good.next())).toEqual({ ack: 'b' })
+})
+
+test('connections full of random bytes are closed, each with a reason, and disturb no other', async () => {
+  const { problems, dial } = await start({ maxConnections: 200, messageTimeout: 200 })
+  const good = dial()
+  let seed = 1
+  const random = () => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) >> 8
+  for (let round = 0; round < 20; round++) {
+    const bad = Array.from({ length: 5 }, dial)
+    for (const peer of bad) {
+      peer.send(Buffer.from(Array.from({ length: 1 + (random() % 3000) }, () => random() & 0xff)))
+      peer.socket.end()
+    }
+    await Promise.all(bad.map((peer) => peer.closed))
+    good.send([`round ${round}`])
+    expect(decode(await good.next())).toEqual({ ack: `round ${round}` })
+  }
+  expect(problems.length).toBeGreaterThan(50)
+  expect(problems).not.toContain('internal')
 })
 
 test('a refused message whose end is known is skipped, what follows is taken', async () => {
