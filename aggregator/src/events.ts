@@ -3,7 +3,7 @@ import type { BlockReport, Quarantined } from './load/messages.ts'
 import { type Logger, RepeatFilter } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
 import type { ReceiveError } from './receive/receive-error.ts'
-import type { WalEvent } from './wal/recovery.ts'
+import type { WalEvent } from './wal/event.ts'
 
 export class AggregatorEvents {
   readonly #log: Logger

@@ -8,7 +8,7 @@ import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { countRecords } from './receive/count-records.ts'
-import type { WalEvent } from './wal/recovery.ts'
+import type { WalEvent } from './wal/event.ts'
 import { Wal, type WalEntry } from './wal/wal.ts'
 
 export interface RecoverOptions {

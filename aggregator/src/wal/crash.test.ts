@@ -5,9 +5,9 @@
 import type { Disk } from '@tributary/protocol/disk.ts'
 import { describe, expect, test } from 'vitest'
 import { CrashDisk } from '../../../test/harness/crash-disk.ts'
+import type { WalEvent } from './event.ts'
 import { comparePositions, type WalPosition } from './position.ts'
 import { WalReader } from './reader.ts'
-import type { WalEvent } from './recovery.ts'
 import { Wal, type WalEntry } from './wal.ts'
 
 const directory = '/data/wal'

@@ -3,9 +3,9 @@ import type { Disk } from '@tributary/protocol/disk.ts'
 import { expect, test } from 'vitest'
 import { CrashDisk } from '../../../test/harness/crash-disk.ts'
 import { crc32c } from './crc32c.ts'
+import type { WalEvent } from './event.ts'
 import type { WalPosition } from './position.ts'
 import { WalReader } from './reader.ts'
-import type { WalEvent } from './recovery.ts'
 import { segmentHeadBytes } from './segment.ts'
 import { Wal, type WalEntry } from './wal.ts'
 
@@ -82,10 +82,10 @@ test('a flipped bit anywhere in a record that others follow costs that record an
         ...(inMessage ? { lost: lossOf(hit) } : {}),
       },
     ])
-    // The reader comes to the same, and says nothing of a loss: the ledger did not book what the start told of.
-    const later = await read(disk, ends[5]!)
-    expect(later.found).toEqual(without(hit))
-    expect(later.events).toEqual([{ kind: 'corrupt', segment: 1, start: begin, end }])
+    // The reader comes to the same, and tells nothing: the ledger did not book what the start told of, so it is no loss to book.
+    expect(await read(disk, ends[5]!)).toEqual({ found: without(hit), events: [] })
+    // Nor does the next start.
+    expect(await reopen(disk)).toMatchObject({ found: without(hit), events: [] })
   }
 })
 
@@ -114,15 +114,34 @@ test('a flipped bit anywhere in the head of a segment costs no record', async ()
   }
 })
 
-test('damage in a segment that the ledger needs no more is told by the reader, once, with what it costs', async () => {
+test('damage in a segment that the ledger needs no more is told by the reader, with what it costs', async () => {
   const { disk, ends } = await newLog(200)
   expect(ends[5]!.segment).toBeGreaterThan(2)
   disk.damage(first, ends[0]!.offset - 1, 1)
   const { events } = await reopen(disk, ends[5]!)
   expect(events).toEqual([])
-  const damaged = { kind: 'corrupt', segment: 1, start: segmentHeadBytes, end: ends[0]!.offset }
-  expect(await read(disk, ends[5]!)).toEqual({ found: without(0), events: [{ ...damaged, lost: lossOf(0) }] })
-  expect(await read(disk, ends[5]!)).toEqual({ found: without(0), events: [damaged] })
+  const { found, events: told } = await read(disk, ends[5]!)
+  expect(found).toEqual(without(0))
+  const [begin, end] = [segmentHeadBytes, ends[0]!.offset]
+  const copy = `${directory}/quarantine/1-${begin}-${end}`
+  expect(told).toEqual([{ kind: 'corrupt', segment: 1, start: begin, end, copy, lost: lossOf(0) }])
+})
+
+test('a commit cut short by a crash is torn, not damaged, also where a record in its middle did not get to the disk', async () => {
+  const disk = new CrashDisk()
+  const wal = await Wal.open({ disk, directory, maxBytes: 1 << 30, onEvent: () => {} })
+  const first0 = await wal.append(record(0))
+  const group = await Promise.all([1, 2, 3, 4].map((n) => wal.append(record(n))))
+  await wal.close()
+  disk.damage(first, group[1]!.offset - 1, 1)
+  const { found, events } = await reopen(disk)
+  expect(found).toEqual([0, 1, 3, 4])
+  const copy = `${directory}/quarantine/1-${group[0]!.offset}-${group[1]!.offset}`
+  expect(events).toEqual([{ kind: 'torn_tail', segment: 1, bytes: group[1]!.offset - group[0]!.offset, copy }])
+  expect(await read(disk, group[3]!)).toEqual({ found: [0, 1, 3, 4], events: [] })
+  // The same damage in front of a later commit is damage: what lies there was confirmed.
+  disk.damage(first, first0.offset - 1, 1)
+  expect((await reopen(disk)).events).toMatchObject([{ kind: 'corrupt', end: first0.offset, lost: lossOf(0) }])
 })
 
 test('a damaged block takes the records it touches, and reading goes on behind it', async () => {
@@ -209,10 +228,10 @@ test('what a newer version wrote is refused with a message that says so', async 
   await expect(reopen(newer.disk)).rejects.toThrow('version "TRBWAL2", this program reads "TRBWAL1"')
 
   const unknown = await newLog()
-  const record = Buffer.from((unknown.disk.look(first) as Buffer).subarray(segmentHeadBytes, segmentHeadBytes + 64))
-  record[8] = 2
+  const record = Buffer.from((unknown.disk.look(first) as Buffer).subarray(segmentHeadBytes, segmentHeadBytes + 68))
+  record[8] = 3
   const offset = Buffer.alloc(8)
   offset.writeDoubleLE(segmentHeadBytes)
   patch(unknown.disk, segmentHeadBytes, Buffer.concat([record, crcOf(offset, record)]))
-  await expect(reopen(unknown.disk)).rejects.toThrow('records of kind 2: a newer version wrote them')
+  await expect(reopen(unknown.disk)).rejects.toThrow('records of kind 3: a newer version wrote them')
 })

@@ -1,20 +1,18 @@
 /** Reads the write-ahead log behind its writer, in another thread: it needs only the directory and how far it may go. */
 import { type Disk, type DiskFile, isMissing } from '@tributary/protocol/disk.ts'
+import { lostOf, type WalEvent } from './event.ts'
 import { comparePositions, type WalPosition } from './position.ts'
-import { entryOf, lostOf, missingBefore, type WalEvent } from './recovery.ts'
+import { entryOf, missingBefore } from './recovery.ts'
 import { type Scanned, SegmentScanner } from './scan.ts'
 import { listSegments, readSegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
-import { isSetAside, setAside } from './set-aside.ts'
+import { setAside } from './set-aside.ts'
 import type { WalEntry } from './wal.ts'
 
 export interface WalReaderOptions {
   readonly disk: Disk
   readonly directory: string
   readonly from: WalPosition
-  /**
-   * Damage that is stepped over is told here, and waited for. If it was not known before, `lost` says what has to be booked as lost:
-   * it may have been accepted since, if it was known.
-   */
+  /** Damage that is stepped over is told here, and waited for; not what a start has told before. `lost` is to be booked as lost. */
   readonly onEvent: (event: WalEvent) => unknown
 }
 
@@ -64,9 +62,8 @@ export class WalReader {
   async #report(segment: number, { start, end, head }: Extract<Scanned, { kind: 'damaged' }>): Promise<void> {
     const { disk, directory, onEvent } = this.#options
     const range = { segment, start, end }
-    const known = await isSetAside(disk, directory, range)
-    await onEvent({ kind: 'corrupt', ...range, ...(known ? {} : lostOf(head)) })
-    if (!known && this.#open !== undefined) await setAside(disk, directory, range, this.#open.file)
+    const copy = this.#open && (await setAside(disk, directory, range, this.#open.file))
+    await onEvent({ kind: 'corrupt', ...range, ...(copy === undefined ? {} : { copy }), ...lostOf(head) })
   }
 
   /** The segment at the position; undefined when it is gone, which it is only after it was read to its end. */

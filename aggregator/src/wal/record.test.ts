@@ -8,13 +8,18 @@ const message = Buffer.from('hello')
 
 test('a head is what the format says, byte by byte', () => {
   const accepted = [[1, 2 ** 40]] as const
-  const head = encodeHead({ accepted, message, receivedAt: 1.5, source, records: 7 }, 0xcafebabe, marker, 40)
+  const head = encodeHead({ accepted, message, receivedAt: 1.5, source, records: 7 }, 0xcafebabe, {
+    marker,
+    offset: 40,
+    groupStart: 24,
+  })
   const bytes = [
     '0123456789abcdef', // marker
     '01 01 0100', // kind, flags, ranges
     '05000000', // message length
     'bebafeca', // message CRC-32C
     '07000000', // records
+    '10000000', // group
     '000000000000f83f', // received at, 1.5
     '00112233445566778899aabbccddeeff', // source
     '000000000000f03f', // 1
@@ -31,21 +36,23 @@ test.for([
   { accepted: [[0, 5]] as const, source, records: 3 },
   { accepted: Array.from({ length: maxRanges }, (_, i) => [2 * i, 2 * i + 1] as const), source, records: 9 },
 ])('what is encoded is decoded', (given) => {
-  const head = encodeHead({ ...given, message, receivedAt: 12 }, 1, marker, 99)
+  const head = encodeHead({ ...given, message, receivedAt: 12 }, 1, { marker, offset: 99, groupStart: 90 })
   expect(headLength(head.subarray(0, smallestHead), marker)).toBe(head.length)
   expect(decodeHead(head, 99)).toEqual({
     ...given,
-    ...{ receivedAt: 12, headLength: head.length, messageLength: 5, messageCrc: 1 },
+    ...{ receivedAt: 12, groupStart: 90, isHole: false, headLength: head.length, messageLength: 5, messageCrc: 1 },
   })
 })
 
 test('a head at another offset, or with another marker, is none', () => {
-  const head = encodeHead({ accepted: [], message, receivedAt: 12 }, 1, marker, 99)
+  const head = encodeHead({ accepted: [], message, receivedAt: 12 }, 1, { marker, offset: 99, groupStart: 90 })
   expect(decodeHead(head, 98)).toBeUndefined()
   expect(headLength(head, Buffer.alloc(8))).toBeUndefined()
 })
 
 test('more ranges than a head has room for are an error of the caller', () => {
   const accepted = Array.from({ length: maxRanges + 1 }, (_, i) => [2 * i, 2 * i + 1] as const)
-  expect(() => encodeHead({ accepted, message, receivedAt: 0 }, 0, marker, 0)).toThrow(RangeError)
+  expect(() => encodeHead({ accepted, message, receivedAt: 0 }, 0, { marker, offset: 0, groupStart: 0 })).toThrow(
+    RangeError,
+  )
 })

@@ -3,15 +3,16 @@
  * even where the message is damaged, and what was lost with the message is known. Little-endian:
  *
  *      0  marker          8 bytes, the segment's: where a reader that lost its way finds one again
- *      8  kind            u8, 1
+ *      8  kind            u8, 1; 2 for a hole, which stands where damage was found and told
  *      9  flags           u8, 1: the record has a source
  *     10  ranges          u16, how many
  *     12  message length  u32
  *     16  message CRC-32C u32
  *     20  records         u32
- *     24  received at     f64, ms since 1970
- *     32  source          16 bytes, zeros where it has none
- *     48  ranges          × (first f64, end f64)
+ *     24  group           u32, bytes from the first record that was committed with this one to this one
+ *     28  received at     f64, ms since 1970
+ *     36  source          16 bytes, zeros where it has none
+ *     52  ranges          × (first f64, end f64)
  *         head CRC-32C    u32, of the head's offset in the segment (f64) and all of the head before
  *         message
  */
@@ -37,6 +38,10 @@ export interface RecordHead {
   readonly receivedAt: number
   readonly source: SourceId | undefined
   readonly records: number
+  /** Offset of the first record that was committed with this one: all before it was confirmed. */
+  readonly groupStart: number
+  /** No record: damage was found here, and told. */
+  readonly isHole: boolean
   /** Of the head itself and of the message behind it, bytes. */
   readonly headLength: number
   readonly messageLength: number
@@ -49,34 +54,53 @@ export class UnknownRecordError extends Error {
 }
 
 export const markerBytes = 8
-const fixedBytes = 48
-const kind = 1
+const fixedBytes = 52
+const recordKind = 1
+const holeKind = 2
 const hasSource = 1
 /** Head of a record without ranges, bytes. */
 export const smallestHead = fixedBytes + 4
 /** Keeps heads small. A chunk that meets more holes than that in the ledger is written once for each lot of them. */
 export const maxRanges = 255
 
+/** Where a record is written: the segment's marker, the record's offset, and that of the first one that is committed with it. */
+export interface RecordPlace {
+  readonly marker: Buffer
+  readonly offset: number
+  readonly groupStart: number
+}
+
 /** @param messageCrc the message's CRC-32C, made once however often the record has to be written */
-export function encodeHead(record: WalRecord, messageCrc: number, marker: Buffer, offset: number): Buffer {
+export function encodeHead(record: WalRecord, messageCrc: number, { marker, offset, groupStart }: RecordPlace): Buffer {
   const { accepted, message, receivedAt, source, records } = record
   if (accepted.length > maxRanges) throw new RangeError(`${accepted.length} ranges in one record`)
   const length = fixedBytes + 16 * accepted.length
   const head = Buffer.alloc(length + 4)
   marker.copy(head)
-  head[8] = kind
+  head[8] = recordKind
   head[9] = source === undefined ? 0 : hasSource
   head.writeUInt16LE(accepted.length, 10)
   head.writeUInt32LE(message.length, 12)
   head.writeUInt32LE(messageCrc, 16)
   head.writeUInt32LE(records ?? 0, 20)
-  head.writeDoubleLE(receivedAt, 24)
-  source?.copy(head, 32)
+  head.writeUInt32LE(offset - groupStart, 24)
+  head.writeDoubleLE(receivedAt, 28)
+  source?.copy(head, 36)
   for (const [i, [first, end]] of accepted.entries()) {
     head.writeDoubleLE(first, fixedBytes + 16 * i)
     head.writeDoubleLE(end, fixedBytes + 16 * i + 8)
   }
   head.writeUInt32LE(headCrc(head, length, offset), length)
+  return head
+}
+
+/** A head for the bytes `[offset, end)`, at least {@link smallestHead} of them, that makes readers step over them. */
+export function encodeHole(marker: Buffer, offset: number, end: number): Buffer {
+  const head = Buffer.alloc(smallestHead)
+  marker.copy(head)
+  head[8] = holeKind
+  head.writeUInt32LE(end - offset - smallestHead, 12)
+  head.writeUInt32LE(headCrc(head, fixedBytes, offset), fixedBytes)
   return head
 }
 
@@ -95,7 +119,7 @@ export function headLength(bytes: Buffer, marker: Buffer): number | undefined {
 export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefined {
   const length = bytes.length - 4
   if (headCrc(bytes, length, offset) !== bytes.readUInt32LE(length)) return undefined
-  if (bytes[8] !== kind) {
+  if (bytes[8] !== recordKind && bytes[8] !== holeKind) {
     throw new UnknownRecordError(
       `the write-ahead log has records of kind ${bytes[8]}: a newer version wrote them, and only it can read them`,
     )
@@ -106,10 +130,12 @@ export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefine
   )
   return {
     accepted,
-    receivedAt: bytes.readDoubleLE(24),
+    receivedAt: bytes.readDoubleLE(28),
     // Copied: the bytes are a part of something much larger.
-    source: (bytes[9]! & hasSource) === 0 ? undefined : Buffer.from(bytes.subarray(32, 48)),
+    source: (bytes[9]! & hasSource) === 0 ? undefined : Buffer.from(bytes.subarray(36, 52)),
     records: bytes.readUInt32LE(20),
+    groupStart: offset - bytes.readUInt32LE(24),
+    isHole: bytes[8] === holeKind,
     headLength: bytes.length,
     messageLength: bytes.readUInt32LE(12),
     messageCrc: bytes.readUInt32LE(16),

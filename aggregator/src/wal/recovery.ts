@@ -3,42 +3,15 @@
  * is cut off; damage in between is set aside and told, and what follows it is used. Memory is one window, or one record.
  */
 import { dirname } from 'node:path'
-import type { Disk, DiskFile } from '@tributary/protocol/disk.ts'
-import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { Disk } from '@tributary/protocol/disk.ts'
+import { DamageReport } from './damage-report.ts'
+import type { WalEvent } from './event.ts'
 import type { WalPosition } from './position.ts'
 import { comparePositions } from './position.ts'
-import type { RecordHead, WalRecord } from './record.ts'
-import { type Scanned, SegmentScanner } from './scan.ts'
+import type { WalRecord } from './record.ts'
+import { SegmentScanner } from './scan.ts'
 import { listSegments, readSegmentHead, type SegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
-import { setAside } from './set-aside.ts'
 import type { WalEntry, WalOptions } from './wal.ts'
-
-/** What a damaged record accounted for. */
-export interface DamagedRecord {
-  /** Hex. */
-  readonly source: string
-  readonly ranges: ByteRanges
-  readonly records: number
-}
-
-export type WalEvent =
-  /** Bytes behind the last record, from an append that was never confirmed. `copy` is where they were set aside. */
-  | { readonly kind: 'torn_tail'; readonly segment: number; readonly bytes: number; readonly copy?: string }
-  /** Bytes between records that are none. */
-  | {
-      readonly kind: 'corrupt'
-      readonly segment: number
-      readonly start: number
-      readonly end: number
-      readonly copy?: string
-      /** What it was, if its head could be read and it was admitted. */
-      readonly lost?: DamagedRecord
-    }
-  | { readonly kind: 'corrupt_head'; readonly segment: number }
-  /** Segments that should be there, `from` to `to`, are not, or end too early. */
-  | { readonly kind: 'missing_segments'; readonly from: number; readonly to: number }
-  | { readonly kind: 'stalled'; readonly reason: string }
-  | { readonly kind: 'resumed' }
 
 export interface Recovered {
   /** Bytes of each segment, oldest first. */
@@ -46,8 +19,6 @@ export interface Recovered {
   /** Behind the last record. */
   readonly end: WalPosition
 }
-
-type Damaged = Extract<Scanned, { kind: 'damaged' }>
 
 interface Segment {
   readonly number: number
@@ -114,48 +85,28 @@ async function dropUnborn(found: Segment[], { disk, directory, onEvent }: WalOpt
 /** Goes through a segment's records from where the ledger needs them; where they end. */
 async function scan({ number }: Segment, limit: number, last: boolean, options: WalOptions): Promise<number> {
   const { disk, directory, replayFrom, onEntry } = options
-  const file = await disk.open(segmentPath(directory, number), last ? 'update' : 'read')
+  const file = await disk.open(segmentPath(directory, number), 'update')
   try {
     const { marker } = await readSegmentHead(file)
     const scanner = new SegmentScanner(file, marker, number === replayFrom?.segment ? replayFrom.offset : 0)
-    /** Not followed by a record yet: in the last segment that makes it a torn tail. */
-    const damaged: Damaged[] = []
+    const damage = new DamageReport({ ...options, file, segment: number, marker })
     for (let next = await scanner.next(limit); next !== undefined; next = await scanner.next(limit)) {
-      if (next.kind === 'damaged') damaged.push(next)
+      if (next.kind === 'damaged') damage.found(next)
       else {
-        for (const one of damaged.splice(0)) await report(file, number, one, options)
+        await damage.confirmed(next.groupStart)
         onEntry?.(entryOf(number, next))
+        damage.follow(next.end)
       }
     }
-    if (last && damaged.length > 0) return await cutTail(file, number, damaged[0]!.start, limit, options)
-    for (const one of damaged) await report(file, number, one, options)
+    if (!last) await damage.confirmed(limit)
+    const end = last ? await damage.cutTail(limit) : limit
     // What a killed process wrote last may be seen and yet not be on the disk. From here on it counts as confirmed.
     if (last) await file.sync()
-    return limit
+    else if (damage.any) await damage.settle()
+    return end
   } finally {
     await file.close()
   }
-}
-
-async function report(file: DiskFile, segment: number, { start, end, head }: Damaged, options: WalOptions) {
-  const copy = await setAside(options.disk, options.directory, { segment, start, end }, file)
-  options.onEvent({ kind: 'corrupt', segment, start, end, ...copyOf(copy), ...lostOf(head) })
-}
-
-/** Nothing that follows `start` is a record: the rest of an append that was not confirmed. */
-async function cutTail(file: DiskFile, segment: number, start: number, end: number, options: WalOptions) {
-  const copy = await setAside(options.disk, options.directory, { segment, start, end }, file)
-  await file.truncate(start)
-  await file.sync()
-  options.onEvent({ kind: 'torn_tail', segment, bytes: end - start, ...copyOf(copy) })
-  return start
-}
-
-const copyOf = (copy: string | undefined) => (copy === undefined ? {} : { copy })
-
-export function lostOf(head: RecordHead | undefined): { readonly lost?: DamagedRecord } {
-  if (head?.source === undefined || head.accepted.length === 0) return {}
-  return { lost: { source: head.source.toString('hex'), ranges: head.accepted, records: head.records } }
 }
 
 export function entryOf(

@@ -5,7 +5,14 @@ import { decodeHead, headLength, markerBytes, type RecordHead, smallestHead, typ
 import { segmentHeadBytes } from './segment.ts'
 
 export type Scanned =
-  | { readonly kind: 'record'; readonly start: number; readonly end: number; readonly record: WalRecord }
+  | {
+      readonly kind: 'record'
+      readonly start: number
+      readonly end: number
+      readonly record: WalRecord
+      /** All of the segment before this offset was confirmed. */
+      readonly groupStart: number
+    }
   /** Bytes that are no record, or a record whose head is sound and whose message is not. */
   | { readonly kind: 'damaged'; readonly start: number; readonly end: number; readonly head?: RecordHead }
 
@@ -36,9 +43,11 @@ export class SegmentScanner {
 
   /** The next thing before `limit`, up to which the file does not change any more; undefined when there is nothing more. */
   async next(limit: number): Promise<Scanned | undefined> {
-    const start = this.#position
+    let start = this.#position
+    let head = await this.#headAt(start, limit)
+    for (; head?.isHole; head = await this.#headAt(start, limit)) start += head.headLength + head.messageLength
+    this.#position = Math.min(start, limit)
     if (start >= limit) return undefined
-    const head = await this.#headAt(start, limit)
     if (head === undefined) {
       this.#position = await this.#resynchronise(start + 1, limit)
       return { kind: 'damaged', start, end: this.#position }
@@ -50,8 +59,8 @@ export class SegmentScanner {
     if (message.length < messageLength || crc32c(message) !== head.messageCrc) {
       return { kind: 'damaged', start, end: this.#position, head }
     }
-    const { accepted, receivedAt, source, records } = head
-    return { kind: 'record', start, end, record: { accepted, message, receivedAt, source, records } }
+    const { accepted, receivedAt, source, records, groupStart } = head
+    return { kind: 'record', start, end, groupStart, record: { accepted, message, receivedAt, source, records } }
   }
 
   async #headAt(at: number, limit: number): Promise<RecordHead | undefined> {

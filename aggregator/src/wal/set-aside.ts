@@ -1,6 +1,6 @@
 /** Keeps copies of damaged bytes of the write-ahead log in `quarantine/`, for somebody to look at, within a cap. */
 import { dirname, join } from 'node:path'
-import { type Disk, type DiskFile, isMissing } from '@tributary/protocol/disk.ts'
+import type { Disk, DiskFile } from '@tributary/protocol/disk.ts'
 
 /** Most copies kept. The oldest stay: they are the first sign of what went wrong. */
 const maxCopies = 100
@@ -16,17 +16,6 @@ export interface DamagedRange {
 
 const copyPath = (directory: string, { segment, start, end }: DamagedRange) =>
   join(directory, 'quarantine', `${segment}-${start}-${end}`)
-
-/** Whether the range was set aside before: then its damage has been told. */
-export async function isSetAside(disk: Disk, directory: string, range: DamagedRange): Promise<boolean> {
-  try {
-    await (await disk.open(copyPath(directory, range), 'read')).close()
-    return true
-  } catch (error) {
-    if (isMissing(error)) return false
-    throw error
-  }
-}
 
 /** Copies the range of a segment. Undefined when there is no room: a copy is never a reason to fail. */
 export async function setAside(

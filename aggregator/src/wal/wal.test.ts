@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Disk, nodeDisk } from '@tributary/protocol/disk.ts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { WalEvent } from './event.ts'
 import { comparePositions, type WalPosition } from './position.ts'
 import { WalReader } from './reader.ts'
-import type { WalEvent } from './recovery.ts'
 import { Wal, type WalEntry } from './wal.ts'
 
 let directory: string

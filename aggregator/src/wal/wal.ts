@@ -9,9 +9,10 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Disk, type DiskFile, isFull, isMissing } from '@tributary/protocol/disk.ts'
 import { crc32c } from './crc32c.ts'
+import type { WalEvent } from './event.ts'
 import { comparePositions, type WalPosition } from './position.ts'
 import { encodeHead, markerBytes, type WalRecord } from './record.ts'
-import { recover, type WalEvent } from './recovery.ts'
+import { recover } from './recovery.ts'
 import { encodeSegmentHead, segmentHeadBytes, segmentPath } from './segment.ts'
 
 export interface WalEntry extends WalRecord {
@@ -236,7 +237,7 @@ export class Wal {
     const ends: WalPosition[] = []
     let end = offset
     for (const { record, messageCrc } of group) {
-      const head = encodeHead(record, messageCrc, marker, end)
+      const head = encodeHead(record, messageCrc, { marker, offset: end, groupStart: offset })
       pieces.push(head, record.message)
       end += head.length + record.message.length
       ends.push({ segment, offset: end })
