@@ -124,7 +124,7 @@ export class Connection {
     const pendedBefore = this.pendingBytes > 0
     try {
       const messages = this.#splitter.push(data)
-      if (!pendedBefore || messages.length > 0) if (this.#ready) this.#pendingSince = now
+      if (this.#ready && (!pendedBefore || messages.length > 0)) this.#pendingSince = now
       for (const message of messages) {
         if (this.#closed) return
         if (this.#ready) this.#take(message)

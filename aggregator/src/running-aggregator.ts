@@ -1,0 +1,313 @@
+/** An aggregator that is open: receiver, loader, API, and how they are watched and closed. */
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { createApi } from './api/server.ts'
+import { runAudit } from './audit.ts'
+import type { AggregatorConfig } from './config.ts'
+import type { AggregatorEvents } from './events.ts'
+import { Health } from './health.ts'
+import type { Ledger } from './ledger/ledger.ts'
+import { LedgerKeeper } from './ledger-keeper.ts'
+import { LoaderThread } from './load/loader-thread.ts'
+import type { LoaderSettings } from './load/messages.ts'
+import type { Logger } from './log.ts'
+import type { AggregatorMetrics } from './metrics.ts'
+import type { Security } from './receive/connection.ts'
+import { Intake } from './receive/intake.ts'
+import { Receiver } from './receive/receiver.ts'
+import { walDirectory } from './recover.ts'
+import type { StoreClient } from './store/client.ts'
+import type { StoreConnection } from './store/connection.ts'
+import type { EmbeddedStore } from './store/embedded.ts'
+import { migrate } from './store/migrations.ts'
+import { Retention } from './store/retention.ts'
+import { comparePositions, type WalPosition } from './wal/position.ts'
+import type { Wal } from './wal/wal.ts'
+
+export interface AggregatorStats {
+  /** Records accepted from collectors, and rows put into the store, since the start. */
+  readonly receivedRecords: number
+  readonly storedRows: number
+  /** Bytes of the write-ahead log that are not in the store yet. */
+  readonly behindBytes: number
+  readonly connections: number
+  /** The senders wait because nothing more fits. */
+  readonly paused: boolean
+  /** What was refused, set aside, or failed and is tried again. */
+  readonly errors: number
+}
+
+/** How often health is looked at and gauges are set, in milliseconds. */
+const tick = 1000
+/** How long a request to the store may be answered late before it counts as away, in milliseconds. */
+const storePatience = 30_000
+/** How long answering what was received may take when closing, in milliseconds. */
+const ackPatience = 5000
+/** Sources are remembered this long after their last chunk: longer than any node keeps a rotated log. Milliseconds. */
+const forgetAfter = 30 * 86_400_000
+
+/** Pause before the store's schema is tried again, in milliseconds. */
+const storeRetry = 2000
+
+export const version = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version
+
+/** What {@link RunningAggregator} works with; all of it open. */
+export interface Parts {
+  readonly config: AggregatorConfig
+  readonly log: Logger
+  readonly metrics: AggregatorMetrics
+  readonly events: AggregatorEvents
+  readonly client: StoreClient
+  readonly connection: StoreConnection
+  readonly engine: EmbeddedStore | undefined
+  readonly ledger: Ledger
+  readonly wal: Wal
+}
+
+export class RunningAggregator {
+  readonly #parts: Parts
+  readonly #intake: Intake
+  readonly #keeper: LedgerKeeper
+  readonly #health = new Health(performance.now())
+  readonly #stop = new AbortController()
+  #receiver: Receiver | undefined
+  #loader: LoaderThread | undefined
+  #api: FastifyInstance | undefined
+  #timer: NodeJS.Timeout | undefined
+  #storing: Promise<void> = Promise.resolve()
+  #resources: AsyncDisposableStack | undefined
+  #closed: Promise<void> | undefined
+  /** When the store last answered, of {@link performance.now}. */
+  #storeAnswered = performance.now()
+  #receivedRecords = 0
+
+  constructor(parts: Parts) {
+    const { config, events, ledger, metrics, wal } = parts
+    this.#parts = parts
+    this.#intake = new Intake({
+      wal,
+      ledger,
+      metrics,
+      maxEntriesBytes: config.forward.maxEntriesBytes,
+      onDurable: () => this.#receiver?.proceed(),
+      onAdmitted: (records) => {
+        this.#receivedRecords += records
+      },
+      onUnsupported: (signal) => events.unsupported(signal),
+    })
+    this.#keeper = new LedgerKeeper(
+      {
+        ledger,
+        wal,
+        forgetAfter,
+        onError: (error) => events.snapshotFailed(error),
+        onReleased: () => {
+          // To become empty the log may have gone on in a new segment.
+          this.#loader?.committed(wal.committed)
+          this.#receiver?.proceed()
+        },
+      },
+      wal.oldest,
+    )
+  }
+
+  async open(): Promise<void> {
+    const { config, events, metrics, wal } = this.#parts
+    this.#api = this.#createApi()
+    await this.#api.listen({ host: config.http.listen, port: config.http.port })
+    const { forward } = config
+    this.#receiver = await Receiver.open(
+      { ...forward, ...(forward.sharedKey === undefined ? {} : { security: security(forward) }) },
+      this.#intake,
+      { onError: (error, peer) => events.refused(error, peer), onConnection: () => metrics.connections.inc() },
+    )
+    wal.onCommit((position) => {
+      metrics.walCommits.inc()
+      this.#loader?.committed(position)
+    })
+    this.#timer = setInterval(() => this.#observe(), tick)
+    this.#storing = this.#useStore()
+    this.#parts.log.info({ forwardPort: this.forwardPort, httpPort: this.httpPort }, 'the aggregator is open')
+  }
+
+  /** What lives as long as this: closed last. */
+  owns(resources: AsyncDisposableStack): void {
+    this.#resources = resources
+  }
+
+  get forwardPort(): number {
+    return this.#receiver!.port
+  }
+
+  get httpPort(): number {
+    return (this.#api!.server.address() as AddressInfo).port
+  }
+
+  /** Process id of the embedded store's engine. */
+  get enginePid(): number | undefined {
+    return this.#parts.engine?.pid
+  }
+
+  /** Everything before it is in the store. */
+  stored(): WalPosition {
+    return this.#keeper.stored
+  }
+
+  /** Everything received so far is in the store. */
+  caughtUp(): boolean {
+    return this.#intake.undurableBytes === 0 && comparePositions(this.#keeper.stored, this.#parts.wal.committed) >= 0
+  }
+
+  stats(): AggregatorStats {
+    return {
+      receivedRecords: this.#receivedRecords,
+      storedRows: this.#parts.events.storedRows,
+      behindBytes: this.#behindBytes(),
+      connections: this.#receiver?.connections ?? 0,
+      paused: this.#receiver?.paused ?? false,
+      errors: this.#parts.events.errors,
+    }
+  }
+
+  /** Stops taking data, acknowledges what was received, loads for as long as `shutdown.drain` allows, and closes. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    const { config, log } = this.#parts
+    clearInterval(this.#timer)
+    await this.#receiver?.close(AbortSignal.timeout(ackPatience))
+    this.#stop.abort()
+    await this.#loader?.close(AbortSignal.timeout(config.shutdown.drain))
+    await this.#storing
+    await this.#api?.close()
+    await this.#keeper.close()
+    const left = this.#behindBytes()
+    await this.#resources?.disposeAsync()
+    log.info({ behindBytes: left }, 'the aggregator is closed')
+  }
+
+  /** Brings the store's schema up to date, for as long as it takes, then loads and drops what is too old. */
+  async #useStore(): Promise<void> {
+    const { client, config, log, metrics } = this.#parts
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        await migrate(client, log)
+        break
+      } catch (error) {
+        log.error({ err: error }, 'the store cannot be used yet')
+        this.#parts.events.loadError = (error as Error).message
+        await sleep(storeRetry, undefined, { signal }).catch(() => {}) // closing ends the loop
+      }
+    }
+    if (signal.aborted) return
+    this.#loader = this.#startLoader()
+    await new Retention({ client, retention: config.store.retention, log, registry: metrics.registry }).run(signal)
+  }
+
+  #startLoader(): LoaderThread {
+    const { events } = this.#parts
+    return new LoaderThread(() => this.#loaderSettings(), {
+      onStored: (position) => this.#keeper.advance(position),
+      onBlock: (report) => {
+        this.#storeAnswered = performance.now()
+        events.loaded(report)
+      },
+      onRetry: (reason, message, attempt) => events.loadFailed(reason, message, attempt),
+      onQuarantined: (quarantined) => events.quarantined(quarantined),
+      onLoss: async (source, ranges, records) => {
+        events.lost(source, await this.#keeper.lose(source, ranges, 'corrupt', records))
+      },
+      onCursorLost: (message) => events.cursorLost(message),
+      onWalEvent: (event, fields) => events.walRead(event, fields),
+      onDeath: (error) => events.loaderDied(error),
+    })
+  }
+
+  #loaderSettings(): LoaderSettings {
+    const { config, connection, wal } = this.#parts
+    return {
+      walDirectory: walDirectory(config.dataDir),
+      cursorPath: join(config.dataDir, 'cursor'),
+      quarantineDirectory: join(config.dataDir, 'quarantine'),
+      oldest: wal.oldest,
+      committed: wal.committed,
+      store: connection,
+      engine: config.store.engine,
+      ...config.load,
+      ...config.labels,
+      maxEntriesBytes: config.forward.maxEntriesBytes,
+    }
+  }
+
+  #createApi(): FastifyInstance {
+    const { client, config, ledger, log, metrics } = this.#parts
+    const { certFile, keyFile } = config.http.tls
+    return createApi({
+      store: client,
+      version,
+      log,
+      registry: metrics.registry,
+      ready: () =>
+        this.#loader === undefined ? { ready: false, reason: 'the store is not open yet' } : { ready: true },
+      problem: () => this.#health.problem(performance.now()),
+      audit: (waitMs, signal) =>
+        runAudit({ client, accounts: () => ledger.sources(), caughtUp: () => this.caughtUp() }, waitMs, signal),
+      ...(certFile === undefined ? {} : { tls: { cert: readFileSync(certFile), key: readFileSync(keyFile!) } }),
+    })
+  }
+
+  #observe(): void {
+    const { client, events, metrics, wal } = this.#parts
+    const now = performance.now()
+    client.ping().then(
+      () => {
+        this.#storeAnswered = performance.now()
+      },
+      () => {}, // its silence is what is looked at
+    )
+    this.#health.observe(
+      {
+        committed: wal.committed,
+        stored: this.#keeper.stored,
+        undurableBytes: this.#intake.undurableBytes,
+        walFull: wal.full || wal.stalled !== undefined,
+        storeAnswers: now - this.#storeAnswered < storePatience,
+        loadError: events.loadError,
+      },
+      now,
+    )
+    metrics.openConnections.set(this.#receiver?.connections ?? 0)
+    metrics.receivePaused.set(this.#receiver?.paused ? 1 : 0)
+    metrics.pendingBytes.set(this.#receiver?.pendingBytes ?? 0)
+    metrics.undurableBytes.set(this.#intake.undurableBytes)
+    metrics.walBytes.set(wal.bytes)
+    metrics.walFull.set(wal.full || wal.stalled !== undefined ? 1 : 0)
+    metrics.behindBytes.set(this.#behindBytes())
+  }
+
+  #behindBytes(): number {
+    const { wal } = this.#parts
+    const { stored } = this.#keeper
+    if (stored.segment === wal.committed.segment) return Math.max(0, wal.committed.offset - stored.offset)
+    return Math.max(0, wal.bytes - (stored.segment === wal.oldest.segment ? stored.offset : 0))
+  }
+}
+
+function security({ sharedKey, users }: AggregatorConfig['forward']): Security {
+  return {
+    // Differs from the host name under which a collector on this machine sends, see checkPong.
+    hostname: `aggregator.${hostname()}`,
+    sharedKey: sharedKey!,
+    ...(users === undefined ? {} : { users }),
+  }
+}
