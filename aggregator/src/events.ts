@@ -52,7 +52,10 @@ export class AggregatorEvents {
 
   ledgerDamaged(err: Error, movedTo: string): void {
     this.errors++
-    this.#log.error({ err, movedTo }, 'the ledger is damaged: it begins anew with what the write-ahead log holds')
+    this.#log.error(
+      { err, movedTo },
+      'the ledger is damaged: what it lacks is taken from its last snapshot and the write-ahead log',
+    )
   }
 
   cursorLost(detail: string): void {
