@@ -23,6 +23,10 @@ export class AggregatorEvents {
   refused(error: ReceiveError, peer: string): void {
     this.errors++
     this.#metrics.receiveErrors.inc(1, error.problem)
+    if (error.problem === 'internal') {
+      this.#log.error({ err: error.cause, peer }, 'a message brought out a fault; its connection was closed')
+      return
+    }
     this.#warn(`receive ${error.problem}`, { reason: error.problem, peer, detail: error.message }, 'refused')
   }
 
