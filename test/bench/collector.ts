@@ -69,7 +69,7 @@ async function idleCost(): Promise<Figure[]> {
   const [{ address }] = (await once(sink, 'message')) as [{ address: string }]
   await using pipeline = await Pipeline.create({ collector: { aggregator: { address } } })
   try {
-    const truth = await writeCorpus(pipeline.logs, idleFiles * 10, { containers: idleFiles } as never)
+    const truth = await writeCorpus(pipeline.logs, idleFiles * 300, { containers: idleFiles } as never)
     pipeline.collector.start()
     const pid = pipeline.collector.pid!
     await until(

@@ -28,6 +28,7 @@ export async function run(): Promise<BenchResult> {
     durationMs: seconds * 1000,
     rotateBytes: 10 << 20,
     partialPercent: 1,
+    pieceBytes: 64,
   }
   const truth = await generate(options)
   stop.abort()

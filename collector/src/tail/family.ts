@@ -56,6 +56,8 @@ export class Family {
   #listedAt = -1
   #directoryModifiedMs = -1
   #again = true
+  /** Files without a complete first line, by path: their size when they were looked at. */
+  readonly #unidentified = new Map<string, number>()
 
   constructor(origin: FamilyOrigin, identifier: Identifier, events: FamilyEvents) {
     this.origin = origin
@@ -94,14 +96,24 @@ export class Family {
       }
     }
     const recent = Math.abs(this.#listedAt - modifiedMs) < clockTickMs
-    if (modifiedMs === this.#directoryModifiedMs && !this.#again && !recent) return
+    const changed = modifiedMs !== this.#directoryModifiedMs || this.#again || recent
+    if (!changed && !this.#anyIdentifiable()) return
     this.#listedAt = Date.now()
     this.#directoryModifiedMs = modifiedMs
     this.#again = false
     this.#list(now)
   }
 
+  /** A file that could not be identified has other content now. */
+  #anyIdentifiable(): boolean {
+    for (const [path, size] of this.#unidentified) {
+      if (statSync(path, { throwIfNoEntry: false })?.size !== size) return true
+    }
+    return false
+  }
+
   #list(now: number): void {
+    this.#unidentified.clear()
     const { directory, base } = this.origin
     let names: string[] = []
     try {
@@ -159,7 +171,7 @@ export class Family {
   #adopt(path: string, name: GenerationName, stats: Stats, now: number): Generation | undefined {
     const found = this.#identifier.identify(this, path, name, stats)
     if (found === 'unknown') {
-      this.#again = true
+      this.#unidentified.set(path, stats.size)
       return undefined
     }
     const source = found.id.toString('hex')

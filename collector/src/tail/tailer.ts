@@ -76,7 +76,7 @@ export class Tailer {
 
   /** Unread bytes of all logs, as far as they are known. */
   get unreadBytes(): number {
-    return sum(this.#generations().map(({ unread }) => unread))
+    return unreadOf(this.#generations())
   }
 
   /** All of the log directory was looked at once. */
@@ -117,8 +117,8 @@ export class Tailer {
     if (now >= this.#nextGaugesAt) this.#updateGauges(now)
   }
 
-  #generations(): Generation[] {
-    return [...this.#families.values()].flatMap(({ generations }) => generations)
+  *#generations(): Generator<Generation> {
+    for (const { generations } of this.#families.values()) yield* generations
   }
 
   #scan(): void {
@@ -155,7 +155,7 @@ export class Tailer {
   }
 
   #askLedger(): void {
-    const fresh = this.#generations().filter(({ state }) => state === 'new')
+    const fresh = [...this.#generations().filter(({ state }) => state === 'new')]
     if (fresh.length === 0) return
     for (const generation of fresh) generation.state = 'asking'
     const skipped = this.#options.firstStart && !this.#asked && this.#options.config.logs.startAt === 'end'
@@ -279,12 +279,10 @@ export class Tailer {
 
   /** Deleted files that are held open take disk the node may need: beyond the budget the log with most of it gives up its oldest. */
   #shed(): void {
-    for (;;) {
-      const unlinked = this.#generations().filter((one) => one.unlinked && one.file !== undefined && one.unread > 0)
-      if (sum(unlinked.map(({ unread }) => unread)) <= this.#options.config.limits.unlinkedBytes) return
-      const noisiest = [...this.#families.values()]
-        .map(({ generations }) => generations.filter((one) => unlinked.includes(one)))
-        .reduce((a, b) => (sum(a.map(({ unread }) => unread)) >= sum(b.map(({ unread }) => unread)) ? a : b))
+    const held = (one: Generation) => one.unlinked && one.file !== undefined && one.unread > 0
+    while (unreadOf(this.#generations().filter(held)) > this.#options.config.limits.unlinkedBytes) {
+      const perLog = [...this.#families.values()].map(({ generations }) => generations.filter(held))
+      const noisiest = perLog.reduce((a, b) => (unreadOf(a) >= unreadOf(b) ? a : b))
       this.#lost(noisiest[0]!, 'shed')
     }
   }
@@ -307,12 +305,12 @@ export class Tailer {
   #updateGauges(now: number): void {
     this.#nextGaugesAt = now + 1000
     const { metrics, courier } = this.#options
-    const generations = this.#generations()
+    const generations = [...this.#generations()]
     this.#openFiles = generations.filter(({ file }) => file !== undefined).length
     metrics.sources.set(generations.length)
     metrics.openFiles.set(this.#openFiles)
-    metrics.unreadBytes.set(sum(generations.map(({ unread }) => unread)))
-    metrics.unlinkedBytes.set(sum(generations.filter(({ unlinked }) => unlinked).map(({ unread }) => unread)))
+    metrics.unreadBytes.set(unreadOf(generations))
+    metrics.unlinkedBytes.set(unreadOf(generations.filter(({ unlinked }) => unlinked)))
     metrics.inFlightBytes.set(courier.inFlightBytes)
     metrics.connected.set(courier.connected ? 1 : 0)
     for (const [path, at] of this.#reported) if (now - at > quietMs) this.#reported.delete(path)
@@ -330,8 +328,10 @@ export class Tailer {
   }
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0)
+function unreadOf(generations: Iterable<Generation>): number {
+  let bytes = 0
+  for (const { unread } of generations) bytes += unread
+  return bytes
 }
 
 function orphanOf(
