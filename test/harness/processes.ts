@@ -108,8 +108,6 @@ export interface PipelineOptions {
   readonly aggregator?: Record<string, unknown>
   /** Where the collector sends to, instead of directly to the aggregator: the port of a proxy. */
   readonly via?: (forwardPort: number) => Promise<number>
-  /** The aggregator's data, instead of a directory of its own under the root. */
-  readonly dataDir?: string
 }
 
 /** Kept between runs, beside the packages: starting costs less. */
@@ -125,6 +123,8 @@ export class Pipeline {
   readonly root: string
   /** What the load generator gets as `out`. */
   readonly logs: string
+  /** The aggregator's. */
+  readonly dataDir: string
   readonly collector: ManagedProcess
   readonly aggregator: ManagedProcess
   readonly forwardPort: number
@@ -140,12 +140,13 @@ export class Pipeline {
   ) {
     this.root = root
     this.logs = join(root, 'logs')
+    this.dataDir = join(root, 'aggregator')
     ;[this.forwardPort, this.httpPort, this.collectorPort] = ports
     mkdirSync(join(this.logs, 'containers'), { recursive: true })
     const listen = '127.0.0.1'
     const aggregator = merge(
       {
-        dataDir: options.dataDir ?? join(root, 'aggregator'),
+        dataDir: this.dataDir,
         forward: { listen, port: this.forwardPort },
         http: { listen, port: this.httpPort },
       },

@@ -1,4 +1,5 @@
 /** Kills collector, aggregator and engine at random moments while containers write and rotate. */
+import { watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pipeline } from '../harness/processes.ts'
 import { conclude, type Load, type Outcome, randomFrom, Writer } from './run.ts'
@@ -24,6 +25,8 @@ export async function killAndCompare(options: KillOptions): Promise<Outcome> {
   const total = () => kills.collector + kills.aggregator + kills.engine
   while (total() < options.kills || writers.some(({ writing }) => writing)) {
     await sleep(random(2 * options.everyMs))
+    // Where it hurts most: between a block's insert and the note that it is done.
+    if (random(2) === 0) await insertBegins(pipeline, 1500).then(() => sleep(random(100)))
     const victim = victims[random(victims.length)]!
     if (victim === 'engine') {
       if (pipeline.killEngine()) kills.engine++
@@ -46,4 +49,16 @@ export async function killAndCompare(options: KillOptions): Promise<Outcome> {
     'of the engine': kills.engine,
   }
   return await conclude(pipeline, truths, { name: options.name, seed: options.seed, events }, options.settleMs)
+}
+
+/** Waits until the loader has written down which block it inserts next, which it does just before; at most `deadlineMs`. */
+async function insertBegins(pipeline: Pipeline, deadlineMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, deadlineMs)
+  const watcher = watch(pipeline.dataDir, (_, name) => {
+    if (name === 'cursor') resolve()
+  })
+  await promise
+  watcher.close()
+  clearTimeout(timer)
 }
