@@ -38,6 +38,8 @@ export interface FamilyEvents {
 const clockTickMs = 50
 /** How long a generation with a successor must stay unchanged before nothing more is expected: whoever writes has reopened its log by then. */
 const settleMs = 5000
+/** Even a quiet log's directory is looked at this often, ms: there are file systems whose change times can't be relied upon. */
+const fullPollMs = 10_000
 /** Writes within this time make a log worth looking at often. */
 const busyMs = 5000
 
@@ -56,6 +58,10 @@ export class Family {
   #listedAt = -1
   #directoryModifiedMs = -1
   #again = true
+  #quiet: Generation | undefined
+  /** Change time of the quiet file when it was last looked at, ms since 1970. */
+  #quietSince = -1
+  #fullPollAt = 0
   /** Files without a complete first line, by path: their size when they were looked at. */
   readonly #unidentified = new Map<string, number>()
 
@@ -68,6 +74,8 @@ export class Family {
 
   /** Looks at directory and files once. `intervals` in ms: for a busy log, and for an idle one. */
   poll(now: number, intervals: { busy: number; idle: number }): void {
+    this.nextPollAt = now + intervals.idle
+    if (this.#isQuiet(now)) return
     this.#pollDirectory(now)
     let busy = false
     for (const generation of this.generations) {
@@ -75,7 +83,28 @@ export class Family {
       this.#pollFile(generation, now)
       busy ||= now - generation.changedAt < busyMs || generation.unread > 0
     }
-    this.nextPollAt = now + (busy ? intervals.busy : intervals.idle)
+    if (busy) this.nextPollAt = now + intervals.busy
+    // All that is left open is the file being written, and nothing is unread.
+    const open = this.generations.filter(({ state }) => state !== 'done')
+    this.#quiet = !busy && !this.#again && this.#unidentified.size === 0 && open.length === 1 ? open[0] : undefined
+  }
+
+  /** The log directory changed: what leads here may lead to another file by now. */
+  relist(): void {
+    this.#again = true
+  }
+
+  /**
+   * A log that was quiet and whose one open file has the same change time still is: writing, renaming, linking and deleting a
+   * file all change it. One stat instead of two for what most logs are, most of the time.
+   */
+  #isQuiet(now: number): boolean {
+    const stats = this.#quiet?.file?.stat()
+    if (stats === undefined || this.#again) return false
+    const same = stats.ctimeMs === this.#quietSince && now < this.#fullPollAt
+    if (!same) this.#fullPollAt = now + fullPollMs
+    this.#quietSince = stats.ctimeMs
+    return same
   }
 
   /** Nothing is left to read or to wait for, and nothing leads here any more. */

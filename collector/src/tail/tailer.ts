@@ -129,8 +129,9 @@ export class Tailer {
       if (found === undefined) return
       for (const family of this.#families.values()) family.unlisted = !found.has(family.key)
       for (const [key, { origin }] of found) {
-        if (!this.#families.has(key))
-          this.#families.set(key, new Family(origin, this.#identifier, this.#familyEvents()))
+        const known = this.#families.get(key)
+        if (known) known.relist()
+        else this.#families.set(key, new Family(origin, this.#identifier, this.#familyEvents()))
       }
     } catch (error) {
       this.#problem(path, 'unreadable', error as Error)
