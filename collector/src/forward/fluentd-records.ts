@@ -27,45 +27,64 @@ export function encodeSurroundings({ labels, metadata }: StreamMetadata): readon
 }
 
 const logKey = key('log')
-/** `2026-11-23T14:00:00.123456789Z` as a fixstr. */
-const timeLength = 30
+/** `2026-11-23T14:00:00.123456789Z` as a fixstr: header, 20 bytes up to the point, nine digits, Z. */
+const timeBytes = 31
+const secondBytes = 20
 
-/** Rewrites a chunk's records (see protocol/records.ts) for Fluentd. */
+/** Rewrites a chunk's records (see protocol/records.ts) for Fluentd. The result is a view of memory of its own. */
 export function fluentdRecords(records: Buffer, surroundings: readonly [Buffer, Buffer]): Buffer {
   const scanner = new RecordScanner(records)
-  const longest = Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + timeLength + 32
-  let out = Buffer.allocUnsafe(records.length * 2 + longest)
+  const room = Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + timeBytes + 32
+  const time = Buffer.alloc(timeBytes, 'Z')
+  time[0] = 0xa0 | (timeBytes - 1)
+  let out = Buffer.allocUnsafe(records.length * 3 + room)
   let at = 0
   let second = -1
-  let secondText = ''
   while (scanner.next()) {
-    const length = scanner.lineEnd - scanner.lineStart
-    if (at + length + longest > out.length) {
-      const grown = Buffer.allocUnsafe(2 * (out.length + length + longest))
-      out.copy(grown, 0, 0, at)
-      out = grown
+    const { seconds, nanoseconds, lineStart, lineEnd } = scanner
+    const length = lineEnd - lineStart
+    if (at + length + room > out.length) out = grow(out, at, length + room)
+    if (seconds !== second) {
+      second = seconds
+      time.write(`${new Date(seconds * 1000).toISOString().slice(0, secondBytes - 1)}.`, 1, 'latin1')
     }
-    if (scanner.seconds !== second) {
-      second = scanner.seconds
-      secondText = new Date(second * 1000).toISOString().slice(0, 20)
-    }
-    at = writeTime(out, at, scanner)
+    writeDigits(time, 1 + secondBytes, nanoseconds)
+    out[at] = 0x92
+    out[at + 1] = 0xd7
+    out[at + 2] = 0x00
+    at = writeUint32(out, at + 3, seconds)
+    at = writeUint32(out, at, nanoseconds)
     out[at++] = mapOf4
     at += surroundings[scanner.stream === stderr ? 1 : 0].copy(out, at)
-    out[at++] = 0xa0 | timeLength
-    at += out.write(`${secondText}${String(scanner.nanoseconds).padStart(9, '0')}Z`, at, 'latin1')
-    at += logKey.copy(out, at)
+    for (let i = 0; i < timeBytes; i++) out[at + i] = time[i]!
+    at += timeBytes
+    for (let i = 0; i < logKey.length; i++) out[at + i] = logKey[i]!
+    at += logKey.length
     out[at++] = 0xdb
-    at = out.writeUInt32BE(length, at)
-    at += records.copy(out, at, scanner.lineStart, scanner.lineEnd)
+    at = writeUint32(out, at, length)
+    at += records.copy(out, at, lineStart, lineEnd)
   }
   return out.subarray(0, at)
 }
 
-function writeTime(out: Buffer, at: number, { seconds, nanoseconds }: RecordScanner): number {
-  out[at] = 0x92
-  out[at + 1] = 0xd7
-  out[at + 2] = 0x00
-  out.writeUInt32BE(seconds, at + 3)
-  return out.writeUInt32BE(nanoseconds, at + 7)
+function grow(out: Buffer, used: number, needed: number): Buffer<ArrayBuffer> {
+  const grown = Buffer.allocUnsafe(2 * (out.length + needed))
+  out.copy(grown, 0, 0, used)
+  return grown
+}
+
+function writeDigits(out: Buffer, at: number, nanoseconds: number): void {
+  for (let i = at + 8, left = nanoseconds; i >= at; i--) {
+    const rest = (left / 10) | 0
+    out[i] = 0x30 + left - rest * 10
+    left = rest
+  }
+}
+
+function writeUint32(out: Buffer, at: number, value: number): number {
+  out[at] = value >>> 24
+  out[at + 1] = (value >>> 16) & 0xff
+  out[at + 2] = (value >>> 8) & 0xff
+  out[at + 3] = value & 0xff
+  return at + 4
 }

@@ -1,0 +1,52 @@
+import { decodeMulti } from '@msgpack/msgpack'
+import { recordOverhead, stderr, stdout, writeRecordHead } from '@tributary/protocol/records.ts'
+import { expect, test } from 'vitest'
+import { encodeSurroundings, fluentdRecords } from './fluentd-records.ts'
+
+function chunkOf(records: { seconds: number; nanoseconds: number; stream: 0 | 1; line: string }[]): Buffer {
+  return Buffer.concat(
+    records.map(({ seconds, nanoseconds, stream, line }, i) => {
+      const out = Buffer.alloc(line.length + recordOverhead)
+      const at = writeRecordHead(out, 0, seconds, nanoseconds, i, line.length, stream, 0, false)
+      return out.subarray(0, at + out.write(line, at, 'latin1'))
+    }),
+  )
+}
+
+const surroundings = encodeSurroundings({
+  labels: { cluster: 'c', node: 'n1', namespace: 'shop', pod: 'cart-1', container: 'api' },
+  metadata: { pod_uid: 'u-1', container_id: 'abc' },
+})
+
+test('records have what Fluentd users know: log, stream, time, kubernetes', () => {
+  const seconds = Date.UTC(2026, 10, 23, 14) / 1000
+  const records = fluentdRecords(
+    chunkOf([
+      { seconds, nanoseconds: 123456789, stream: stdout, line: 'one' },
+      { seconds: seconds + 1, nanoseconds: 7, stream: stderr, line: 'x'.repeat(70_000) },
+    ]),
+    surroundings,
+  )
+  const kubernetes = {
+    namespace_name: 'shop',
+    pod_name: 'cart-1',
+    container_name: 'api',
+    host: 'n1',
+    pod_id: 'u-1',
+    docker_id: 'abc',
+  }
+  const decoded = [...decodeMulti(records)] as [{ type: number; data: Uint8Array }, object][]
+  expect(decoded.map(([, record]) => record)).toEqual([
+    { stream: 'stdout', kubernetes, time: '2026-11-23T14:00:00.123456789Z', log: 'one' },
+    { stream: 'stderr', kubernetes, time: '2026-11-23T14:00:01.000000007Z', log: 'x'.repeat(70_000) },
+  ])
+  expect(Buffer.from(decoded[0]![0].data).readUInt32BE(4)).toBe(123456789)
+})
+
+test('many short records grow the output as needed', () => {
+  const many = Array.from(
+    { length: 5000 },
+    (_, i) => ({ seconds: 1, nanoseconds: i, stream: stdout, line: '' }) as const,
+  )
+  expect([...decodeMulti(fluentdRecords(chunkOf(many), surroundings))]).toHaveLength(5000)
+})
