@@ -98,7 +98,7 @@ export const collectorConfig = z.strictObject({
   limits: z
     .strictObject({
       inFlightBytes: size
-        .prefault('16MiB')
+        .prefault('8MiB')
         .describe('Bytes read but not acknowledged. No further byte is read beyond it: the log files are the buffer.'),
       unlinkedBytes: size
         .prefault('1GiB')

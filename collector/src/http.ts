@@ -1,8 +1,11 @@
 /** The collector's HTTP port: /metrics for Prometheus, /healthz and /readyz for the kubelet. */
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import type { Health } from './health.ts'
+
+// Importing node:http the usual way looks at all it exports, and so loads the whole of undici for a WebSocket nobody asked for.
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface Pages {
   readonly registry: Registry
