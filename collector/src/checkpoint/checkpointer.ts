@@ -22,7 +22,8 @@ export class Checkpointer {
   readonly #options: CheckpointerOptions
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
-  #saved: Buffer = Buffer.alloc(0)
+  /** What was saved last, as {@link progressOf} tells. */
+  #saved = ''
   #failing = false
 
   constructor(options: CheckpointerOptions) {
@@ -53,10 +54,11 @@ export class Checkpointer {
   async #save(): Promise<void> {
     const { disk, path, metrics, log } = this.#options
     try {
-      const content = encodeCheckpoints(this.#options.take())
-      if (content.equals(this.#saved)) return
-      await saveCheckpoints(disk, path, content)
-      this.#saved = content
+      const checkpoints = this.#options.take()
+      const progress = progressOf(checkpoints)
+      if (progress === this.#saved) return
+      await saveCheckpoints(disk, path, encodeCheckpoints(checkpoints))
+      this.#saved = progress
       this.#failing = false
       metrics.checkpointWrites.inc()
     } catch (error) {
@@ -65,4 +67,15 @@ export class Checkpointer {
       this.#failing = true
     }
   }
+}
+
+/** Changes whenever checkpoints do: of a source offset, size and being done only ever grow, and names change when sources come or go. */
+function progressOf(checkpoints: readonly Checkpoint[]): string {
+  let [offsets, seen, done] = [0, 0, 0]
+  for (const checkpoint of checkpoints) {
+    offsets += checkpoint.offset
+    seen += checkpoint.seen
+    if (checkpoint.done) done++
+  }
+  return `${checkpoints.length} ${offsets} ${seen} ${done}`
 }

@@ -72,10 +72,10 @@ export class Family {
     this.#events = events
   }
 
-  /** Looks at directory and files once. `intervals` in ms: for a busy log, and for an idle one. */
-  poll(now: number, intervals: { busy: number; idle: number }): void {
+  /** Looks at directory and files once; false when nothing can have changed. `intervals` in ms: for a busy log, and for an idle one. */
+  poll(now: number, intervals: { busy: number; idle: number }): boolean {
     this.nextPollAt = now + intervals.idle
-    if (this.#isQuiet(now)) return
+    if (this.#isQuiet(now)) return false
     this.#pollDirectory(now)
     let busy = false
     for (const generation of this.generations) {
@@ -87,6 +87,7 @@ export class Family {
     // All that is left open is the file being written, and nothing is unread.
     const open = this.generations.filter(({ state }) => state !== 'done')
     this.#quiet = !busy && !this.#again && this.#unidentified.size === 0 && open.length === 1 ? open[0] : undefined
+    return true
   }
 
   /** The log directory changed: what leads here may lead to another file by now. */

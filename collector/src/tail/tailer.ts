@@ -53,6 +53,8 @@ export class Tailer {
   #orphans: Generation[] = []
   #startedAt = performance.now()
   #scanned = false
+  /** Since the last turn of the loop a log was written to, or an aggregator answered. On a quiet node it stays false. */
+  #stirred = false
   /** The ledger was asked for the sources found first. */
   #asked = false
   #seekOrphansAt = this.#startedAt + graceMs
@@ -71,7 +73,13 @@ export class Tailer {
       node,
       problem: (...args) => this.#problem(...args),
     })
-    courier.onRoom = () => this.#wake.now()
+    courier.onRoom = () => this.#stir()
+  }
+
+  /** Something happened that may let a log be read, or be let go of. */
+  #stir(): void {
+    this.#stirred = true
+    this.#wake.now()
   }
 
   /** Unread bytes of all logs, as far as they are known. */
@@ -101,7 +109,9 @@ export class Tailer {
         this.#look(now)
         nextLookAt = performance.now() + lookMs
       }
-      if (!(await this.#readAll(signal))) await this.#wake.after(tickMs)
+      const stirred = this.#stirred
+      this.#stirred = false
+      if (!stirred || !(await this.#readAll(signal))) await this.#wake.after(tickMs)
     }
     for (const generation of this.#generations()) generation.close()
   }
@@ -110,11 +120,12 @@ export class Tailer {
   #look(now: number): void {
     this.#scan()
     this.#poll(now)
-    this.#askLedger()
     if (now >= this.#seekOrphansAt) this.#seekOrphans(now)
+    if (now >= this.#nextGaugesAt) this.#updateGauges(now)
+    if (!this.#stirred) return
+    this.#askLedger()
     this.#shed()
     this.#retire()
-    if (now >= this.#nextGaugesAt) this.#updateGauges(now)
   }
 
   *#generations(): Generator<Generation> {
@@ -151,7 +162,7 @@ export class Tailer {
     const { scanInterval } = this.#options.config.logs
     for (const family of this.#families.values()) {
       if (now < family.nextPollAt || family.reading) continue
-      family.poll(now, { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval })
+      if (family.poll(now, { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval })) this.#stirred = true
     }
   }
 
@@ -163,7 +174,7 @@ export class Tailer {
     this.#asked = true
     void this.#options.courier.ask(fresh.map(({ id }) => id)).then((answers) => {
       for (const generation of fresh) this.#resume(generation, answers.get(generation.source) ?? [], skipped)
-      this.#wake.now()
+      this.#stir()
     })
   }
 
@@ -275,6 +286,7 @@ export class Tailer {
         orphan.resume(answers.get(orphan.source) ?? [])
         this.#lost(orphan, 'deleted')
       }
+      this.#stir()
     })
   }
 
