@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { lockDirectory } from '@tributary/aggregator/directory-lock.ts'
 import { nodeFlags } from '@tributary/collector/node-flags.ts'
 import { stringify } from 'yaml'
 import { Child } from './child.ts'
@@ -32,6 +33,7 @@ const drainMs = 30_000
 export async function runUp(options: UpOptions, stop: AbortSignal, force: AbortSignal): Promise<void> {
   const data = resolve(options.data)
   mkdirSync(data, { recursive: true })
+  await using _one = await lockDirectory(data)
   if ((await tryPort(loopback, options.port)) === undefined) {
     throw new Error(`port ${options.port} is in use; choose another with --port, such as --port ${options.port + 1}`)
   }
@@ -51,7 +53,7 @@ export async function runUp(options: UpOptions, stop: AbortSignal, force: AbortS
   const demoStop = new AbortController()
   const writing = demo === undefined ? undefined : runDemo(demo, demoStop.signal)
   try {
-    if (await ready(plan, stop)) {
+    if (await ready(plan, children.deaths, stop)) {
       announce(plan, demo !== undefined)
       await new StatusLine(plan, children.deaths).run(stop)
     }
@@ -109,9 +111,13 @@ function startChildren(plan: Plan) {
   return { aggregator, collector, all: [collector, aggregator], deaths }
 }
 
-/** Waits for the aggregator; false when told to stop before. */
-async function ready({ port }: Plan, stop: AbortSignal): Promise<boolean> {
+/** What can't start three times won't start. */
+const maxEarlyDeaths = 3
+
+/** Waits for the aggregator; false when told to stop before. Throws when it can't start. */
+async function ready({ port }: Plan, deaths: { readonly count: number }, stop: AbortSignal): Promise<boolean> {
   for (let waited = 0; !stop.aborted; waited++) {
+    if (deaths.count >= maxEarlyDeaths) throw new Error('It does not start; why is said above.')
     const answer = await fetch(`http://${loopback}:${port}/ready`).catch(() => undefined)
     if (answer?.ok) return true
     if (waited === 300) console.error('The aggregator is not ready after a minute; still waiting. It says why above.')
