@@ -145,7 +145,8 @@ async function run(seed: number): Promise<void> {
   const doubled = lines.filter((line, i) => line === lines[i - 1])
   expect({ seed, missing, doubled, outcomes }).toEqual({ seed, missing: [], doubled: [], outcomes: [] })
   for (const { records } of sink.sources.values()) {
-    const numbers = records.map(({ line }) => Number(line.split('-')[1]))
+    const inOrder = records.toSorted((a, b) => a.offset - b.offset)
+    const numbers = inOrder.map(({ line }) => Number(line.split('-')[1]))
     expect(numbers, `order, seed ${seed}`).toEqual([...numbers].sort((a, b) => a - b))
   }
   rmSync(root, { recursive: true, force: true })

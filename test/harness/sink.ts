@@ -55,10 +55,10 @@ export class Sink {
     return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`
   }
 
-  /** All lines, in the order of arrival within each source, sources by path. */
+  /** All lines, in their order within each source, whatever order their chunks came in; sources by path. */
   lines(): string[] {
     const sources = [...this.sources.values()].sort((a, b) => (a.header.path < b.header.path ? -1 : 1))
-    return sources.flatMap(({ records }) => records.map(({ line }) => line))
+    return sources.flatMap(({ records }) => records.toSorted((a, b) => a.offset - b.offset).map(({ line }) => line))
   }
 
   /** Forgets all that was accepted, as an aggregator with a new disk would. */
