@@ -1,0 +1,45 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { checkFile, kindOf } from './check.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'tributary-check-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+function file(text: string): string {
+  const path = join(directory, 'config.yaml')
+  writeFileSync(path, text)
+  return path
+}
+
+test.for([
+  ['aggregator: {address: "a:24224"}', 'collector'],
+  ['node: x\nstateDir: /y\naggregator: {address: "a:1"}', 'collector'],
+  ['dataDir: /x', 'aggregator'],
+  ['store: {retention: 7d}\nhttp: {port: 1}', 'aggregator'],
+  ['', 'aggregator'],
+] as const)('%j is recognised', ([text, kind]) => {
+  const path = file(text)
+  expect(kindOf(path)).toBe(kind)
+  expect(checkFile(path)).toEqual([])
+})
+
+test.for([
+  ['dataDir: /x\nhttp: {prot: 3100}', 'http.prot: unknown key'],
+  ['dataDir: /x\nwal: {maxBytes: much}', 'wal.maxBytes: "much" is not a size'],
+  ['node: n\nlogs: {path: [1]}\naggregator: {address: "a:1"}', 'logs.path: '],
+  ['dataDir: [', 'config.yaml: '],
+] as const)('%j is refused by path', ([text, problem]) => {
+  const problems = checkFile(file(text))
+  expect(problems.length).toBeGreaterThan(0)
+  expect(problems.join('\n')).toContain(problem)
+})
+
+test('a file that is not there is a problem, not an exception', () => {
+  expect(checkFile(join(directory, 'none.yaml'))).toEqual([expect.stringContaining('cannot be read')])
+})
+
+test('the kind can be said where keys do not tell', () => {
+  expect(checkFile(file('http: {port: 1}'), 'collector').join()).toContain('aggregator')
+})
