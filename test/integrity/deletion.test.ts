@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { totals } from 'tributary/generate/truth.ts'
 import { expect, test } from 'vitest'
@@ -13,11 +14,11 @@ test('what is deleted before it can be read is in the audit as lost, exactly, an
     collector: { limits: { unlinkedBytes: '256KiB', inFlightBytes: '1MiB' }, logs: { scanInterval: '100ms' } },
   })
   // A generation lives for a second and two more are kept: the collector sees each, and can't read most while the aggregator is away.
-  const load = { containers: 6, rate: 6000, duration: 9000, rotateBytes: 160 * 1024, partial: 2, pieceBytes: 120 }
+  const load = { containers: 6, rate: 6000, duration: 7000, rotateBytes: 160 * 1024, partial: 2, pieceBytes: 120 }
   const writer = new Writer(pipeline, { ...load, seed, namespace: 'deletion', rotation: 'kubelet', keep: 2 })
   await sleep(1500)
   await pipeline.aggregator.kill()
-  await sleep(5500)
+  await sleep(4000)
   pipeline.aggregator.start()
   const truth = await writer.truth()
   const { verdicts, audit } = await conclude(pipeline, [truth], { name: 'deleted unread', seed })
@@ -30,6 +31,34 @@ test('what is deleted before it can be read is in the audit as lost, exactly, an
   // Missing counts what is absent and not reported, wronglyLost what is reported and not absent.
   for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
   for (const reason of reasons) expect(['deleted', 'shed']).toContain(reason)
+  expect(audit.totals.missingBytes).toBe(0)
+  expect(audit.totals.storedBytes + audit.totals.lostBytes).toBe(totals(truth).bytes)
+})
+
+test('what is deleted while the collector is down is in the audit as lost, as far as it had been seen', {
+  timeout: 90_000,
+}, async () => {
+  const seed = chooseSeed()
+  await using pipeline = await Pipeline.start({ collector: { checkpoints: { interval: '100ms' } } })
+  const load = { containers: 4, rate: 8000, rotateBytes: 160 * 1024, partial: 2, pieceBytes: 120 }
+  const writer = new Writer(pipeline, { ...load, seed, duration: 2500, namespace: 'vanished', rotation: 'rename' })
+  await sleep(1200)
+  await pipeline.aggregator.kill()
+  const truth = await writer.truth()
+  // What nobody has seen, nobody can miss: the collector has looked at all of it, and written down that it did.
+  await sleep(2500)
+  await pipeline.collector.kill()
+  for (const { path } of truth.containers.flatMap(({ generations }) => generations.slice(0, -1))) rmSync(path)
+  pipeline.aggregator.start()
+  pipeline.collector.start()
+  const { verdicts, audit } = await conclude(pipeline, [truth], { name: 'deleted while the collector was down', seed })
+  const { lost, unknownSources } = lostRecords(truth, { cluster, node }, audit.sources)
+  expect(unknownSources).toBe(0)
+  expect(lost.reduce((sum, { size }) => sum + size, 0)).toBeGreaterThan(1000)
+  for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+  expect(new Set(audit.sources.flatMap((source) => source.lost.map(({ reason }) => reason)))).toEqual(
+    new Set(['deleted']),
+  )
   expect(audit.totals.missingBytes).toBe(0)
   expect(audit.totals.storedBytes + audit.totals.lostBytes).toBe(totals(truth).bytes)
 })
