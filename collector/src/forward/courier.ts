@@ -17,7 +17,7 @@ import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import type { ByteBudget } from './budget.ts'
-import { encodeSurroundings, fluentdRecords } from './fluentd-records.ts'
+import { encodeSurroundings, FluentdEncoder } from './fluentd-records.ts'
 import { routeOf } from './route.ts'
 import type { Sender } from './sender.ts'
 
@@ -38,6 +38,7 @@ const nothing = new Uint8Array(0)
 export class Courier {
   readonly #options: CourierOptions
   readonly #addresses: readonly string[]
+  readonly #fluentd = new FluentdEncoder()
   readonly #encoded = new WeakMap<StreamMetadata['metadata'], readonly [Buffer, Buffer]>()
   /** Called whenever there may be room again. */
   onRoom: () => void = () => undefined
@@ -90,7 +91,7 @@ export class Courier {
   /** Sends the records of a range. `records` may be overwritten once this returned; the promise resolves at the ack. */
   deliver(header: ChunkHeader, records: Buffer, count: number): Promise<void> {
     const { format, compression, metrics } = this.#options
-    const encoded = format === 'fluentd' ? fluentdRecords(records, this.#surroundings(header)) : records
+    const encoded = format === 'fluentd' ? this.#fluentd.encode(records, this.#surroundings(header)) : records
     const entries = compression === 'none' ? Buffer.from(encoded) : compress(encoded, compression)
     metrics.sentChunks.inc()
     metrics.sentBytes.inc(entries.length)

@@ -1,7 +1,7 @@
 import { decodeMulti } from '@msgpack/msgpack'
 import { recordOverhead, stderr, stdout, writeRecordHead } from '@tributary/protocol/records.ts'
 import { expect, test } from 'vitest'
-import { encodeSurroundings, fluentdRecords } from './fluentd-records.ts'
+import { encodeSurroundings, FluentdEncoder } from './fluentd-records.ts'
 
 function chunkOf(records: { seconds: number; nanoseconds: number; stream: 0 | 1; line: string }[]): Buffer {
   return Buffer.concat(
@@ -20,7 +20,7 @@ const surroundings = encodeSurroundings({
 
 test('records have what Fluentd users know: log, stream, time, kubernetes', () => {
   const seconds = Date.UTC(2026, 10, 23, 14) / 1000
-  const records = fluentdRecords(
+  const records = new FluentdEncoder().encode(
     chunkOf([
       { seconds, nanoseconds: 123456789, stream: stdout, line: 'one' },
       { seconds: seconds + 1, nanoseconds: 7, stream: stderr, line: 'x'.repeat(70_000) },
@@ -48,5 +48,5 @@ test('many short records grow the output as needed', () => {
     { length: 5000 },
     (_, i) => ({ seconds: 1, nanoseconds: i, stream: stdout, line: '' }) as const,
   )
-  expect([...decodeMulti(fluentdRecords(chunkOf(many), surroundings))]).toHaveLength(5000)
+  expect([...decodeMulti(new FluentdEncoder().encode(chunkOf(many), surroundings))]).toHaveLength(5000)
 })

@@ -31,46 +31,59 @@ const logKey = key('log')
 const timeBytes = 31
 const secondBytes = 20
 
-/** Rewrites a chunk's records (see protocol/records.ts) for Fluentd. The result is a view of memory of its own. */
-export function fluentdRecords(records: Buffer, surroundings: readonly [Buffer, Buffer]): Buffer {
-  const scanner = new RecordScanner(records)
-  const room = Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + timeBytes + 32
-  const time = Buffer.alloc(timeBytes, 'Z')
-  time[0] = 0xa0 | (timeBytes - 1)
-  let out = Buffer.allocUnsafe(records.length * 3 + room)
-  let at = 0
-  let second = -1
-  while (scanner.next()) {
-    const { seconds, nanoseconds, lineStart, lineEnd } = scanner
-    const length = lineEnd - lineStart
-    if (at + length + room > out.length) out = grow(out, at, length + room)
-    if (seconds !== second) {
-      second = seconds
-      time.write(`${new Date(seconds * 1000).toISOString().slice(0, secondBytes - 1)}.`, 1, 'latin1')
-    }
-    writeDigits(time, 1 + secondBytes, nanoseconds)
-    out[at] = 0x92
-    out[at + 1] = 0xd7
-    out[at + 2] = 0x00
-    at = writeUint32(out, at + 3, seconds)
-    at = writeUint32(out, at, nanoseconds)
-    out[at++] = mapOf4
-    at += surroundings[scanner.stream === stderr ? 1 : 0].copy(out, at)
-    for (let i = 0; i < timeBytes; i++) out[at + i] = time[i]!
-    at += timeBytes
-    for (let i = 0; i < logKey.length; i++) out[at + i] = logKey[i]!
-    at += logKey.length
-    out[at++] = 0xdb
-    at = writeUint32(out, at, length)
-    at += records.copy(out, at, lineStart, lineEnd)
-  }
-  return out.subarray(0, at)
-}
+export class FluentdEncoder {
+  /** Used for every chunk: memory that is new each time costs more than what is written to it. */
+  #out: Buffer = Buffer.alloc(0)
+  readonly #time = Buffer.alloc(timeBytes, 'Z')
+  #second = -1
 
-function grow(out: Buffer, used: number, needed: number): Buffer<ArrayBuffer> {
-  const grown = Buffer.allocUnsafe(2 * (out.length + needed))
-  out.copy(grown, 0, 0, used)
-  return grown
+  constructor() {
+    this.#time[0] = 0xa0 | (timeBytes - 1)
+  }
+
+  /** Rewrites a chunk's records (see protocol/records.ts) for Fluentd. The result is overwritten by the next call. */
+  encode(records: Buffer, surroundings: readonly [Buffer, Buffer]): Buffer {
+    const scanner = new RecordScanner(records)
+    const room = Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + timeBytes + 32
+    const time = this.#time
+    let out = this.#out
+    let at = 0
+    while (scanner.next()) {
+      const { seconds, nanoseconds, lineStart, lineEnd } = scanner
+      const length = lineEnd - lineStart
+      if (at + length + room > out.length) out = this.#grow(at, at + length + room)
+      if (seconds !== this.#second) this.#setSecond(seconds)
+      writeDigits(time, 1 + secondBytes, nanoseconds)
+      out[at] = 0x92
+      out[at + 1] = 0xd7
+      out[at + 2] = 0x00
+      at = writeUint32(out, at + 3, seconds)
+      at = writeUint32(out, at, nanoseconds)
+      out[at++] = mapOf4
+      at += surroundings[scanner.stream === stderr ? 1 : 0].copy(out, at)
+      for (let i = 0; i < timeBytes; i++) out[at + i] = time[i]!
+      at += timeBytes
+      for (let i = 0; i < logKey.length; i++) out[at + i] = logKey[i]!
+      at += logKey.length
+      out[at++] = 0xdb
+      at = writeUint32(out, at, length)
+      at += records.copy(out, at, lineStart, lineEnd)
+    }
+    return out.subarray(0, at)
+  }
+
+  #setSecond(seconds: number): void {
+    this.#second = seconds
+    this.#time.write(`${new Date(seconds * 1000).toISOString().slice(0, secondBytes - 1)}.`, 1, 'latin1')
+  }
+
+  /** More room, with the first `used` bytes kept. */
+  #grow(used: number, needed: number): Buffer {
+    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#out.length, needed))
+    this.#out.copy(grown, 0, 0, used)
+    this.#out = grown
+    return grown
+  }
 }
 
 function writeDigits(out: Buffer, at: number, nanoseconds: number): void {
