@@ -117,3 +117,21 @@ export function readHead(file: LogFile, path: string, length: number): Buffer {
     closeSync(fd)
   }
 }
+
+/** Where the last complete line of a file ends now; for a compressed file its uncompressed size, which gzip keeps in its last 4 bytes. */
+export function lastLineEnd(path: string, gzip: boolean): number {
+  const file = new PlainFile(path)
+  try {
+    const { size } = file.stat()
+    const block = Buffer.alloc(64 * 1024)
+    if (gzip) return file.read(block, 0, 4, size - 4) === 4 ? block.readUInt32LE(0) : 0
+    for (let end = size; end > 0; end -= block.length) {
+      const from = Math.max(0, end - block.length)
+      const lf = block.subarray(0, file.read(block, 0, end - from, from)).lastIndexOf(10)
+      if (lf !== -1) return from + lf + 1
+    }
+    return 0
+  } finally {
+    file.close()
+  }
+}

@@ -2,10 +2,8 @@
  * The loop that keeps all logs read: finds them, looks at them, asks the ledger where each source goes on, and gives every log
  * with unread bytes one turn after another, so that no log can starve the rest. Within a log the oldest generation comes first.
  */
-import { statSync } from 'node:fs'
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import type { LossReason } from '@tributary/protocol/chunk.ts'
-import { isMissing } from '@tributary/protocol/disk.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Logger } from 'pino'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
@@ -14,9 +12,10 @@ import { Discovery } from '../discover/discovery.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics, InputProblem } from '../metrics.ts'
 import { Family, type FamilyEvents } from './family.ts'
-import { Generation } from './generation.ts'
+import type { Generation } from './generation.ts'
 import { Identifier } from './identifier.ts'
-import { GzipFile, PlainFile } from './log-file.ts'
+import { GzipFile, lastLineEnd, PlainFile } from './log-file.ts'
+import { isGone, orphanOf } from './orphan.ts'
 import { chunkBytes, Reader } from './reader.ts'
 import { Wake } from './wake.ts'
 
@@ -182,7 +181,10 @@ export class Tailer {
   #resume(generation: Generation, accepted: ByteRanges, skipped: boolean): void {
     this.#options.metrics.skippedBytes.inc(generation.resume(accepted))
     if (skipped) {
-      this.#reader.skip(generation, lastLineEnd(generation), { kind: 'filtered', reason: 'start_at' })
+      this.#reader.skip(generation, lastLineEnd(generation.path, generation.name.gzip), {
+        kind: 'filtered',
+        reason: 'start_at',
+      })
       if (generation.name.gzip) generation.ended = true
     }
     if (generation.lostAs) this.#lost(generation, generation.lostAs)
@@ -345,56 +347,4 @@ function unreadOf(generations: Iterable<Generation>): number {
   let bytes = 0
   for (const { unread } of generations) bytes += unread
   return bytes
-}
-
-function orphanOf(
-  checkpoint: Checkpoint,
-  { cluster, node }: { cluster: string; node: string },
-  now: number,
-): Generation {
-  const { source, path, seen, dev, ino, truncations, head } = checkpoint
-  const generation = new Generation(
-    {
-      id: Buffer.from(source, 'hex'),
-      name: { restart: 0, rotation: '', gzip: false, lasting: false },
-      path,
-      identity: { dev, ino, truncations, head },
-      format: 'plain',
-      stream: { labels: { cluster, node }, metadata: {} },
-      file: undefined,
-      size: seen,
-      modifiedMs: 0,
-      checkpoint,
-    },
-    now,
-  )
-  generation.unlinked = true
-  return generation
-}
-
-/** Nothing leads to this source's file any more: its name is gone or another file's. An error that passes is no proof. */
-function isGone({ path, ino }: Checkpoint): boolean {
-  try {
-    return statSync(path).ino !== ino
-  } catch (error) {
-    return isMissing(error)
-  }
-}
-
-/** Where the last complete line of a file ends now; for a compressed file its uncompressed size, which gzip keeps in its last 4 bytes. */
-function lastLineEnd({ path, name }: Generation): number {
-  const file = new PlainFile(path)
-  try {
-    const { size } = file.stat()
-    const block = Buffer.alloc(64 * 1024)
-    if (name.gzip) return file.read(block, 0, 4, size - 4) === 4 ? block.readUInt32LE(0) : 0
-    for (let end = size; end > 0; end -= block.length) {
-      const from = Math.max(0, end - block.length)
-      const lf = block.subarray(0, file.read(block, 0, end - from, from)).lastIndexOf(10)
-      if (lf !== -1) return from + lf + 1
-    }
-    return 0
-  } finally {
-    file.close()
-  }
 }

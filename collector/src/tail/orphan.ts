@@ -1,0 +1,40 @@
+/** Sources that the checkpoints know and whose files are gone: what they had unread can only be reported. */
+import { statSync } from 'node:fs'
+import { isMissing } from '@tributary/protocol/disk.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
+import { Generation } from './generation.ts'
+
+/** Nothing leads to this source's file any more: its name is gone or another file's. An error that passes is no proof. */
+export function isGone({ path, ino }: Checkpoint): boolean {
+  try {
+    return statSync(path).ino !== ino
+  } catch (error) {
+    return isMissing(error)
+  }
+}
+
+/** The source of a checkpoint without a file. What its stream was, the ledger knows from its chunks. */
+export function orphanOf(
+  checkpoint: Checkpoint,
+  { cluster, node }: { cluster: string; node: string },
+  now: number,
+): Generation {
+  const { source, path, seen, dev, ino, truncations, head } = checkpoint
+  const generation = new Generation(
+    {
+      id: Buffer.from(source, 'hex'),
+      name: { restart: 0, rotation: '', gzip: false, lasting: false },
+      path,
+      identity: { dev, ino, truncations, head },
+      format: 'plain',
+      stream: { labels: { cluster, node }, metadata: {} },
+      file: undefined,
+      size: seen,
+      modifiedMs: 0,
+      checkpoint,
+    },
+    now,
+  )
+  generation.unlinked = true
+  return generation
+}
