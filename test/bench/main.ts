@@ -35,8 +35,19 @@ ${table(results)}
 
 ${results.map(({ bench, what }) => `- **${bench}**: ${what}.`).join('\n')}
 
+${notReached(results)}
+
 Repeat it with \`npm run bench -- all\`. The data is seeded: two versions read the same bytes.
 `
+}
+
+function notReached(results: readonly BenchResult[]): string {
+  const missed = results.flatMap(({ bench, figures }) =>
+    figures
+      .filter((figure) => verdict(figure) === 'missed')
+      .map(({ name, note }) => `- ${bench}, ${name}${note === undefined ? '' : `: ${note}`}.`),
+  )
+  return missed.length === 0 ? 'Every goal is reached.' : `Not reached:\n\n${missed.join('\n')}`
 }
 
 function save(results: readonly BenchResult[]): void {

@@ -5,6 +5,8 @@ export interface Figure {
   readonly unit: string
   /** What performance asks for: at least, or at most. */
   readonly goal?: { readonly atLeast: number } | { readonly atMost: number }
+  /** What is known about why the goal may not be reached. */
+  readonly note?: string
 }
 
 export interface BenchResult {
