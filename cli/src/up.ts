@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { lockDirectory } from '@tributary/aggregator/directory-lock.ts'
-import { nodeFlags } from '@tributary/collector/node-flags.ts'
+import { nodeEnvironment, nodeFlags } from '@tributary/collector/node-flags.ts'
 import { stringify } from 'yaml'
 import { Child } from './child.ts'
 import { demoLogs, runDemo } from './demo.ts'
@@ -79,7 +79,10 @@ function startChildren(plan: Plan) {
       script,
       args: ['--config', file],
       execArgv,
-      environment: { NODE_COMPILE_CACHE: join(data, 'compile-cache') },
+      environment: {
+        NODE_COMPILE_CACHE: join(data, 'compile-cache'),
+        ...(name === 'collector' ? nodeEnvironment : {}),
+      },
       ...(quiet ? { logFile: join(data, `${name}.out`) } : {}),
       onDeath: (which, how) => {
         deaths.count++

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { nodeFlags } from '@tributary/collector/node-flags.ts'
+import { nodeEnvironment, nodeFlags } from '@tributary/collector/node-flags.ts'
 import { metric } from 'tributary/status-line.ts'
 
 /** Keeps the end of a process's output: what is printed when a test fails. */
@@ -65,7 +65,7 @@ export class ManagedProcess {
     const { args, nodeArgs = [], logFile, name, supervised = false } = this.#options
     const child = spawn(process.execPath, [...nodeArgs, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { NODE_COMPILE_CACHE: compileCache, ...process.env },
+      env: { NODE_COMPILE_CACHE: compileCache, ...(name === 'collector' ? nodeEnvironment : {}), ...process.env },
     })
     this.#child = child
     for (const stream of [child.stdout!, child.stderr!]) {
