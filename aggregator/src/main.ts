@@ -1,19 +1,18 @@
 /** The aggregator's process: `node aggregator/src/main.ts --config FILE`. */
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig, parseConfig } from '@tributary/protocol/config-file.ts'
+import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { startAggregator } from './aggregator.ts'
 import { type AggregatorConfig, aggregatorConfig } from './config.ts'
 import { createLog } from './log.ts'
 
-/** Runs until SIGTERM or SIGINT. A second signal doesn't wait. The process's exit code. */
+/** Runs until it is told to stop. A second signal doesn't wait. The process's exit code. */
 export async function runAggregator(config: AggregatorConfig): Promise<number> {
   const log = createLog(config.log.level)
-  const stop = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
-  })
+  const stop = stopRequest()
   try {
     const aggregator = await startAggregator(config, { log })
-    log.info({ signal: await stop }, 'stopping')
+    log.info({ because: await stop }, 'stopping')
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
     await aggregator.close()
     return 0

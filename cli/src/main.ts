@@ -32,8 +32,10 @@ program
   .option('--port <n>', 'port of the API on localhost', integer(1, 65535), 3100)
   .action(async (options) => {
     const [stop, force] = [new AbortController(), new AbortController()]
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
       process.on(signal, () => (stop.signal.aborted ? force : stop).abort())
+    // A terminal that was closed takes no more output; draining goes on without.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     await (await import('./up.ts')).runUp(options, stop.signal, force.signal)
   })
 

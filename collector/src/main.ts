@@ -1,6 +1,7 @@
-/** `node collector/src/main.ts --config FILE`: one collector, until SIGTERM or SIGINT. */
+/** `node collector/src/main.ts --config FILE`: one collector, until it is told to stop. */
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
+import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { pino } from 'pino'
 import { startCollector } from './collector.ts'
 import { collectorConfig } from './config.ts'
@@ -10,11 +11,9 @@ export async function runCollector(file: string): Promise<void> {
   const log = pino({ name: 'collector', level: config.log.level })
   if (config.kubernetes.enabled)
     log.warn('kubernetes.enabled has no effect in this version: the identity of pods comes from the paths')
+  const stop = stopRequest()
   const collector = await startCollector(config, { log })
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
-  })
-  log.info('stopping: waiting for acknowledgements')
+  log.info({ because: await stop }, 'stopping: waiting for acknowledgements')
   await collector.close()
 }
 
