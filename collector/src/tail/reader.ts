@@ -129,16 +129,19 @@ export class Reader {
     const range: ByteRange = [generation.position, generation.position + consumed]
     const end = tailBytes + consumed
     const tail = tailOf(this.#buffer.subarray(Math.max(tailBytes - generation.tail.length, end - tailBytes), end))
-    const acked = generation.sent(range[1], tail)
+    // Before the position moves: what could not be encoded is read again.
+    const delivered = this.#courier.deliver(
+      headerOf(generation, range, encodedBytes),
+      out.subarray(0, encodedBytes),
+      records,
+    )
+    void delivered.then(generation.sent(range[1], tail))
     generation.midLine = midLine
     const metrics = this.#metrics
     metrics.readBytes.inc(consumed)
     metrics.readRecords.inc(records)
     if (truncated > 0) metrics.truncatedRecords.inc(truncated)
     if (malformed > 0) metrics.malformedLines.inc(malformed, generation.format)
-    void this.#courier
-      .deliver(headerOf(generation, range, encodedBytes), out.subarray(0, encodedBytes), records)
-      .then(acked)
   }
 
   /** Gives all bytes from the position to `end` up, or leaves them out: they are reported instead of read. */
