@@ -1,8 +1,9 @@
 /** Everything worth telling that happens in the aggregator: one function each, log and metric together. */
+
+import type { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import type { BlockReport, Quarantined } from './load/messages.ts'
 import { type Logger, RepeatFilter } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
-import type { ReceiveError } from './receive/receive-error.ts'
 import type { WalEvent } from './wal/event.ts'
 
 export class AggregatorEvents {

@@ -1,7 +1,7 @@
 /** Every metric of the aggregator, in one place. Labels are bounded: reasons and kinds, never a source, a peer or a pod. */
 import type { LossReason } from '@tributary/protocol/chunk.ts'
+import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { ReceiveProblem } from './receive/receive-error.ts'
 
 export type MessageKind = 'chunk' | 'foreign' | 'query' | 'heartbeat'
 

@@ -2,10 +2,10 @@ import { chunkOptions, ledgerQueryOptions } from '@tributary/protocol/chunk.ts'
 import { compress } from '@tributary/protocol/compression.ts'
 import { forwardMessage } from '@tributary/protocol/forward.ts'
 import { EventTime, encode } from '@tributary/protocol/msgpack.ts'
+import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { checkMessage } from './check-message.ts'
-import { ReceiveError } from './receive-error.ts'
 
 const max = 1 << 20
 const time = new EventTime(1, 2)

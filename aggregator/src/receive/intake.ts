@@ -7,6 +7,8 @@ import { CompressionError } from '@tributary/protocol/compression.ts'
 import type { ForwardMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
+import type { Sink } from '@tributary/protocol/receive/receiver.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { AggregatorMetrics } from '../metrics.ts'
@@ -14,8 +16,6 @@ import { maxRanges, type WalRecord } from '../wal/record.ts'
 import type { Wal } from '../wal/wal.ts'
 import { checkMessage } from './check-message.ts'
 import { countRecords } from './count-records.ts'
-import { ReceiveError } from './receive-error.ts'
-import type { Sink } from './receiver.ts'
 
 export interface IntakeOptions {
   readonly wal: Pick<Wal, 'append' | 'full' | 'stalled'>

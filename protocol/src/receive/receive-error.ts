@@ -1,8 +1,8 @@
-/** What can be wrong with what a peer sends, in a closed list: label values of `aggregator_receive_errors_total`. */
+/** What can be wrong with what a peer sends, in a closed list: label values of `aggregator_receive_errors_total` and `collector_input_errors_total`. */
 export type ReceiveProblem =
   /** Bytes that are not MessagePack, or nest too deep. */
   | 'not_msgpack'
-  /** A message, or all that is pending of one, beyond `forward.maxMessageBytes`. */
+  /** A message, or all that is pending of one, beyond the receiver's `maxMessageBytes`. */
   | 'too_large'
   /** MessagePack, but no Forward message. */
   | 'not_forward'
@@ -10,7 +10,7 @@ export type ReceiveProblem =
   | 'bad_chunk'
   /** Entries that are not what the message says: wrong compression, or no sequence of `[time, record]`. */
   | 'bad_entries'
-  /** Entries that say they decompress to more than `forward.maxEntriesBytes`. */
+  /** Entries that say they decompress to more than the receiver takes. */
   | 'zip_bomb'
   /** Metrics or traces, which Fluent Bit sends the same way. Acknowledged, so that it does not send them for ever, and dropped. */
   | 'unsupported_signal'
@@ -24,7 +24,7 @@ export type ReceiveProblem =
   | 'too_many_connections'
   /** The connection held the most of what all connections had pending when that became too much, or reads no acknowledgements. */
   | 'buffer_full'
-  /** A fault of the aggregator. */
+  /** A fault of the receiver. */
   | 'internal'
 
 /** A message that is refused. */

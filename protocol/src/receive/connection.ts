@@ -9,8 +9,8 @@ import {
   type Ping,
   parsePing,
   refusal,
-} from '@tributary/protocol/handshake.ts'
-import { MsgpackError, TooLargeError, ValueSplitter } from '@tributary/protocol/msgpack.ts'
+} from '../handshake.ts'
+import { MsgpackError, TooLargeError, ValueSplitter } from '../msgpack.ts'
 import { ReceiveError } from './receive-error.ts'
 
 /** A PING is some hundred bytes; whoever has not shown the key gets no more memory than this. */
@@ -146,7 +146,7 @@ export class Connection {
       this.#unanswered++
       answer.then(
         (bytes) => this.#answer(bytes),
-        // The write-ahead log was closed before the message was durable: whoever sent it will send it again.
+        // We are closing and the message is not durable: whoever sent it will send it again.
         () => this.#socket.destroy(),
       )
     } catch (error) {

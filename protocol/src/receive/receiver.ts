@@ -1,6 +1,6 @@
 /**
- * The Forward server: connections and their limits. It reads only as much as may wait for the disk; beyond that the sockets are
- * paused and the senders wait, which is how backpressure reaches the log files.
+ * The Forward server: connections and their limits. It reads only as much as may wait to be durable; beyond that the sockets
+ * are paused and the senders wait, which is how backpressure reaches the log files and the applications.
  */
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
