@@ -15,6 +15,7 @@ import { HealthCheck } from './health.ts'
 import { portOf, serveHttp } from './http.ts'
 import { CollectorMetrics } from './metrics.ts'
 import { Tailer } from './tail/tailer.ts'
+import { Treatments } from './tail/treatments.ts'
 
 export interface RunningCollector {
   readonly httpPort: number
@@ -45,9 +46,11 @@ export async function startCollector(
     budget: new ByteBudget(config.limits.inFlightBytes),
     metrics,
   })
+  const treatments = new Treatments({ ...config, detectorOf: () => undefined, filterOf: () => undefined })
   const tailer = new Tailer({
     config,
     courier,
+    decide: ({ origin }) => treatments.decide(origin),
     checkpoints: loaded.checkpoints,
     firstStart: loaded.first,
     log,

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
+import { multilineConfig } from './multiline/config.ts'
 
 const address = z
   .string()
@@ -52,6 +53,7 @@ export const collectorConfig = z.strictObject({
         ),
     })
     .prefault({}),
+  multiline: multilineConfig,
   aggregator: z.strictObject({
     address: z
       .union([address, z.array(address).min(1)])

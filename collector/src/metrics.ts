@@ -46,6 +46,10 @@ export class CollectorMetrics {
     'collector_truncated_records_total',
     'Records cut at a cap, or whose end never came.',
   )
+  readonly partialMetadata = this.#counter(
+    'collector_partial_metadata_total',
+    'Records sent with what the path says, because their pod was not known in time.',
+  )
   readonly malformedLines = this.#counter<string>(
     'collector_malformed_lines_total',
     'Lines without the format of their file, kept as they were found.',

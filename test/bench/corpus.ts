@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CriParser } from '@tributary/collector/cri/line.ts'
-import { ChunkCutter } from '@tributary/collector/tail/cutter.ts'
+import { ChunkCutter, noDetectors } from '@tributary/collector/tail/cutter.ts'
 import { chunkBytes } from '@tributary/collector/tail/reader.ts'
 import { chunkId, chunkOptions } from '@tributary/protocol/chunk.ts'
 import { compress } from '@tributary/protocol/compression.ts'
@@ -55,7 +55,7 @@ export function prepareChunks(truth: Truth): Prepared[] {
 function chunksOf(truth: Truth, container: Truth['containers'][number]): Prepared[] {
   const [generation] = container.generations
   const bytes = readFileSync(generation!.path)
-  const cutter = new ChunkCutter({ maxLineBytes: 256 * 1024 })
+  const cutter = new ChunkCutter({ maxLineBytes: 256 * 1024, maxLines: 1000 })
   const source = sourceOf(container, generation!, { cluster: 'bench', node: `seed-${truth.seed}` })
   const labels = {
     cluster: 'bench',
@@ -68,7 +68,16 @@ function chunksOf(truth: Truth, container: Truth['containers'][number]): Prepare
   for (let at = 0; at < bytes.length; at += cutter.consumed) {
     const view = bytes.subarray(at, at + chunkBytes)
     const rest = at + view.length === bytes.length ? 'all' : 'wait'
-    cutter.cut({ bytes: view, offset: at, parser: new CriParser(), midLine: false, seconds: 0, nanoseconds: 0, rest })
+    cutter.cut({
+      bytes: view,
+      offset: at,
+      parser: new CriParser(),
+      detectors: noDetectors,
+      midLine: false,
+      seconds: 0,
+      nanoseconds: 0,
+      rest,
+    })
     const { records, consumed, encodedBytes } = cutter
     const range = [at, at + consumed] as const
     const header = {

@@ -4,15 +4,12 @@
  */
 import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { InputProblem } from '../metrics.ts'
 import type { FamilyOrigin } from '../tail/family.ts'
-import { containerIdFromLink, type PodIdentity, podFromPath } from './layout.ts'
+import { containerIdFromLink, podFromPath } from './layout.ts'
 
 export interface DiscoveryOptions {
   readonly path: string
-  readonly cluster: string
-  readonly node: string
   problem(path: string, reason: InputProblem, error?: Error): void
 }
 
@@ -85,26 +82,10 @@ export class Discovery {
     const inKubeletLayout = pod !== undefined && /^\d+\.log$/.test(basename(target))
     const base = inKubeletLayout ? undefined : basename(target)
     const key = base === undefined ? directory : target
-    const containerIds = this.#containerIds.get(key) ?? new Map<number, string>()
-    this.#containerIds.set(key, containerIds)
-    const containerId = containerIdFromLink(name)
-    if (containerId) containerIds.set(inKubeletLayout ? Number.parseInt(basename(target), 10) : 0, containerId)
-    const describe = pod ? this.#describePod(pod, containerIds) : this.#describeFile(target)
-    return { key, origin: { directory, base, describe, pod: pod?.uid ?? '', container: pod?.container ?? '' } }
-  }
-
-  #describePod(pod: PodIdentity, containerIds: ReadonlyMap<number, string>): (restart: number) => StreamMetadata {
-    const { cluster, node } = this.#options
-    const labels = { cluster, node, namespace: pod.namespace, pod: pod.pod, container: pod.container }
-    return (restart) => {
-      const containerId = containerIds.get(restart)
-      return { labels, metadata: { pod_uid: pod.uid, ...(containerId ? { container_id: containerId } : {}) } }
-    }
-  }
-
-  #describeFile(path: string): () => StreamMetadata {
-    const { cluster, node } = this.#options
-    const labels = { cluster, node, filename: path, service_name: basename(path, '.log') }
-    return () => ({ labels, metadata: {} })
+    const ids = this.#containerIds.get(key) ?? new Map<number, string>()
+    this.#containerIds.set(key, ids)
+    const id = containerIdFromLink(name)
+    if (id) ids.set(inKubeletLayout ? Number.parseInt(basename(target), 10) : 0, id)
+    return { key, origin: { directory, base, identity: pod, containerId: (restart) => ids.get(restart) } }
   }
 }

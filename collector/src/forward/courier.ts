@@ -67,6 +67,11 @@ export class Courier {
     return budget.open && this.#sender(source).waiting < window
   }
 
+  /** Takes `bytes` of the budget for records that are on their way here; call the result when they came, or won't. */
+  hold(bytes: number): () => void {
+    return this.#options.budget.take(bytes)
+  }
+
   /** Which ranges of the sources the aggregators' ledgers have. A plain Fluentd has no ledger: nothing, then. */
   async ask(sources: readonly SourceId[]): Promise<Map<string, ByteRanges>> {
     const { senders, format } = this.#options

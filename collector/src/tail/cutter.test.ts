@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { DockerParser } from '../cri/docker.ts'
 import { CriParser, type LineParser, PlainParser } from '../cri/line.ts'
-import { ChunkCutter } from './cutter.ts'
+import { ChunkCutter, type Detectors, noDetectors } from './cutter.ts'
 
 interface Seen {
   offset: number
@@ -13,7 +13,7 @@ interface Seen {
 }
 
 const maxLineBytes = 64
-const windowBytes = new ChunkCutter({ maxLineBytes }).windowBytes
+const windowBytes = new ChunkCutter({ maxLineBytes, maxLines: 8 }).windowBytes
 
 function recordsOf(cutter: ChunkCutter): Seen[] {
   const scanner = new RecordScanner(Buffer.from(cutter.out.subarray(0, cutter.encodedBytes)))
@@ -31,8 +31,9 @@ function readAll(
   file: Buffer,
   parser: LineParser,
   reads: readonly number[],
+  detectors: Detectors = noDetectors,
 ): { records: Seen[]; boundaries: number[] } {
-  const cutter = new ChunkCutter({ maxLineBytes })
+  const cutter = new ChunkCutter({ maxLineBytes, maxLines: 8 })
   const records: Seen[] = []
   const boundaries: number[] = []
   let [at, midLine, want] = [0, false, 0]
@@ -40,7 +41,7 @@ function readAll(
     want = Math.min(windowBytes, want + reads[i % reads.length]!)
     const bytes = file.subarray(at, at + want)
     const rest = at + bytes.length === file.length ? 'all' : 'wait'
-    cutter.cut({ bytes, offset: at, parser, midLine, seconds: 1, nanoseconds: 0, rest })
+    cutter.cut({ bytes, offset: at, parser, detectors, midLine, seconds: 1, nanoseconds: 0, rest })
     records.push(...recordsOf(cutter))
     midLine = cutter.midLine
     at += cutter.consumed
@@ -194,12 +195,13 @@ test.for([
   '1969-12-31T23:59:59Z stdout F x',
   '',
 ])('%j is kept as it is, flagged malformed', (line) => {
-  const cutter = new ChunkCutter({ maxLineBytes })
+  const cutter = new ChunkCutter({ maxLineBytes, maxLines: 8 })
   const bytes = Buffer.from(`${cri('stdout', 'F', 'good')}${line}\n`)
   cutter.cut({
     bytes,
     offset: 0,
     parser: new CriParser(),
+    detectors: noDetectors,
     midLine: false,
     seconds: 1,
     nanoseconds: 0,
@@ -225,12 +227,13 @@ test('docker lines are unescaped like JSON.parse does, and joined until the line
           ascii ? json.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`) : json
         const line = ([text, stream]: [string, string]) =>
           `${escaped(JSON.stringify({ log: `${text.replaceAll('\n', '')}\n`, stream, time }))}\n`
-        const cutter = new ChunkCutter({ maxLineBytes: 4096 })
+        const cutter = new ChunkCutter({ maxLineBytes: 4096, maxLines: 8 })
         const bytes = Buffer.from(pairs.map(line).join(''))
         cutter.cut({
           bytes,
           offset: 0,
           parser: new DockerParser(),
+          detectors: noDetectors,
           midLine: false,
           seconds: 1,
           nanoseconds: 0,
@@ -252,11 +255,12 @@ test('docker parts without a line feed are joined per stream; other shapes of JS
     { stream: 'stdout', attrs: { tag: 'x' }, time, log: 'out-2\n' },
   ]
   const bytes = Buffer.from(`${lines.map((line) => JSON.stringify(line)).join('\n')}\n{"log":1}\n`)
-  const cutter = new ChunkCutter({ maxLineBytes })
+  const cutter = new ChunkCutter({ maxLineBytes, maxLines: 8 })
   cutter.cut({
     bytes,
     offset: 0,
     parser: new DockerParser(),
+    detectors: noDetectors,
     midLine: false,
     seconds: 1,
     nanoseconds: 0,
@@ -270,19 +274,20 @@ test('docker parts without a line feed are joined per stream; other shapes of JS
 })
 
 test('a partial record whose end never comes is sent as it is when told to, flagged truncated', () => {
-  const cutter = new ChunkCutter({ maxLineBytes })
+  const cutter = new ChunkCutter({ maxLineBytes, maxLines: 8 })
   const bytes = Buffer.from(cri('stderr', 'F', 'before') + cri('stdout', 'P', 'half') + cri('stderr', 'F', 'after'))
   const request = {
     bytes,
     offset: 100,
     parser: new CriParser(),
+    detectors: noDetectors,
     midLine: false,
     seconds: 1,
     nanoseconds: 0,
   }
   cutter.cut({ ...request, rest: 'wait' })
   expect(recordsOf(cutter).map(({ line }) => line)).toEqual(['before'])
-  cutter.cut({ ...request, rest: 'partials' })
+  cutter.cut({ ...request, rest: 'pending' })
   expect(recordsOf(cutter).map(({ line, flags }) => [line, flags])).toEqual([
     ['before', 0],
     ['after', 0],

@@ -2,25 +2,30 @@
  * Cuts the unread bytes of a source into the records of one chunk. This is the hot path: one pass over the bytes, everything
  * encoded into one buffer that is used again and again, no strings, objects or views per line. Pure: no file, no clock.
  *
- * What makes chunks safe to send twice: a chunk ends only where no partial record is pending, and nothing is carried from one chunk
- * to the next but the position. Bytes behind the last such place are simply read again with more behind them. So which records
- * come out depends on the bytes and on where the chunk starts, not on how often the file was looked at.
+ * What makes chunks safe to send twice: a chunk ends only where no record is pending, and nothing is carried from one chunk to the
+ * next but the position. Bytes behind the last such place are simply read again with more behind them. So which records come out
+ * depends on the bytes and on where the chunk starts, not on how often the file was looked at.
+ *
+ * A record is pending while parts of its line are missing, or while lines may follow that belong to the same stack trace. To see
+ * that, each whole line is held until the next line was looked at: by its first byte, in nearly all cases.
  */
 import { isUtf8 } from 'node:buffer'
-import {
-  malformedFlag,
-  recordOverhead,
-  type StreamName,
-  stdout,
-  truncatedFlag,
-  writeRecordHead,
-} from '@tributary/protocol/records.ts'
+import { malformedFlag, recordOverhead, type StreamName, stdout, truncatedFlag } from '@tributary/protocol/records.ts'
 import type { LineParser } from '../cri/line.ts'
+import type { RecordDetector } from '../multiline/detector.ts'
+import { HeldLine, Pending } from './pending.ts'
+import { RecordWriter } from './record-writer.ts'
 
 /** The window holds this many lines of the longest kind: room for a joined record and for the other stream's lines in between. */
 const windowLines = 4
-/** What the pieces of a line that fills the window, and two pending records, need beside their bytes. */
-const splitOverhead = (2 * windowLines + 2) * recordOverhead
+/** What the pieces of a line that fills the window, four pending records and a held line need beside their bytes. */
+const splitOverhead = (2 * windowLines + 5) * recordOverhead
+const emptyLine = 256
+
+/** How the lines of stdout and of stderr are joined; undefined where each is a record of its own. */
+export type Detectors = readonly [stdout: RecordDetector | undefined, stderr: RecordDetector | undefined]
+
+export const noDetectors: Detectors = [undefined, undefined]
 
 export interface CutRequest {
   /** Unread bytes of the source. */
@@ -28,102 +33,130 @@ export interface CutRequest {
   /** Position of `bytes[0]` in the source. */
   readonly offset: number
   readonly parser: LineParser
+  readonly detectors: Detectors
   /** `bytes` starts within a line whose head was sent in an earlier chunk. */
   readonly midLine: boolean
   /** Time of the last record before these bytes. A line that tells no time of its own is one nanosecond after the one before it. */
   readonly seconds: number
   readonly nanoseconds: number
   /**
-   * What to do with what is not whole at the end. `wait`: leave it, it is read again with what follows. `partials`: records whose
-   * last part never came are sent as they are. `all`: so is a last line without LF, as nothing can follow.
+   * What to do with what is not whole at the end. `wait`: leave it, it is read again with what follows. `pending`: records whose
+   * end never came are sent as they are. `all`: so is a last line without LF, as nothing can follow.
    */
-  readonly rest: 'wait' | 'partials' | 'all'
+  readonly rest: 'wait' | 'pending' | 'all'
+  /** From this line of `bytes` on only what a pending record needs is taken: the bytes are the next source's. Default: none. */
+  readonly seam?: number
 }
 
-/** Parts of one record that has not ended: positions in the parser's arena. */
-class Pending {
-  active = false
-  offset = 0
-  seconds = 0
-  nanoseconds = 0
-  length = 0
-  readonly parts: number[] = []
-
-  begin(offset: number, seconds: number, nanoseconds: number): void {
-    this.active = true
-    this.offset = offset
-    this.seconds = seconds
-    this.nanoseconds = nanoseconds
-    this.length = 0
-    this.parts.length = 0
-  }
-
-  add(start: number, end: number): void {
-    this.parts.push(start, end)
-    this.length += end - start
-  }
+export interface CutterOptions {
+  readonly maxLineBytes: number
+  /** Lines of one record at most. */
+  readonly maxLines: number
 }
 
 export class ChunkCutter {
-  /** Encoded records: the first {@link encodedBytes} of it are valid until the next cut. */
-  readonly out: Buffer
   /** Longest line of a record, bytes. What is longer becomes several records, each flagged truncated. */
   readonly maxLineBytes: number
   /** As many bytes as one cut can look at. A request with all of them always makes progress. */
   readonly windowBytes: number
 
-  encodedBytes = 0
-  records = 0
-  /** Bytes of the request that these records account for. */
+  /** Bytes of the request that the records account for. */
   consumed = 0
   /** The chunk ends within a line. */
   midLine = false
   /** Time of the last record that is not a joined one. */
   seconds = 0
   nanoseconds = 0
-  truncated = 0
-  malformed = 0
+  /** While something was left for want of its end: how far that is known, as a position in the source; else -1. */
+  pendingTo = -1
+  /** What was left has a line of which a part is missing. */
+  pendingPart = false
 
-  readonly #pending: readonly [Pending, Pending] = [new Pending(), new Pending()]
+  readonly #maxLines: number
+  readonly #writer: RecordWriter
+  /** Lines that came in parts, by stream. */
+  readonly #parts: readonly [Pending, Pending] = [new Pending(), new Pending()]
+  /** Records of several lines, by stream. */
+  readonly #groups: readonly [Pending, Pending] = [new Pending(), new Pending()]
+  readonly #held = new HeldLine()
   #pendingCount = 0
   #pendingBytes = 0
   /** State at the last place where nothing was pending, kept only while something is. */
-  readonly #clean = { encodedBytes: 0, records: 0, consumed: 0, truncated: 0, malformed: 0 }
-  #scratch: Buffer = Buffer.alloc(0)
+  readonly #clean = {
+    encodedBytes: 0,
+    records: 0,
+    truncated: 0,
+    malformed: 0,
+    consumed: 0,
+    seconds: 0,
+    nanoseconds: 0,
+  }
   #request!: CutRequest
-  #valid = true
+  #seam = Number.POSITIVE_INFINITY
 
-  constructor(options: { maxLineBytes: number }) {
+  constructor(options: CutterOptions) {
     this.maxLineBytes = options.maxLineBytes
+    this.#maxLines = options.maxLines
     this.windowBytes = windowLines * options.maxLineBytes
-    this.out = Buffer.allocUnsafeSlow(this.windowBytes + this.windowBytes / 4 + splitOverhead)
+    this.#writer = new RecordWriter(this.windowBytes + this.windowBytes / 4 + splitOverhead)
+  }
+
+  /** Encoded records: the first {@link encodedBytes} of it are valid until the next cut. */
+  get out(): Buffer {
+    return this.#writer.out
+  }
+
+  get encodedBytes(): number {
+    return this.#writer.encodedBytes
+  }
+
+  get records(): number {
+    return this.#writer.records
+  }
+
+  get truncated(): number {
+    return this.#writer.truncated
+  }
+
+  get malformed(): number {
+    return this.#writer.malformed
   }
 
   cut(request: CutRequest): void {
     const { bytes, parser, rest } = request
-    this.#request = request
-    this.seconds = request.seconds
-    this.nanoseconds = request.nanoseconds
-    this.encodedBytes = this.records = this.consumed = this.truncated = this.malformed = 0
-    this.midLine = request.midLine
-    this.#pendingCount = this.#pendingBytes = 0
-    this.#pending[0].active = this.#pending[1].active = false
     const whole = rest === 'all' ? bytes.length : bytes.lastIndexOf(10) + 1
-    this.#valid = isUtf8(bytes.subarray(0, whole))
+    this.#begin(request, isUtf8(bytes.subarray(0, whole)))
     parser.begin(bytes)
-    const stopped = this.#cutLines(whole)
+    const full = this.#cutLines(whole)
+    if (this.#held.active) this.#settleLast()
     if (this.#pendingCount > 0) {
-      if (rest === 'wait' && this.#clean.consumed > 0) this.#rollBack()
-      else if (rest === 'wait' && bytes.length < this.windowBytes && !stopped) this.#rollBack()
+      const room = bytes.length < this.windowBytes && !full
+      if (rest === 'wait' && (this.#clean.consumed > 0 || room)) this.#rollBack()
       else this.#flushPending()
     }
     // A window without one line end: cut the line where it is, or nothing would ever move.
     if (this.consumed === 0 && bytes.length >= this.windowBytes) this.#cutWithinLine()
   }
 
+  #begin(request: CutRequest, valid: boolean): void {
+    this.#request = request
+    this.#seam = request.seam ?? Number.POSITIVE_INFINITY
+    this.#writer.begin(valid)
+    this.seconds = request.seconds
+    this.nanoseconds = request.nanoseconds
+    this.consumed = 0
+    this.midLine = request.midLine
+    this.pendingTo = -1
+    this.pendingPart = false
+    this.#pendingCount = this.#pendingBytes = 0
+    for (const stream of [0, 1] as const) this.#parts[stream].active = this.#groups[stream].active = false
+    this.#held.active = false
+  }
+
   /** The lines of the first `whole` bytes, the last of which may lack its LF; true when it stopped early because the output is full. */
   #cutLines(whole: number): boolean {
     const { bytes } = this.#request
+    const { out } = this.#writer
     let at = 0
     if (this.midLine && whole > 0) {
       const end = lineEnd(bytes, 0, whole)
@@ -133,75 +166,222 @@ export class ChunkCutter {
     }
     while (at < whole) {
       const end = lineEnd(bytes, at, whole)
-      if (this.encodedBytes + this.#pendingBytes + (end - at) + splitOverhead > this.out.length) return true
-      this.#line(at, end)
+      // What is held and pending lies before `at`, and is not longer than it was there.
+      const waiting = this.#pendingBytes + (this.#held.active ? this.#held.end - this.#held.start : 0)
+      if (this.#writer.encodedBytes + waiting + (end - at) + splitOverhead > out.length) return true
+      if (!this.#line(at, end)) return false
       this.consumed = at = Math.min(end + 1, whole)
     }
     return false
   }
 
-  #line(start: number, end: number): void {
+  /** False when the chunk is to end before this line. */
+  #line(start: number, end: number): boolean {
     const { parser, offset } = this.#request
-    if (!parser.parse(start, end)) this.#malformedLine(start, end)
-    else {
-      const pending = this.#pending[parser.stream]
-      if (pending.active || parser.partial) this.#part(pending, start)
-      else if (parser.end - parser.start > this.maxLineBytes)
-        this.#longLine(parser.arena, start, parser.start, parser.end)
-      else {
-        this.#takeTime()
-        this.#emit(parser.arena, parser.start, parser.end, offset + start, parser.stream, 0)
-      }
+    const parsed = parser.parse(start, end)
+    if (!parsed) {
+      if (this.#held.active) this.#settle(-1, 0, 0)
+      if (this.#endsBefore(start)) return false
+      this.#malformedLine(start, end)
+      return true
     }
+    const { stream } = parser
+    if (parser.partial || this.#parts[stream].active) return this.#part(stream, start, end)
+    if (this.#held.active) this.#settle(stream, parser.start, parser.end)
+    const group = this.#groups[stream]
+    if (group.active && this.#joins(group, stream, start, end)) return true
+    if (this.#endsBefore(start)) return false
+    if (parser.end - parser.start > this.maxLineBytes) {
+      this.#longLine(parser.arena, start, parser.start, parser.end)
+    } else if (this.#request.detectors[stream] === undefined) {
+      this.#takeTime()
+      this.#emit(parser.arena, parser.start, parser.end, offset + start, stream, 0)
+    } else this.#hold(stream, start, end)
+    return true
   }
 
-  /** A line that is a part of a record: the first, one in between, or the last. */
-  #part(pending: Pending, start: number): void {
-    const { parser, offset } = this.#request
-    const length = parser.end - parser.start
-    if (pending.active && pending.length + length > this.maxLineBytes)
-      this.#emitPending(pending, parser.stream, truncatedFlag)
-    if (!pending.active) {
-      if (this.#pendingCount++ === 0) this.#markClean()
-      pending.begin(offset + start, parser.seconds, parser.nanoseconds)
-    }
-    pending.add(parser.start, parser.end)
-    this.#pendingBytes += length
-    if (!parser.partial) this.#emitPending(pending, parser.stream, 0)
+  #endsBefore(start: number): boolean {
+    return start >= this.#seam && this.#pendingCount === 0
   }
 
-  #emitPending(pending: Pending, stream: StreamName, flags: number): void {
+  #hold(stream: StreamName, lineStart: number, lineEnd: number): void {
     const { parser } = this.#request
-    const { parts, length } = pending
-    let binary = false
-    if (!this.#valid) {
-      // Parts are cut at any byte: only the joined line can be judged.
-      if (this.#scratch.length < length) this.#scratch = Buffer.allocUnsafeSlow(Math.max(length, this.maxLineBytes))
-      let to = 0
-      for (let i = 0; i < parts.length; i += 2) to += parser.arena.copy(this.#scratch, to, parts[i]!, parts[i + 1]!)
-      binary = !isUtf8(this.#scratch.subarray(0, to))
+    const held = this.#held
+    held.active = true
+    held.stream = stream
+    held.lineStart = lineStart
+    held.lineEnd = lineEnd
+    held.start = parser.start
+    held.end = parser.end
+    held.secondsBefore = this.seconds
+    held.nanosecondsBefore = this.nanoseconds
+    this.#takeTime()
+    held.seconds = this.seconds
+    held.nanoseconds = this.nanoseconds
+  }
+
+  /** Decides about the held line, now that the line after it is known: a message of `stream` at `[start, end)`. */
+  #settle(stream: StreamName | -1, start: number, end: number): void {
+    const { parser, detectors } = this.#request
+    const { arena } = parser
+    const held = this.#held
+    const detector = detectors[held.stream]!
+    let state = 0
+    if (held.stream !== stream) state = detector.begin(arena, held.start, held.end)
+    else if (detector.mayContinue[start < end ? arena[start]! : emptyLine] === 1) {
+      state = detector.begin(arena, held.start, held.end)
+      if (state !== 0 && detector.next(state, arena, start, end) === 0) state = 0
     }
-    const { seconds, nanoseconds, offset } = pending
-    let to = writeRecordHead(this.out, this.encodedBytes, seconds, nanoseconds, offset, length, stream, flags, binary)
-    for (let i = 0; i < parts.length; i += 2) to += parser.arena.copy(this.out, to, parts[i]!, parts[i + 1]!)
-    this.encodedBytes = to
-    this.records++
-    if (flags & truncatedFlag) this.truncated++
+    if (state === 0) this.#emitHeld()
+    else this.#beginGroup(state)
+  }
+
+  /** Decides about the held line when no line is known behind it. */
+  #settleLast(): void {
+    const { parser, detectors, rest } = this.#request
+    const { stream, start, end } = this.#held
+    const state = rest === 'wait' ? detectors[stream]!.begin(parser.arena, start, end) : 0
+    if (state === 0) this.#emitHeld()
+    else this.#beginGroup(state)
+  }
+
+  #emitHeld(): void {
+    const { parser, offset } = this.#request
+    const held = this.#held
+    held.active = false
+    const { start, end, lineStart, stream, seconds, nanoseconds } = held
+    this.#writer.emit(parser.arena, start, end, offset + lineStart, stream, 0, seconds, nanoseconds)
+  }
+
+  /** The held line is the first of a record of several. */
+  #beginGroup(state: number): void {
+    const held = this.#held
+    held.active = false
+    if (this.#pendingCount++ === 0) this.#markClean(held.lineStart, held.secondsBefore, held.nanosecondsBefore)
+    const group = this.#groups[held.stream]
+    group.begin(this.#request.offset + held.lineStart, held.seconds, held.nanoseconds)
+    group.add(held.start, held.end)
+    group.lines = 1
+    group.state = state
+    group.seenTo = held.lineEnd
+    this.#pendingBytes += group.length
+  }
+
+  /** Whether the line just parsed goes on with the group; the group ends if not. */
+  #joins(group: Pending, stream: StreamName, lineStart: number, lineEnd: number): boolean {
+    const { parser, detectors, offset } = this.#request
+    const { start, end } = parser
+    const state = nextState(detectors[stream]!, group.state, parser.arena, start, end)
+    if (state === 0 || end - start > this.maxLineBytes) {
+      this.#emitPending(group, stream)
+      return false
+    }
+    if (group.lines >= this.#maxLines || group.length + 1 + end - start > this.maxLineBytes) {
+      group.truncated = true
+      this.#emitPending(group, stream)
+      // The rest of it is a record too, rather than one for every line.
+      if (this.#pendingCount++ === 0) this.#markClean(lineStart, this.seconds, this.nanoseconds)
+      this.#takeTime()
+      group.begin(offset + lineStart, this.seconds, this.nanoseconds)
+      group.truncated = true
+    } else {
+      group.addLineFeed()
+      this.#pendingBytes++
+    }
+    group.add(start, end)
+    this.#pendingBytes += end - start
+    group.lines++
+    group.state = state
+    group.seenTo = lineEnd
+    return true
+  }
+
+  /** A line that is a part of a line: the first, one in between, or the last. False when the chunk is to end before it. */
+  #part(stream: StreamName, lineStart: number, lineEnd: number): boolean {
+    const { parser, offset } = this.#request
+    const { start, end } = parser
+    if (this.#held.active) this.#settle(stream, start, end)
+    if (this.#endsBefore(lineStart)) return false
+    const pending = this.#parts[stream]
+    if (pending.active && pending.length + end - start > this.maxLineBytes) {
+      pending.truncated = true
+      this.#endGroup(stream)
+      this.#emitPending(pending, stream)
+    }
+    if (!pending.active) {
+      if (this.#pendingCount++ === 0) this.#markClean(lineStart, this.seconds, this.nanoseconds)
+      pending.begin(offset + lineStart, parser.seconds, parser.nanoseconds)
+    }
+    pending.add(start, end)
+    pending.seenTo = lineEnd
+    this.#pendingBytes += end - start
+    if (!parser.partial) this.#joinParts(pending, stream)
+    return true
+  }
+
+  /** All parts of a line are there: it goes on with a group, may begin one, or is a record. Its first part tells. */
+  #joinParts(line: Pending, stream: StreamName): void {
+    const { parser, detectors } = this.#request
+    const { arena } = parser
+    const detector = detectors[stream]
+    const [start, end] = line.parts as [number, number]
+    const group = this.#groups[stream]
+    if (group.active) {
+      const state = nextState(detector!, group.state, arena, start, end)
+      const fits = group.lines < this.#maxLines && group.length + 1 + line.length <= this.maxLineBytes
+      if (state !== 0 && fits) {
+        group.addLineFeed()
+        this.#pendingBytes++
+        this.#moveParts(line, group, state)
+        return
+      }
+      this.#endGroup(stream)
+    }
+    const state = detector?.begin(arena, start, end) ?? 0
+    if (state === 0) this.#emitPending(line, stream)
+    else {
+      group.begin(line.offset, line.seconds, line.nanoseconds)
+      this.#pendingCount++
+      this.#moveParts(line, group, state)
+    }
+  }
+
+  #moveParts(line: Pending, group: Pending, state: number): void {
+    for (let i = 0; i < line.parts.length; i += 2) group.add(line.parts[i]!, line.parts[i + 1]!)
+    group.lines++
+    group.state = state
+    group.seenTo = line.seenTo
+    line.active = false
+    this.#pendingCount--
+  }
+
+  #endGroup(stream: StreamName): void {
+    if (this.#groups[stream].active) this.#emitPending(this.#groups[stream], stream)
+  }
+
+  #emitPending(pending: Pending, stream: StreamName): void {
+    const flags = pending.truncated ? truncatedFlag : 0
+    this.#writer.emitPending(this.#request.parser.arena, pending, stream, flags)
     pending.active = false
     this.#pendingCount--
-    this.#pendingBytes -= length
+    this.#pendingBytes -= pending.length
   }
 
+  /** What did not come to its end is sent as it is. A stack trace may well be whole: nothing tells where one ends. */
   #flushPending(): void {
     for (const stream of [0, 1] as const) {
-      if (this.#pending[stream].active) this.#emitPending(this.#pending[stream], stream, truncatedFlag)
+      this.#endGroup(stream)
+      const parts = this.#parts[stream]
+      if (!parts.active) continue
+      parts.truncated = true
+      this.#emitPending(parts, stream)
     }
   }
 
   /** Not what the file's format promises: kept as it is found and flagged, so that nothing is lost and the damage can be searched for. */
   #malformedLine(start: number, end: number): void {
     const { bytes, offset } = this.#request
-    this.malformed++
+    this.#writer.malformed++
     this.#tick()
     if (end - start > this.maxLineBytes) this.#split(bytes, offset, start, end, stdout, malformedFlag)
     else this.#emit(bytes, start, end, offset + start, stdout, malformedFlag)
@@ -233,7 +413,7 @@ export class ChunkCutter {
   #cutWithinLine(): void {
     const { bytes, offset } = this.#request
     this.#tick()
-    this.#valid = false
+    this.#writer.valid = false
     const end = characterBoundary(bytes, this.windowBytes - this.maxLineBytes)
     this.#split(bytes, offset, 0, end, stdout, 0)
     this.consumed = end
@@ -257,23 +437,33 @@ export class ChunkCutter {
   }
 
   #emit(arena: Buffer, start: number, end: number, offset: number, stream: StreamName, flags: number): void {
-    const { out, encodedBytes, seconds, nanoseconds } = this
-    const binary = !this.#valid && !isUtf8(arena.subarray(start, end))
-    const at = writeRecordHead(out, encodedBytes, seconds, nanoseconds, offset, end - start, stream, flags, binary)
-    arena.copy(out, at, start, end)
-    this.encodedBytes = at + end - start
-    this.records++
-    if (flags & truncatedFlag) this.truncated++
+    this.#writer.emit(arena, start, end, offset, stream, flags, this.seconds, this.nanoseconds)
   }
 
-  #markClean(): void {
-    const { encodedBytes, records, consumed, truncated, malformed } = this
-    Object.assign(this.#clean, { encodedBytes, records, consumed, truncated, malformed })
+  /** Everything before `consumed` is encoded, and nothing else. */
+  #markClean(consumed: number, seconds: number, nanoseconds: number): void {
+    const clean = this.#clean
+    this.#writer.mark(clean)
+    clean.consumed = consumed
+    clean.seconds = seconds
+    clean.nanoseconds = nanoseconds
   }
 
   #rollBack(): void {
-    Object.assign(this, this.#clean)
+    this.pendingPart = this.#parts[0].active || this.#parts[1].active
+    for (const pending of [...this.#parts, ...this.#groups])
+      if (pending.active) this.pendingTo = Math.max(this.pendingTo, this.#request.offset + pending.seenTo)
+    const { consumed, seconds, nanoseconds } = this.#clean
+    this.#writer.goBack(this.#clean)
+    this.consumed = consumed
+    this.seconds = seconds
+    this.nanoseconds = nanoseconds
   }
+}
+
+function nextState(detector: RecordDetector, state: number, arena: Buffer, start: number, end: number): number {
+  if (detector.mayContinue[start < end ? arena[start]! : emptyLine] !== 1) return 0
+  return detector.next(state, arena, start, end)
 }
 
 function lineEnd(bytes: Buffer, at: number, whole: number): number {

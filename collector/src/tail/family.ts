@@ -6,23 +6,22 @@
  */
 import { readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import { isMissing } from '@tributary/protocol/disk.ts'
-import { compareGenerations, type GenerationName, parseGeneration } from '../discover/layout.ts'
+import { compareGenerations, type GenerationName, type PodIdentity, parseGeneration } from '../discover/layout.ts'
 import { Generation, type Relocation } from './generation.ts'
 import type { Identified, Identifier } from './identifier.ts'
 import { GzipFile, PlainFile } from './log-file.ts'
+import type { Decision } from './treatment.ts'
 
 export interface FamilyOrigin {
   /** Directory that holds the generations. */
   readonly directory: string
   /** Name of the file that is written to; undefined in the kubelet's layout. */
   readonly base: string | undefined
-  /** Labels and structured metadata of its records, by restart count. */
-  describe(restart: number): StreamMetadata
-  /** Pod uid and container, '' for plain files: part of the sources' identity. */
-  readonly pod: string
-  readonly container: string
+  /** Whose log it is; undefined for a file outside the kubelet's layout. */
+  readonly identity: PodIdentity | undefined
+  /** The container's id, by restart count, where a link's name told it. */
+  containerId(restart: number): string | undefined
 }
 
 /** What the family reports to whoever reads it. */
@@ -53,6 +52,11 @@ export class Family {
   /** A turn of reading is under way. */
   reading = false
   nextPollAt = 0
+  /** When it was found, ms on the monotonic clock. */
+  readonly foundAt: number
+  /** Something changed that the decision depends on. */
+  undecided = true
+  #decision: Decision | undefined
   readonly #identifier: Identifier
   readonly #events: FamilyEvents
   #listedAt = -1
@@ -65,11 +69,29 @@ export class Family {
   /** Files without a complete first line, by path: their size when they were looked at. */
   readonly #unidentified = new Map<string, number>()
 
-  constructor(origin: FamilyOrigin, identifier: Identifier, events: FamilyEvents) {
+  constructor(origin: FamilyOrigin, identifier: Identifier, events: FamilyEvents, now: number) {
     this.origin = origin
+    this.foundAt = now
     this.key = origin.base === undefined ? origin.directory : join(origin.directory, origin.base)
     this.#identifier = identifier
     this.#events = events
+  }
+
+  /** Whether and how it is read; undefined until that was first decided. */
+  get decision(): Decision | undefined {
+    return this.#decision
+  }
+
+  set decision(decision: Decision) {
+    this.undecided = decision.verdict === 'wait'
+    if (decision === this.#decision) return
+    this.#decision = decision
+    for (const generation of this.generations) generation.treatment = decision.treat(generation.name.restart)
+  }
+
+  /** What came after a generation: the file that was written to next. */
+  successorOf(generation: Generation): Generation | undefined {
+    return this.generations[this.generations.indexOf(generation) + 1]
   }
 
   /** Looks at directory and files once; false when nothing can have changed. `intervals` in ms: for a busy log, and for an idle one. */
@@ -110,9 +132,9 @@ export class Family {
 
   /** Nothing is left to read or to wait for, and nothing leads here any more. */
   get over(): boolean {
-    return (
-      this.unlisted && !this.reading && this.generations.every(({ state, unlinked }) => state === 'done' && unlinked)
-    )
+    if (!this.unlisted || this.reading) return false
+    const excluded = this.#decision?.verdict === 'excluded'
+    return excluded || this.generations.every(({ state, unlinked }) => state === 'done' && unlinked)
   }
 
   #pollDirectory(now: number): void {
@@ -209,13 +231,13 @@ export class Family {
     if (live) return this.#duplicate(live, path, name, found)
     const keep = found.checkpoint?.done !== true && (name.rotation === '' || this.#events.mayOpen())
     if (!keep) found.file.close()
-    const stream = this.origin.describe(name.restart)
+    const treatment = this.#decision!.treat(name.restart)
     const generation = new Generation(
       {
         ...found,
         name,
         path,
-        stream,
+        treatment,
         file: keep ? found.file : undefined,
         size: name.gzip ? 0 : stats.size,
         modifiedMs: stats.mtimeMs,

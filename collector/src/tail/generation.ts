@@ -1,6 +1,6 @@
 /** One source while it is read: where its bytes are, how far they are read, sent and acknowledged. Decides nothing about files. */
 import { crc32 } from 'node:zlib'
-import type { LossReason, StreamMetadata } from '@tributary/protocol/chunk.ts'
+import type { LossReason } from '@tributary/protocol/chunk.ts'
 import { addRange, type ByteRange, type ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
@@ -8,6 +8,7 @@ import { Frontier, type Tail } from '../checkpoint/frontier.ts'
 import type { LineFormat } from '../cri/line.ts'
 import type { GenerationName } from '../discover/layout.ts'
 import type { LogFile } from './log-file.ts'
+import type { Treatment } from './treatment.ts'
 
 /** Bytes before the position that are read again with what follows, to see that the file is still the same. */
 export const tailBytes = 64
@@ -34,7 +35,7 @@ export interface GenerationStart {
   readonly path: string
   readonly identity: FileIdentity
   readonly format: LineFormat
-  readonly stream: StreamMetadata
+  readonly treatment: Treatment
   readonly file: LogFile | undefined
   readonly size: number
   readonly modifiedMs: number
@@ -48,12 +49,22 @@ export interface Relocation {
   readonly file: LogFile
 }
 
+/** Why a source's next record is waited for. Times in ms, sizes and positions in bytes. */
+export interface Stuck {
+  readonly since: number
+  /** What the file was seen to have. */
+  readonly size: number
+  /** How far the record is there; -1 when not one line of it is whole. */
+  readonly to: number
+  /** How long it is waited for its end. */
+  readonly timeout: number
+}
+
 export class Generation {
   readonly id: SourceId
   readonly source: string
   readonly format: LineFormat
-  /** Labels and structured metadata of its records. */
-  readonly stream: StreamMetadata
+  treatment: Treatment
   identity: FileIdentity
   name: GenerationName
   path: string
@@ -86,8 +97,8 @@ export class Generation {
   /** When bytes were first seen unread, and when the size last changed; ms on the monotonic clock. */
   unreadSince: number | undefined
   changedAt: number
-  /** Set while what is unread is not a whole record: since when, and at which size. */
-  stuck: { since: number; size: number } | undefined
+  /** Set while what is unread is not a whole record. */
+  stuck: Stuck | undefined
   /** Ranges ahead that the ledger has already, in order. */
   #accepted: ByteRange[] = []
 
@@ -98,7 +109,7 @@ export class Generation {
     this.path = start.path
     this.identity = start.identity
     this.format = start.format
-    this.stream = start.stream
+    this.treatment = start.treatment
     this.file = start.file
     this.modifiedMs = start.modifiedMs
     const checkpoint = start.checkpoint

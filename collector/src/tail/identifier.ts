@@ -80,8 +80,8 @@ export class Identifier {
         {
           cluster: this.#cluster,
           node: this.#node,
-          pod: family.origin.pod,
-          container: family.origin.container,
+          pod: family.origin.identity?.uid ?? '',
+          container: family.origin.identity?.container ?? '',
           restart: name.restart,
           distinction,
         },

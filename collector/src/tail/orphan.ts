@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
+import { noDetectors } from './cutter.ts'
 import { Generation } from './generation.ts'
 
 /** Nothing leads to this source's file any more: its name is gone or another file's. An error that passes is no proof. */
@@ -27,7 +28,12 @@ export function orphanOf(
       path,
       identity: { dev, ino, truncations, head },
       format: 'plain',
-      stream: { labels: { cluster, node }, metadata: {} },
+      treatment: {
+        stream: { labels: { cluster, node }, metadata: {} },
+        detectors: noDetectors,
+        filter: undefined,
+        partial: false,
+      },
       file: undefined,
       size: seen,
       modifiedMs: 0,

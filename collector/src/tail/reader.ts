@@ -3,15 +3,17 @@
  * one buffer and one cutter, so memory does not grow with their number.
  */
 import { crc32 } from 'node:zlib'
-import type { FilterReason, LossReason, Outcome } from '@tributary/protocol/chunk.ts'
+import type { ChunkHeader, FilterReason, LossReason, Outcome } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { fingerprintBytes, fingerprintOf } from '@tributary/protocol/source.ts'
 import { DockerParser } from '../cri/docker.ts'
 import { CriParser, type LineFormat, type LineParser, PlainParser } from '../cri/line.ts'
+import type { FilteredRecords } from '../filter/stream-filter.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import { ChunkCutter, type CutRequest } from './cutter.ts'
 import { type Generation, noTail, tailBytes, tailOf } from './generation.ts'
+import { maySpan, type Seam } from './seam.ts'
 
 /** Bytes one chunk aims at: where the compressor is at its best per CPU, and memory still small. */
 export const chunkBytes = 256 * 1024
@@ -23,6 +25,18 @@ export type Turn =
   | 'waiting'
   /** The bytes before the position are not those that were read: the file was truncated and written anew. */
   | 'replaced'
+
+export interface ReaderOptions {
+  readonly maxLineBytes: number
+  /** Lines of one record at most. */
+  readonly maxLines: number
+  /** How long the first part of a line waits for the last, ms. */
+  readonly partialTimeout: number
+  /** How long the lines of what may be a stack trace wait for more, ms. */
+  readonly joinTimeout: number
+  readonly courier: Courier
+  readonly metrics: CollectorMetrics
+}
 
 export class Reader {
   readonly #cutter: ChunkCutter
@@ -36,17 +50,23 @@ export class Reader {
   readonly #courier: Courier
   readonly #metrics: CollectorMetrics
   readonly #partialTimeout: number
+  readonly #joinTimeout: number
 
-  constructor(options: { maxLineBytes: number; partialTimeout: number; courier: Courier; metrics: CollectorMetrics }) {
+  constructor(options: ReaderOptions) {
     this.#cutter = new ChunkCutter(options)
     this.#buffer = Buffer.allocUnsafeSlow(tailBytes + this.#cutter.windowBytes)
     this.#courier = options.courier
     this.#metrics = options.metrics
     this.#partialTimeout = options.partialTimeout
+    this.#joinTimeout = options.joinTimeout
   }
 
-  /** Needs `generation.file`. Throws what the file system and zlib throw. */
-  async turn(generation: Generation, now: number): Promise<Turn> {
+  /**
+   * Needs `generation.file`. Throws what the file system and zlib throw.
+   *
+   * @param successor the generation that came after this one, where a record that is not whole at the end may go on
+   */
+  async turn(generation: Generation, successor: Generation | undefined, now: number): Promise<Turn> {
     if (generation.position === generation.limit) {
       generation.skipAccepted()
       return 'read'
@@ -56,12 +76,28 @@ export class Reader {
     for (;;) {
       const got = await this.#read(generation, want)
       if (got === -1) return 'replaced'
-      if (this.#cut(generation, got, now)) break
+      const spans = this.#isLast(generation, got) && this.#endsInLine(got) && maySpan(generation, successor)
+      if (this.#cut(generation, got, spans ? 'wait' : this.#rest(generation, got, now))) break
+      if (spans) return this.#turnOverSeam(generation, successor!, got, now)
       // A record that is larger than a chunk needs the whole window to be seen.
       if (got < want || want === this.#cutter.windowBytes) return this.#wait(generation, now)
       want = this.#cutter.windowBytes
     }
     this.#send(generation)
+    return 'read'
+  }
+
+  /** Reads what a record that began in `generation` needs of the next one: both are accounted for by one chunk. */
+  async #turnOverSeam(generation: Generation, successor: Generation, got: number, now: number): Promise<Turn> {
+    if (successor.state !== 'reading' || successor.file === undefined) return this.#wait(generation, now)
+    const room = Math.min(chunkBytes, this.#cutter.windowBytes - got, successor.limit)
+    const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
+    const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
+    const same = crc32(fingerprintOf(head) ?? head) === successor.identity.head
+    if (!same) this.#cut(generation, got, 'all')
+    else if (!this.#cut(generation, got + more, this.#isLate(generation, now) ? 'pending' : 'wait', got))
+      return this.#wait(generation, now)
+    this.#send(generation, { successor, bytes: got })
     return 'read'
   }
 
@@ -98,50 +134,106 @@ export class Reader {
     return tail.length === 0 || same ? n - tail.length : -1
   }
 
-  #cut(generation: Generation, got: number, now: number): boolean {
-    const { position, limit, size, ended, stuck, format } = generation
-    const end = position + got
-    const final = end === limit || (ended && end >= size)
-    const late = stuck !== undefined && now - stuck.since >= this.#partialTimeout
-    const request: CutRequest = {
-      bytes: this.#buffer.subarray(tailBytes, tailBytes + got),
-      offset: position,
-      parser: this.#parsers[format],
+  /** What was read reaches to the end of its source, or to what the ledger has already. */
+  #rest(generation: Generation, got: number, now: number): CutRequest['rest'] {
+    if (this.#isLast(generation, got) || generation.position + got === generation.limit) return 'all'
+    return this.#isLate(generation, now) ? 'pending' : 'wait'
+  }
+
+  #isLast({ position, ended, size, limit }: Generation, got: number): boolean {
+    return ended && position + got >= size && limit > size
+  }
+
+  #endsInLine(got: number): boolean {
+    return got > 0 && this.#buffer[tailBytes + got - 1] === 10
+  }
+
+  #isLate({ stuck }: Generation, now: number): boolean {
+    return stuck !== undefined && now - stuck.since >= stuck.timeout
+  }
+
+  #cut(generation: Generation, length: number, rest: CutRequest['rest'], seam?: number): boolean {
+    const cutter = this.#cutter
+    cutter.cut({
+      bytes: this.#buffer.subarray(tailBytes, tailBytes + length),
+      offset: generation.position,
+      parser: this.#parsers[generation.format],
+      detectors: generation.treatment.detectors,
       midLine: generation.midLine,
       ...timeBefore(generation),
-      rest: final ? 'all' : late ? 'partials' : 'wait',
-    }
-    this.#cutter.cut(request)
-    generation.seconds = this.#cutter.seconds
-    generation.nanoseconds = this.#cutter.nanoseconds
-    return this.#cutter.consumed > 0
+      rest,
+      ...(seam === undefined ? {} : { seam }),
+    })
+    return cutter.consumed > 0
   }
 
   #wait(generation: Generation, now: number): Turn {
-    const { size, stuck } = generation
-    const again = stuck === undefined || stuck.size !== size || now - stuck.since >= this.#partialTimeout
-    if (again) generation.stuck = { since: stuck?.size === size || stuck === undefined ? now : stuck.since, size }
+    const { size, stuck, name, ended } = generation
+    const { pendingTo, pendingPart } = this.#cutter
+    // What is pending has come no further: neither did the rest, as far as it matters.
+    const same = stuck !== undefined && (pendingTo === -1 ? stuck.size === size : stuck.to === pendingTo)
+    // A renamed file's last record may go on in the next file, which is looked at once nobody writes to this one any more.
+    const whole = !pendingPart && (name.rotation === '' || ended)
+    const timeout = whole ? this.#joinTimeout : this.#partialTimeout
+    generation.stuck = { since: same ? stuck.since : now, size, to: pendingTo, timeout }
     return 'waiting'
   }
 
-  #send(generation: Generation): void {
-    const { consumed, records, encodedBytes, truncated, malformed, midLine, out } = this.#cutter
-    const range: ByteRange = [generation.position, generation.position + consumed]
-    const end = tailBytes + consumed
-    const tail = tailOf(this.#buffer.subarray(Math.max(tailBytes - generation.tail.length, end - tailBytes), end))
+  #send(generation: Generation, seam?: Seam): void {
+    const { consumed, records, encodedBytes, truncated, malformed, out } = this.#cutter
+    const { position } = generation
+    const range: ByteRange = [position, position + consumed]
+    const spanned = seam !== undefined && consumed > seam.bytes ? seam : undefined
+    const header = {
+      ...headerOf(generation, range, encodedBytes),
+      ...(spanned ? { seam: { source: spanned.successor.id, at: position + spanned.bytes } } : {}),
+    }
     // Before the position moves: what could not be encoded is read again.
-    const delivered = this.#courier.deliver(
-      headerOf(generation, range, encodedBytes),
-      out.subarray(0, encodedBytes),
-      records,
-    )
-    void delivered.then(generation.sent(range[1], tail))
-    generation.midLine = midLine
+    const delivered = this.#deliver(generation, header, out.subarray(0, encodedBytes), records)
+    const acked = this.#moveOn(generation, tailBytes, Math.min(consumed, spanned?.bytes ?? consumed))
+    const next = spanned && this.#moveOn(spanned.successor, tailBytes + spanned.bytes, consumed - spanned.bytes)
+    void delivered.then(() => {
+      acked()
+      next?.()
+    })
     const metrics = this.#metrics
     metrics.readBytes.inc(consumed)
     metrics.readRecords.inc(records)
     if (truncated > 0) metrics.truncatedRecords.inc(truncated)
     if (malformed > 0) metrics.malformedLines.inc(malformed, generation.format)
+  }
+
+  /** Filters the records and sends what is left of them. The records may be overwritten once this returned. */
+  #deliver({ treatment }: Generation, header: ChunkHeader, records: Buffer, count: number): Promise<void> {
+    const { filter, partial } = treatment
+    if (partial) this.#metrics.partialMetadata.inc(count)
+    if (filter === undefined) return this.#courier.deliver(header, records, count)
+    const filtered = filter.apply(records, count, header.range)
+    if (!(filtered instanceof Promise)) return this.#deliverFiltered(header, filtered)
+    const release = this.#courier.hold(records.length)
+    return filtered.then((found) => {
+      release()
+      return this.#deliverFiltered(header, found)
+    })
+  }
+
+  #deliverFiltered(header: ChunkHeader, { records, count, leftOut }: FilteredRecords): Promise<void> {
+    for (const [reason, bytes] of Object.entries(leftOut ?? {}))
+      this.#metrics.filteredBytes.inc(bytes, reason as FilterReason)
+    const rawBytes = records.length
+    return this.#courier.deliver({ ...header, rawBytes, ...(leftOut ? { leftOut } : {}) }, records, count)
+  }
+
+  /** Moves the position over `length` bytes that begin at `at` in the buffer; returns what is to be called at the acknowledgement. */
+  #moveOn(generation: Generation, at: number, length: number): () => void {
+    const { seconds, nanoseconds, midLine } = this.#cutter
+    const end = at + length
+    const known = Math.max(at - generation.tail.length, end - tailBytes)
+    generation.midLine = midLine
+    generation.seconds = seconds
+    generation.nanoseconds = nanoseconds
+    generation.established = true
+    return generation.sent(generation.position + length, tailOf(this.#buffer.subarray(known, end)))
   }
 
   /** Gives all bytes from the position to `end` up, or leaves them out: they are reported instead of read. */
@@ -174,14 +266,14 @@ function timeBefore({ format, seconds, nanoseconds, modifiedMs }: Generation): {
 }
 
 function headerOf(generation: Generation, range: ByteRange, rawBytes: number) {
-  const { id, size, path, stream } = generation
+  const { id, size, path, treatment } = generation
   return {
     source: id,
     range,
     seen: Math.max(size, range[1]),
     rawBytes,
     path,
-    labels: stream.labels,
-    metadata: stream.metadata,
+    labels: treatment.stream.labels,
+    metadata: treatment.stream.metadata,
   }
 }

@@ -17,11 +17,14 @@ import { Identifier } from './identifier.ts'
 import { GzipFile, lastLineEnd, PlainFile } from './log-file.ts'
 import { isGone, orphanOf } from './orphan.ts'
 import { chunkBytes, Reader } from './reader.ts'
+import type { Decision } from './treatment.ts'
 import { Wake } from './wake.ts'
 
 export interface TailerOptions {
-  readonly config: Pick<CollectorConfig, 'cluster' | 'node' | 'logs' | 'limits'>
+  readonly config: Pick<CollectorConfig, 'cluster' | 'node' | 'logs' | 'limits' | 'multiline'>
   readonly courier: Courier
+  /** Whether and how a log is read; the same object as before where nothing changed. */
+  decide(family: Family, now: number): Decision
   readonly checkpoints: readonly Checkpoint[]
   /** This collector has never run with this state directory. */
   readonly firstStart: boolean
@@ -64,12 +67,11 @@ export class Tailer {
     const { config, courier, checkpoints, metrics } = options
     const { cluster, node } = config
     this.#options = options
-    this.#reader = new Reader({ ...config.logs, courier, metrics })
+    const { maxLines, timeout } = config.multiline
+    this.#reader = new Reader({ ...config.logs, maxLines, joinTimeout: timeout, courier, metrics })
     this.#identifier = new Identifier({ cluster, node, checkpoints })
     this.#discovery = new Discovery({
       path: config.logs.path,
-      cluster,
-      node,
       problem: (...args) => this.#problem(...args),
     })
     courier.onRoom = () => this.#stir()
@@ -118,6 +120,7 @@ export class Tailer {
   /** Everything but reading: what there is, what became of it, and what is over. */
   #look(now: number): void {
     this.#scan()
+    this.#decide(now)
     this.#poll(now)
     if (now >= this.#seekOrphansAt) this.#seekOrphans(now)
     if (now >= this.#nextGaugesAt) this.#updateGauges(now)
@@ -141,7 +144,10 @@ export class Tailer {
       for (const [key, { origin }] of found) {
         const known = this.#families.get(key)
         if (known) known.relist()
-        else this.#families.set(key, new Family(origin, this.#identifier, this.#familyEvents()))
+        else {
+          this.#families.set(key, new Family(origin, this.#identifier, this.#familyEvents(), performance.now()))
+          this.#stirred = true
+        }
       }
     } catch (error) {
       this.#problem(path, 'unreadable', error as Error)
@@ -160,7 +166,7 @@ export class Tailer {
   #poll(now: number): void {
     const { scanInterval } = this.#options.config.logs
     for (const family of this.#families.values()) {
-      if (now < family.nextPollAt || family.reading) continue
+      if (now < family.nextPollAt || family.reading || family.decision?.verdict === 'excluded') continue
       if (family.poll(now, { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval })) this.#stirred = true
     }
   }
@@ -209,9 +215,46 @@ export class Tailer {
     return worked
   }
 
+  /** Whether each log is read, and how, where that is not known or may have changed. */
+  #decide(now: number): void {
+    for (const family of this.#families.values()) {
+      if (!family.undecided || family.reading) continue
+      const before = family.decision
+      family.decision = this.#options.decide(family, now)
+      if (family.decision === before) continue
+      this.#stirred = true
+      if (family.decision.verdict === 'excluded') this.#leaveOut(family)
+      else if (before?.verdict === 'excluded') this.#takeUp(family)
+    }
+  }
+
+  /** Stops reading a log that was read until now. What of it is known and unread is left out. */
+  #leaveOut(family: Family): void {
+    for (const generation of family.generations) {
+      generation.close()
+      if (generation.state !== 'reading') continue
+      this.#reader.skip(generation, generation.size, { kind: 'filtered', reason: 'excluded' })
+    }
+  }
+
+  /** Reads on in a log that was left out for a while. */
+  #takeUp(family: Family): void {
+    family.nextPollAt = 0
+    family.relist()
+    for (const generation of family.generations) {
+      if (generation.state !== 'reading' || generation.name.gzip) continue
+      try {
+        this.#open(generation)
+      } catch (error) {
+        this.#problem(generation.path, 'unreadable', error as Error)
+      }
+    }
+  }
+
   /** The oldest generation of a log that has something to read now. */
   #next(family: Family): Generation | undefined {
     const now = performance.now()
+    if (family.decision?.verdict !== 'read') return undefined
     for (const generation of family.generations) {
       if (generation.state === 'done') continue
       if (generation.state !== 'reading') return undefined
@@ -223,8 +266,8 @@ export class Tailer {
   }
 
   #isDue({ stuck, size, unread, unreadSince, ended }: Generation, superseded: boolean, now: number): boolean {
-    const { partialTimeout, flushInterval } = this.#options.config.logs
-    if (stuck && !ended && stuck.size === size && now - stuck.since < partialTimeout) return false
+    const { flushInterval } = this.#options.config.logs
+    if (stuck && !ended && stuck.size === size && now - stuck.since < stuck.timeout) return false
     return superseded || ended || unread >= chunkBytes || now - (unreadSince ?? now) >= flushInterval
   }
 
@@ -232,7 +275,9 @@ export class Tailer {
     const now = performance.now()
     try {
       if (generation.file === undefined && !this.#open(generation)) return false
-      const turn = await this.#reader.turn(generation, now)
+      const successor = generation.ended ? family.successorOf(generation) : undefined
+      if (successor?.state === 'reading' && successor.file === undefined && !this.#open(successor)) return false
+      const turn = await this.#reader.turn(generation, successor, now)
       if (turn === 'replaced') family.truncated(generation, now)
       return turn === 'read'
     } catch (error) {
