@@ -54,7 +54,7 @@ function replay(ledger: Ledger, { accepted, message }: WalEntry, maxEntriesBytes
 /** How many of a chunk's records were accepted; 0 when its entries can't be read. */
 export function acceptedRecords(message: ForwardMessage, accepted: ByteRanges, maxEntriesBytes: number): number {
   const header = chunkHeader(message.options)
-  if (header === undefined || header.outcome !== undefined) return 0
+  if (header === undefined || header.outcome !== undefined || header.relayed) return 0
   const [first, end] = accepted[0] ?? [0, 0]
   if (accepted.length === 1 && first === header.range[0] && end === header.range[1]) return message.count ?? 0
   try {

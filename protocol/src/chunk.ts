@@ -2,7 +2,7 @@
  * What a chunk says about itself, in the option map of its Forward message, under the key `tributary` (docs/formats/wire.md).
  * A plain Fluentd ignores that key and reads the records; our aggregator takes range and metadata from it.
  */
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { encode, MsgpackError } from './msgpack.ts'
 import type { ByteRange, ByteRanges } from './ranges.ts'
 import type { SourceId } from './source.ts'
@@ -41,6 +41,8 @@ export interface ChunkHeader extends StreamMetadata {
   readonly path: string
   /** Set on a message without records: all of the range had this outcome. */
   readonly outcome?: Outcome
+  /** Set on a message of an application that the collector passed on: its entries are any sender's, not records of ours. */
+  readonly relayed?: true
 }
 
 /** Sixteen bytes derived from (source, first offset, end offset), in base64: a retry of the same range has the same id. */
@@ -76,8 +78,9 @@ export function chunkOptions(header: ChunkHeader, records: number, compression: 
 export function chunkHeader(options: unknown): ChunkHeader | undefined {
   const own = (options as Record<string, unknown> | null | undefined)?.['tributary']
   if (own === undefined || own === null) return undefined
-  const { v, source, first, end, seen, raw, path, labels, metadata, outcome } = own as Record<string, unknown>
+  const { v, source, first, end, seen, raw, path, labels, metadata, outcome, relay } = own as Record<string, unknown>
   if (v !== chunkVersion) throw new MsgpackError(`chunk version ${v}, this aggregator reads ${chunkVersion}`)
+  if (relay !== undefined) return relayHeader(relay, labels, metadata)
   if (source === undefined) return undefined
   if (!(source instanceof Uint8Array) || source.length !== 16)
     throw new MsgpackError('tributary.source is not 16 bytes')
@@ -94,6 +97,40 @@ export function chunkHeader(options: unknown): ChunkHeader | undefined {
     labels: stringMap('labels', labels),
     metadata: stringMap('metadata', metadata),
     ...(parsed === undefined ? {} : { outcome: parsed }),
+  }
+}
+
+/**
+ * What the collector puts under the key `tributary` when it passes an application's message on.
+ *
+ * @param stream labels and metadata of the pod that sent it, as far as they are known
+ * @param source stands for all that one collector passes on from one pod to one aggregator: {@link relaySource}
+ * @param range which of its bytes this message is; the messages of a source tile it, in the order of sending
+ */
+export function relayPart({ labels, metadata }: StreamMetadata, source: SourceId, [first, end]: ByteRange): unknown {
+  return { v: chunkVersion, relay: { source, first, end }, labels, metadata }
+}
+
+/** A new source for relayed messages: six zero bytes, with which no source of a file begins, then ten random ones. */
+export function relaySource(): SourceId {
+  return Buffer.concat([Buffer.alloc(6), randomBytes(10)])
+}
+
+function relayHeader(relay: unknown, labels: unknown, metadata: unknown): ChunkHeader {
+  const { source, first, end } = (relay ?? {}) as Record<string, unknown>
+  if (!(source instanceof Uint8Array) || source.length !== 16 || source.subarray(0, 6).some((byte) => byte !== 0))
+    throw new MsgpackError('tributary.relay.source is not six zero bytes and ten others')
+  if (!isOffset(first) || !isOffset(end) || end <= first)
+    throw new MsgpackError('tributary.relay.first and end are not offsets in ascending order')
+  return {
+    source: Buffer.from(source.buffer, source.byteOffset, 16),
+    range: [first, end],
+    seen: end,
+    rawBytes: 0,
+    path: 'forward input',
+    labels: stringMap('labels', labels),
+    metadata: stringMap('metadata', metadata),
+    relayed: true,
   }
 }
 

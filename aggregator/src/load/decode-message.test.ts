@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import { chunkOptions } from '@tributary/protocol/chunk.ts'
+import { chunkOptions, relayPart } from '@tributary/protocol/chunk.ts'
 import { CompressionError, compress } from '@tributary/protocol/compression.ts'
 import { forwardMessage } from '@tributary/protocol/forward.ts'
 import { EventTime, encode, MsgpackError } from '@tributary/protocol/msgpack.ts'
@@ -181,4 +181,18 @@ test('any change to a message gives all of its rows or none and a typed error', 
     { numRuns: 3000 },
   )
   expect(Math.min(seen.rows, seen.errors)).toBeGreaterThan(200)
+})
+
+test('a message that a collector passed on gives the same rows wherever it is written down, and other ones than the next', () => {
+  const stream = { labels: { pod: 'cart-0' }, metadata: { pod_uid: 'u' } }
+  const source = Buffer.concat([Buffer.alloc(6), Buffer.alloc(10, 7)])
+  const relayed = (range: ByteRange) => {
+    const entries = encode([new EventTime(5, 6), { log: 'x' }])
+    return Buffer.concat(forwardMessage('t', entries, { tributary: relayPart(stream, source, range) }))
+  }
+  const { rows } = decode(relayed([0, 20]), [[0, 20]])
+  expect(rows).toMatchObject([{ labels: { pod: 'cart-0' }, metadata: { pod_uid: 'u', tag: 't' }, line: 'x' }])
+  expect(rows[0]!.source).toMatch(/^000000000000/)
+  expect(decode(relayed([0, 20]), [[0, 20]], {}, { segment: 9, offset: 1 }).rows).toEqual(rows)
+  expect(decode(relayed([20, 40]), [[20, 40]]).rows[0]!.source).not.toBe(rows[0]!.source)
 })

@@ -3,7 +3,7 @@
  * under the same token.
  */
 import { createHash } from 'node:crypto'
-import { type ChunkHeader, chunkHeader } from '@tributary/protocol/chunk.ts'
+import { type ChunkHeader, chunkHeader, type StreamMetadata } from '@tributary/protocol/chunk.ts'
 import { decompress } from '@tributary/protocol/compression.ts'
 import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
@@ -67,8 +67,9 @@ export class MessageDecoder {
     const header = chunkHeader(parsed.options)
     if (header?.outcome !== undefined) return { malformed: 0, clamped: 0 }
     const entries = decompress(parsed.entries, this.#options.maxEntriesBytes)
+    if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), sink, header)
     if (header !== undefined) return this.#ownRows(header, entries, accepted, sink)
-    return this.#foreignRows(parsed, entries, position, sink)
+    return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, position), sink)
   }
 
   #ownRows(header: ChunkHeader, entries: Buffer, accepted: ByteRanges, sink: RowSink): Decoded {
@@ -113,10 +114,15 @@ export class MessageDecoder {
     return this.#options.discoverServiceName ? withServiceName(labels) : labels
   }
 
-  #foreignRows(message: ForwardMessage, entries: Buffer, position: WalPosition, sink: RowSink): Decoded {
+  #foreignRows(
+    message: ForwardMessage,
+    entries: Buffer,
+    source: Buffer,
+    sink: RowSink,
+    sender?: StreamMetadata,
+  ): Decoded {
     const records: ForeignRecord[] = []
-    const malformed = readForeign(message, entries, (record) => records.push(record))
-    const source = foreignSource(this.#options.id, position)
+    const malformed = readForeign(message, entries, (record) => records.push(record), sender)
     let clamped = 0
     for (const [index, record] of records.entries()) {
       const seconds = Math.min(lastSecond, Math.max(firstSecond, record.seconds))
@@ -155,6 +161,13 @@ function foreignSource(id: string, { segment, offset }: WalPosition): Buffer {
   const source = Buffer.alloc(16)
   createHash('sha256').update(`${id}:${segment}.${offset}`).digest().copy(source, foreignPrefix.length, 0, 10)
   return source
+}
+
+/** The same for a message that a collector passed on: wherever it is written down, its rows are the same. */
+function relayedSource({ source, range }: ChunkHeader): Buffer {
+  const own = Buffer.alloc(16)
+  createHash('sha256').update(source).update(`:${range[0]}`).digest().copy(own, foreignPrefix.length, 0, 10)
+  return own
 }
 
 interface OwnStreams {

@@ -101,3 +101,43 @@ test.for([
   ['', '_'],
   ['__proto__', '___proto__'],
 ])('%s as a label name is %s', ([name, label]) => expect(labelName(name!)).toBe(label))
+
+const sender = {
+  labels: { cluster: 'c', node: 'n', namespace: 'shop', pod: 'cart-0', app: 'cart' },
+  metadata: { pod_uid: 'uid' },
+}
+const containerTag = `kube.var.log.containers.web-1_shop_nginx-${'a'.repeat(64)}.log`
+test.for([
+  {
+    of: 'a pod about itself',
+    record: { log: 'x' },
+    labels: sender.labels,
+    metadata: { pod_uid: 'uid', tag: 'app.log' },
+  },
+  {
+    of: 'a pod about another',
+    record: { log: 'x', kubernetes: { namespace_name: 'shop', pod_name: 'web-1', pod_id: 'other' } },
+    labels: { cluster: 'c', node: 'n', namespace: 'shop', pod: 'web-1' },
+    metadata: { pod_uid: 'other' },
+  },
+  {
+    of: 'a pod that tails the files of others',
+    record: { log: 'x' },
+    tag: containerTag,
+    labels: { cluster: 'c', node: 'n', namespace: 'shop', pod: 'web-1', container: 'nginx' },
+    metadata: {},
+  },
+  {
+    of: 'nobody that is known',
+    record: { log: 'x' },
+    from: { labels: { cluster: 'c', node: 'n' }, metadata: {} },
+    labels: { cluster: 'c', node: 'n', tag: 'app.log' },
+    metadata: {},
+  },
+])('a record that a collector passed on, of $of', ({ record, tag = 'app.log', from = sender, labels, metadata }) => {
+  const records: ForeignRecord[] = []
+  const entries = encode([new EventTime(5, 6), record])
+  readForeign({ mode: 'packed', tag }, entries, (one) => records.push(one), from)
+  expect(records).toMatchObject([{ labels, metadata }])
+  expect(records[0]!.labels).toEqual(labels)
+})

@@ -2,6 +2,7 @@
  * Records of other senders (Fluent Bit, Fluentd, fluent-logger, OpenTelemetry through Fluent Bit): which line, time, labels and
  * structured metadata each one becomes. Pure.
  */
+import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ForwardMessage } from '@tributary/protocol/forward.ts'
 import { Extension, textOf, type Value, type ValueMap, ValueReader } from './decode-value.ts'
 import { detectLevel, levelNamed } from './detect-level.ts'
@@ -32,11 +33,13 @@ interface Group {
 }
 
 const noGroup: Group = { labels: {}, metadata: {} }
+const noSender: StreamMetadata = { labels: {}, metadata: {} }
 
 /**
  * Calls `take` for every record of a message.
  *
  * @param entries the message's entries, decompressed
+ * @param sender what the collector that passed the message on knows of its sender
  * @returns how many entries were no `[time, record]`; they are left out
  * @throws MsgpackError where the entries are no MessagePack
  */
@@ -44,6 +47,7 @@ export function readForeign(
   message: Pick<ForwardMessage, 'mode' | 'tag'>,
   entries: Buffer,
   take: (record: ForeignRecord) => void,
+  sender: StreamMetadata = noSender,
 ): number {
   const reader = new ValueReader(entries)
   const ofTag = tagLabels(message.tag)
@@ -55,7 +59,7 @@ export function readForeign(
     if (parsed === undefined) malformed++
     else if (parsed.seconds === groupStart && parsed.marker) group = groupOf(parsed.record)
     else if (parsed.seconds === groupEnd && parsed.marker) group = noGroup
-    else take(foreignRecord(parsed, ofTag, group))
+    else take(foreignRecord(parsed, ofTag, group, sender))
   }
   return malformed
 }
@@ -91,7 +95,7 @@ function parseEntry(slot: Value, record: Value): Entry | undefined {
   return { seconds, nanoseconds: Math.round((value - seconds) * 1e9), marker: false, metadata: meta, record }
 }
 
-function foreignRecord(entry: Entry, ofTag: Labels, group: Group): ForeignRecord {
+function foreignRecord(entry: Entry, ofTag: Labels, group: Group, sender: StreamMetadata): ForeignRecord {
   const { record } = entry
   const labels: Record<string, string> = { ...group.labels }
   const metadata: Record<string, string> = { ...group.metadata }
@@ -99,6 +103,7 @@ function foreignRecord(entry: Entry, ofTag: Labels, group: Group): ForeignRecord
   if (kubernetes instanceof Map) takeKubernetes(kubernetes, labels, metadata)
   // Where a record says from which pod it is, the tag adds nothing that is worth a stream of its own.
   if (Object.keys(labels).length === 0) Object.assign(labels, ofTag)
+  addSender(sender, labels, metadata)
   const stream = streamName(record.get('stream'))
   if (stream !== undefined) labels['stream'] = stream
   const field = lineFields.find((name) => Buffer.isBuffer(record.get(name)))
@@ -114,6 +119,22 @@ function foreignRecord(entry: Entry, ofTag: Labels, group: Group): ForeignRecord
   const line = field === undefined ? Buffer.from(textOf(record)) : withoutNewline(record.get(field) as Buffer)
   if (level === 0) level = detectLevel(line, 0, line.length)
   return { seconds: entry.seconds, nanoseconds: entry.nanoseconds, labels, metadata, line, level }
+}
+
+/** Labels of the sender that hold for the records of other pods too, which it may collect. */
+const nodeLabels = ['cluster', 'node']
+
+/** What a record does not tell itself is known of who sent it, unless it tells that it is another pod's. */
+function addSender(sender: StreamMetadata, labels: Record<string, string>, metadata: Record<string, string>): void {
+  const own = labels['pod'] === undefined || labels['pod'] === sender.labels['pod']
+  for (const [name, value] of Object.entries(sender.labels))
+    if (own || nodeLabels.includes(name)) labels[name] ??= value
+  if (!own) return
+  for (const [name, value] of Object.entries(sender.metadata)) metadata[name] ??= value
+  // The pod makes the stream; what tells its own kinds of records apart stays with them.
+  if (sender.labels['pod'] === undefined || labels['tag'] === undefined) return
+  metadata['tag'] ??= labels['tag']
+  delete labels['tag']
 }
 
 /** The map that Fluent Bit's and Fluentd's kubernetes filters add. */

@@ -13,7 +13,7 @@ export type CheckedMessage =
   | { readonly kind: 'heartbeat' }
   /** A collector asks what is accepted of these sources; `chunk` is what the answer names. */
   | { readonly kind: 'query'; readonly chunk: string; readonly sources: readonly SourceId[] }
-  /** A chunk of our collector. `records` is what it says it holds. */
+  /** A chunk of our collector, or a message it passes on. `records` is what it says it holds. */
   | {
       readonly kind: 'chunk'
       readonly chunk: string | undefined
@@ -41,6 +41,8 @@ export function checkMessage(bytes: Buffer, maxEntriesBytes: number): CheckedMes
   if (own?.header?.outcome !== undefined) return { kind: 'chunk', chunk, header: own.header, records: 0, message }
   checkEntries(message, maxEntriesBytes)
   if (own?.header === undefined) return { kind: 'foreign', chunk, message }
+  // How many records a relayed message has is not known before it is decoded.
+  if (own.header.relayed) return { kind: 'chunk', chunk, header: own.header, records: 0, message }
   if (message.mode !== 'packed' || message.count === undefined) {
     throw new ReceiveError('bad_chunk', 'a chunk whose records are not packed, or without their number', false)
   }

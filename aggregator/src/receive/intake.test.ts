@@ -1,4 +1,10 @@
-import { type ChunkHeader, chunkOptions, ledgerQueryOptions, type Outcome } from '@tributary/protocol/chunk.ts'
+import {
+  type ChunkHeader,
+  chunkOptions,
+  ledgerQueryOptions,
+  type Outcome,
+  relayPart,
+} from '@tributary/protocol/chunk.ts'
 import { compress } from '@tributary/protocol/compression.ts'
 import { nodeDisk } from '@tributary/protocol/disk.ts'
 import { forwardMessage } from '@tributary/protocol/forward.ts'
@@ -167,4 +173,36 @@ test("other senders' messages are kept as they come, and answered when they ask 
   expect(await send(encode(['t', Buffer.from('x'), { fluent_signal: 2 }]))).toBe('none')
   expect(unsupported).toEqual(['metrics', 'traces'])
   expect(wal.appended).toHaveLength(2)
+})
+
+test('a message that a collector passes on twice is stored once and acknowledged twice', async () => {
+  const { ledger, wal, send } = await start()
+  const own = Buffer.concat([Buffer.alloc(6), Buffer.alloc(10, 7)])
+  const relayed = (first: number, end: number) => {
+    const part = relayPart({ labels: {}, metadata: {} }, own, [first, end])
+    return encode(['t', 5, { log: 'x' }, { chunk: `c${first}`, tributary: part }])
+  }
+  for (const [first, end] of [
+    [0, 20],
+    [0, 20],
+    [20, 30],
+  ] as ByteRange[])
+    expect(await send(relayed(first, end))).toBe('waiting')
+  expect(wal.appended.map(({ accepted }) => accepted)).toEqual([[[0, 20]], [[20, 30]]])
+  wal.commit()
+  expect(await send(relayed(0, 20))).toEqual({ ack: 'c0' })
+  expect(ledger.ranges(own)).toEqual([[0, 30]])
+})
+
+test.for([
+  { part: { v: 1, relay: { source: Buffer.alloc(16, 1), first: 0, end: 1 } } },
+  { part: { v: 1, relay: { source: Buffer.alloc(15), first: 0, end: 1 } } },
+  { part: { v: 1, relay: { source: Buffer.alloc(16), first: 1, end: 1 } } },
+  { part: { v: 1, relay: 'x' } },
+])('a relayed message whose range is wrong is refused: %o', async ({ part }) => {
+  const { send, wal } = await start()
+  await expect(send(encode(['t', 5, { log: 'x' }, { chunk: 'c', tributary: part }]))).rejects.toMatchObject({
+    problem: 'bad_chunk',
+  })
+  expect(wal.appended).toEqual([])
 })

@@ -107,7 +107,7 @@ export class Intake implements Sink {
   }
 
   #count(header: ChunkHeader, message: ForwardMessage, ranges: ByteRanges): number {
-    if (header.outcome !== undefined) return 0
+    if (header.outcome !== undefined || header.relayed) return 0
     try {
       return countRecords(message.entries, ranges, this.#options.maxEntriesBytes)
     } catch (error) {
