@@ -48,15 +48,11 @@ export interface CutRequest {
   readonly seam?: number
 }
 
-export interface CutterOptions {
-  readonly maxLineBytes: number
-  /** Lines of one record at most. */
-  readonly maxLines: number
-}
-
 export class ChunkCutter {
   /** Longest line of a record, bytes. What is longer becomes several records, each flagged truncated. */
   readonly maxLineBytes: number
+  /** Lines of one record at most. What is longer becomes several records likewise. */
+  maxLines: number
   /** As many bytes as one cut can look at. A request with all of them always makes progress. */
   readonly windowBytes: number
 
@@ -72,7 +68,6 @@ export class ChunkCutter {
   /** What was left has a line of which a part is missing. */
   pendingPart = false
 
-  readonly #maxLines: number
   readonly #writer: RecordWriter
   /** Lines that came in parts, by stream. */
   readonly #parts: readonly [Pending, Pending] = [new Pending(), new Pending()]
@@ -94,9 +89,9 @@ export class ChunkCutter {
   #request!: CutRequest
   #seam = Number.POSITIVE_INFINITY
 
-  constructor(options: CutterOptions) {
+  constructor(options: { maxLineBytes: number; maxLines: number }) {
     this.maxLineBytes = options.maxLineBytes
-    this.#maxLines = options.maxLines
+    this.maxLines = options.maxLines
     this.windowBytes = windowLines * options.maxLineBytes
     this.#writer = new RecordWriter(this.windowBytes + this.windowBytes / 4 + splitOverhead)
   }
@@ -276,7 +271,7 @@ export class ChunkCutter {
       this.#emitPending(group, stream)
       return false
     }
-    if (group.lines >= this.#maxLines || group.length + 1 + end - start > this.maxLineBytes) {
+    if (group.lines >= this.maxLines || group.length + 1 + end - start > this.maxLineBytes) {
       group.truncated = true
       this.#emitPending(group, stream)
       // The rest of it is a record too, rather than one for every line.
@@ -328,7 +323,7 @@ export class ChunkCutter {
     const group = this.#groups[stream]
     if (group.active) {
       const state = nextState(detector!, group.state, arena, start, end)
-      const fits = group.lines < this.#maxLines && group.length + 1 + line.length <= this.maxLineBytes
+      const fits = group.lines < this.maxLines && group.length + 1 + line.length <= this.maxLineBytes
       if (state !== 0 && fits) {
         group.addLineFeed()
         this.#pendingBytes++

@@ -97,6 +97,8 @@ export class Generation {
   /** When bytes were first seen unread, and when the size last changed; ms on the monotonic clock. */
   unreadSince: number | undefined
   changedAt: number
+  /** When bytes of it were last acknowledged, ms on the monotonic clock. */
+  ackedAt: number | undefined
   /** Set while what is unread is not a whole record. */
   stuck: Stuck | undefined
   /** Ranges ahead that the ledger has already, in order. */
@@ -163,7 +165,11 @@ export class Generation {
     this.tail = tail
     this.stuck = undefined
     this.unreadSince = undefined
-    return this.frontier.sent(end, tail)
+    const acked = this.frontier.sent(end, tail)
+    return () => {
+      this.ackedAt = performance.now()
+      acked()
+    }
   }
 
   /** Takes what a stat saw; true when the file was written to since. */

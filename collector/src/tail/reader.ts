@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib'
 import type { ChunkHeader, FilterReason, LossReason, Outcome } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { fingerprintBytes, fingerprintOf } from '@tributary/protocol/source.ts'
+import type { CollectorConfig } from '../config.ts'
 import { DockerParser } from '../cri/docker.ts'
 import { CriParser, type LineFormat, type LineParser, PlainParser } from '../cri/line.ts'
 import type { FilteredRecords } from '../filter/stream-filter.ts'
@@ -26,17 +27,8 @@ export type Turn =
   /** The bytes before the position are not those that were read: the file was truncated and written anew. */
   | 'replaced'
 
-export interface ReaderOptions {
-  readonly maxLineBytes: number
-  /** Lines of one record at most. */
-  readonly maxLines: number
-  /** How long the first part of a line waits for the last, ms. */
-  readonly partialTimeout: number
-  /** How long the lines of what may be a stack trace wait for more, ms. */
-  readonly joinTimeout: number
-  readonly courier: Courier
-  readonly metrics: CollectorMetrics
-}
+/** What of the configuration reading goes by. */
+type ReadConfig = Pick<CollectorConfig, 'logs' | 'multiline'>
 
 export class Reader {
   readonly #cutter: ChunkCutter
@@ -49,16 +41,23 @@ export class Reader {
   readonly #buffer: Buffer
   readonly #courier: Courier
   readonly #metrics: CollectorMetrics
-  readonly #partialTimeout: number
-  readonly #joinTimeout: number
+  /** How long the first part of a line waits for the last, ms. */
+  #partialTimeout!: number
+  /** How long the lines of what may be a stack trace wait for more, ms. */
+  #joinTimeout!: number
 
-  constructor(options: ReaderOptions) {
-    this.#cutter = new ChunkCutter(options)
+  constructor({ logs, multiline, courier, metrics }: ReadConfig & { courier: Courier; metrics: CollectorMetrics }) {
+    this.#cutter = new ChunkCutter({ maxLineBytes: logs.maxLineBytes, maxLines: multiline.maxLines })
     this.#buffer = Buffer.allocUnsafeSlow(tailBytes + this.#cutter.windowBytes)
-    this.#courier = options.courier
-    this.#metrics = options.metrics
-    this.#partialTimeout = options.partialTimeout
-    this.#joinTimeout = options.joinTimeout
+    this.#courier = courier
+    this.#metrics = metrics
+    this.reconfigure({ logs, multiline })
+  }
+
+  reconfigure({ logs, multiline }: ReadConfig): void {
+    this.#partialTimeout = logs.partialTimeout
+    this.#joinTimeout = multiline.timeout
+    this.#cutter.maxLines = multiline.maxLines
   }
 
   /**
@@ -236,6 +235,9 @@ export class Reader {
     return generation.sent(generation.position + length, tailOf(this.#buffer.subarray(known, end)))
   }
 
+  /** Told of every range that is given up on or left out. */
+  onGap: (generation: Generation, range: ByteRange, outcome: Outcome) => void = () => undefined
+
   /** Gives all bytes from the position to `end` up, or leaves them out: they are reported instead of read. */
   skip(generation: Generation, end: number, outcome: Outcome): void {
     const { position } = generation
@@ -243,6 +245,7 @@ export class Reader {
     if (to > position) {
       if (outcome.kind === 'lost') this.#metrics.lostBytes.inc(to - position, outcome.reason satisfies LossReason)
       else this.#metrics.filteredBytes.inc(to - position, outcome.reason satisfies FilterReason)
+      this.onGap(generation, [position, to], outcome)
       const acked = generation.sent(to, noTail)
       generation.established = false
       void this.#courier.report({ ...headerOf(generation, [position, to], 0), outcome }).then(acked)

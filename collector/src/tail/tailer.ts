@@ -8,6 +8,7 @@ import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Logger } from 'pino'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
 import type { CollectorConfig } from '../config.ts'
+import { Journal } from '../diagnosis/journal.ts'
 import { Discovery } from '../discover/discovery.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics, InputProblem } from '../metrics.ts'
@@ -17,11 +18,15 @@ import { Identifier } from './identifier.ts'
 import { GzipFile, lastLineEnd, PlainFile } from './log-file.ts'
 import { isGone, orphanOf } from './orphan.ts'
 import { chunkBytes, Reader } from './reader.ts'
+import type { TailerView } from './snapshot.ts'
 import type { Decision } from './treatment.ts'
 import { Wake } from './wake.ts'
 
+/** What of the configuration the tailer goes by. */
+type TailConfig = Pick<CollectorConfig, 'cluster' | 'node' | 'logs' | 'limits' | 'multiline'>
+
 export interface TailerOptions {
-  readonly config: Pick<CollectorConfig, 'cluster' | 'node' | 'logs' | 'limits' | 'multiline'>
+  readonly config: TailConfig
   readonly courier: Courier
   /** Whether and how a log is read; the same object as before where nothing changed. */
   decide(family: Family, now: number): Decision
@@ -45,11 +50,13 @@ const quietMs = 60_000
 
 export class Tailer {
   readonly #options: TailerOptions
+  #config: TailConfig
   readonly #reader: Reader
   readonly #identifier: Identifier
   readonly #discovery: Discovery
   readonly #families = new Map<string, Family>()
   readonly #wake = new Wake()
+  readonly #journal = new Journal()
   readonly #reported = new Map<string, number>()
   /** Sources whose file was gone when the collector started, until their loss is acknowledged. */
   #orphans: Generation[] = []
@@ -67,14 +74,32 @@ export class Tailer {
     const { config, courier, checkpoints, metrics } = options
     const { cluster, node } = config
     this.#options = options
-    const { maxLines, timeout } = config.multiline
-    this.#reader = new Reader({ ...config.logs, maxLines, joinTimeout: timeout, courier, metrics })
+    this.#config = config
+    this.#reader = new Reader({ ...config, courier, metrics })
     this.#identifier = new Identifier({ cluster, node, checkpoints })
     this.#discovery = new Discovery({
       path: config.logs.path,
       problem: (...args) => this.#problem(...args),
     })
+    this.#reader.onGap = ({ path }, range, { kind, reason }) => this.#journal.gap({ path, kind, reason, range })
     courier.onRoom = () => this.#stir()
+  }
+
+  /**
+   * Goes by another configuration from now on: intervals, time-outs and limits, and whether and how each log is read. Node, cluster,
+   * `logs.path` and `logs.maxLineBytes` stay what they were at the start.
+   */
+  reconfigure(config: TailConfig): void {
+    this.#config = config
+    this.#reader.reconfigure(config)
+    for (const family of this.#families.values()) family.undecided = true
+    this.#stir()
+  }
+
+  /** What is known of a pod has changed. */
+  podChanged(uid: string): void {
+    for (const family of this.#families.values()) if (family.origin.identity?.uid === uid) family.undecided = true
+    this.#stir()
   }
 
   /** Something happened that may let a log be read, or be let go of. */
@@ -86,6 +111,16 @@ export class Tailer {
   /** Unread bytes of all logs, as far as they are known. */
   get unreadBytes(): number {
     return unreadOf(this.#generations())
+  }
+
+  /** For diagnosis and health: what there is, to be looked at. */
+  get view(): TailerView {
+    return {
+      families: this.#families.values(),
+      orphans: this.#orphans,
+      journal: this.#journal,
+      openFiles: this.#openFiles,
+    }
   }
 
   /** All of the log directory was looked at once. */
@@ -135,7 +170,7 @@ export class Tailer {
   }
 
   #scan(): void {
-    const { path } = this.#options.config.logs
+    const { path } = this.#config.logs
     try {
       const found = this.#discovery.scan()
       this.#scanned = true
@@ -159,12 +194,12 @@ export class Tailer {
       lost: (generation, reason) => this.#lost(generation, reason),
       problem: (path, error) =>
         this.#problem(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error),
-      mayOpen: () => this.#openFiles++ < this.#options.config.limits.openFiles,
+      mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
     }
   }
 
   #poll(now: number): void {
-    const { scanInterval } = this.#options.config.logs
+    const { scanInterval } = this.#config.logs
     for (const family of this.#families.values()) {
       if (now < family.nextPollAt || family.reading || family.decision?.verdict === 'excluded') continue
       if (family.poll(now, { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval })) this.#stirred = true
@@ -175,7 +210,7 @@ export class Tailer {
     const fresh = [...this.#generations().filter(({ state }) => state === 'new')]
     if (fresh.length === 0) return
     for (const generation of fresh) generation.state = 'asking'
-    const skipped = this.#options.firstStart && !this.#asked && this.#options.config.logs.startAt === 'end'
+    const skipped = this.#options.firstStart && !this.#asked && this.#config.logs.startAt === 'end'
     this.#asked = true
     void this.#options.courier.ask(fresh.map(({ id }) => id)).then((answers) => {
       for (const generation of fresh) this.#resume(generation, answers.get(generation.source) ?? [], skipped)
@@ -266,7 +301,7 @@ export class Tailer {
   }
 
   #isDue({ stuck, size, unread, unreadSince, ended }: Generation, superseded: boolean, now: number): boolean {
-    const { flushInterval } = this.#options.config.logs
+    const { flushInterval } = this.#config.logs
     if (stuck && !ended && stuck.size === size && now - stuck.since < stuck.timeout) return false
     return superseded || ended || unread >= chunkBytes || now - (unreadSince ?? now) >= flushInterval
   }
@@ -278,6 +313,7 @@ export class Tailer {
       const successor = generation.ended ? family.successorOf(generation) : undefined
       if (successor?.state === 'reading' && successor.file === undefined && !this.#open(successor)) return false
       const turn = await this.#reader.turn(generation, successor, now)
+      this.#journal.mended(generation.path)
       if (turn === 'replaced') family.truncated(generation, now)
       return turn === 'read'
     } catch (error) {
@@ -322,9 +358,7 @@ export class Tailer {
     if (!this.#scanned || [...this.#families.values()].some(({ nextPollAt }) => nextPollAt === 0)) return
     const gone = this.#identifier.unclaimed().filter(isGone)
     for (const { source } of gone) this.#identifier.claim(source)
-    const orphans = gone
-      .filter(({ done }) => !done)
-      .map((checkpoint) => orphanOf(checkpoint, this.#options.config, now))
+    const orphans = gone.filter(({ done }) => !done).map((checkpoint) => orphanOf(checkpoint, this.#config, now))
     if (orphans.length === 0) return
     this.#orphans.push(...orphans)
     for (const orphan of orphans) orphan.state = 'asking'
@@ -340,7 +374,7 @@ export class Tailer {
   /** Deleted files that are held open take disk the node may need: beyond the budget the log with most of it gives up its oldest. */
   #shed(): void {
     const held = (one: Generation) => one.unlinked && one.file !== undefined && one.unread > 0
-    while (unreadOf(this.#generations().filter(held)) > this.#options.config.limits.unlinkedBytes) {
+    while (unreadOf(this.#generations().filter(held)) > this.#config.limits.unlinkedBytes) {
       const perLog = [...this.#families.values()].map(({ generations }) => generations.filter(held))
       const noisiest = perLog.reduce((a, b) => (unreadOf(a) >= unreadOf(b) ? a : b))
       this.#lost(noisiest[0]!, 'shed')
@@ -377,6 +411,7 @@ export class Tailer {
   }
 
   #problem(path: string, reason: InputProblem, error?: Error): void {
+    this.#journal.trouble(path, error?.message ?? reason.replaceAll('_', ' '), performance.now())
     const key = `${reason} ${path}`
     if (this.#reported.has(key)) return
     this.#reported.set(key, performance.now())

@@ -1,0 +1,113 @@
+/** What a running collector knows of its logs, for diagnosis and health. Looks, and changes nothing. */
+import type { Gap, Journal } from '../diagnosis/journal.ts'
+import { type LogFilter, type LogSnapshot, matches, nameOf, type SourceSnapshot } from '../diagnosis/snapshot.ts'
+import type { Family } from './family.ts'
+import type { Generation } from './generation.ts'
+
+/** What the tailer shows. */
+export interface TailerView {
+  readonly families: Iterable<Family>
+  /** Sources whose file was gone when the collector started. */
+  readonly orphans: readonly Generation[]
+  readonly journal: Journal
+  readonly openFiles: number
+}
+
+/** The logs that agree with `filter`, without the names that lead to them. `now` in ms on the monotonic clock. */
+export function snapshotLogs({ families, journal }: TailerView, filter: LogFilter, now: number): LogSnapshot[] {
+  const logs: LogSnapshot[] = []
+  for (const family of families) {
+    const log = { ...podOf(family), path: family.key }
+    if (!matches(filter, log)) continue
+    logs.push({
+      ...log,
+      names: [],
+      ...decisionOf(family),
+      sources: family.generations.map((generation) => snapshotSource(generation, now)),
+      gaps: journal
+        .gaps()
+        .filter(({ path }) => isOf(family, path))
+        .map(snapshotGap),
+      errors: [...journal.troubles()]
+        .filter(({ path }) => isOf(family, path))
+        .map(({ path, text, at }) => ({ path, text, ago: now - at })),
+    })
+  }
+  return logs
+}
+
+function decisionOf({ decision }: Family): Pick<LogSnapshot, 'excludedBy' | 'metadata'> {
+  if (decision === undefined || decision.verdict === 'wait') return { metadata: 'waiting' }
+  if (decision.verdict === 'excluded') return { excludedBy: decision.by }
+  return {}
+}
+
+function snapshotGap({ path, kind, reason, range: [from, to] }: Gap) {
+  return { path, kind, reason, from, to }
+}
+
+function podOf({ origin: { identity } }: Family): Pick<LogSnapshot, 'namespace' | 'pod' | 'container'> {
+  if (identity === undefined) return {}
+  const { namespace, pod, container } = identity
+  return { namespace, pod, container }
+}
+
+/** A path in the family's directory, or one that its base begins. */
+function isOf({ key, origin }: Family, path: string): boolean {
+  return path.startsWith(key) && (origin.base !== undefined || path.length === key.length || path[key.length] === '/')
+}
+
+function snapshotSource(generation: Generation, now: number): SourceSnapshot {
+  const { source, path, state, size, position, frontier, file, unlinked, ended, unreadSince, stuck, ackedAt } =
+    generation
+  return {
+    source,
+    path,
+    state,
+    size,
+    ...(generation.sizeUnknown ? { sizeUnknown: true } : {}),
+    read: position,
+    acknowledged: frontier.offset,
+    chunksInFlight: frontier.inFlight,
+    open: file !== undefined,
+    unlinked,
+    ended,
+    ...(unreadSince === undefined || generation.unread === 0 ? {} : { unreadFor: now - unreadSince }),
+    ...(stuck === undefined ? {} : { unfinishedFor: now - stuck.since }),
+    ...(ackedAt === undefined ? {} : { lastAckAgo: now - ackedAt }),
+  }
+}
+
+export interface Backlog {
+  /** Bytes that could be read now. */
+  readonly readableBytes: number
+  /** Since when the oldest of them waits, ms on the monotonic clock; undefined when there is none. */
+  readonly oldestSince: number | undefined
+  /** The log with most of them. */
+  readonly worst: string | undefined
+}
+
+/** What is there to be read: not a line that is still being written, nor a file that can't be read. Looked at every second. */
+export function backlogOf({ families, journal }: TailerView, now: number): Backlog {
+  let [readableBytes, worstBytes] = [0, 0]
+  let oldestSince: number | undefined
+  let worst: Family | undefined
+  for (const family of families) {
+    let bytes = 0
+    for (const generation of family.generations) {
+      if (generation.unread === 0 || !isReadable(generation, now) || journal.troubleOf(generation.path)) continue
+      bytes += generation.unread
+      const since = generation.unreadSince ?? now
+      if (oldestSince === undefined || since < oldestSince) oldestSince = since
+    }
+    readableBytes += bytes
+    if (bytes > worstBytes) [worst, worstBytes] = [family, bytes]
+  }
+  return { readableBytes, oldestSince, worst: worst && nameOf({ ...podOf(worst), path: worst.key }) }
+}
+
+/** A record whose end is not there yet is waited for, and a line without its end for as long as nobody writes it. */
+function isReadable({ stuck, size, ended }: Generation, now: number): boolean {
+  if (stuck === undefined || ended || stuck.size !== size) return true
+  return stuck.to !== -1 && now - stuck.since >= stuck.timeout
+}
