@@ -11,11 +11,12 @@ import type { CollectorConfig } from './config.ts'
 import { ByteBudget } from './forward/budget.ts'
 import { Courier } from './forward/courier.ts'
 import { Sender } from './forward/sender.ts'
-import { HealthCheck } from './health.ts'
 import { portOf, serveHttp } from './http.ts'
 import { CollectorMetrics } from './metrics.ts'
+import { pagesOf } from './pages.ts'
 import { Tailer } from './tail/tailer.ts'
 import { Treatments } from './tail/treatments.ts'
+import { Vitals } from './vitals.ts'
 
 export interface RunningCollector {
   readonly httpPort: number
@@ -56,23 +57,13 @@ export async function startCollector(
     log,
     metrics,
   })
-  const check = new HealthCheck()
-  const health = async () => {
-    const ackedBytes =
-      (await metrics.registry.getSingleMetric('collector_acked_bytes_total')!.get()).values[0]?.value ?? 0
-    return check.observe(
-      { connected: courier.connected, unreadBytes: tailer.unreadBytes, ackedBytes },
-      performance.now(),
-    )
-  }
-  let latest = await health()
-  const observing = setInterval(() => void health().then((one) => (latest = one)), 1000)
-  const server = await serveHttp(config.http, {
+  const vitals = new Vitals({ logsPath: config.logs.path, tailer, courier, metrics })
+  const pages = pagesOf({
     registry: metrics.registry,
-    health: () => latest,
-    ready: () =>
-      tailer.ready ? { healthy: true } : { healthy: false, reason: `${config.logs.path} was not read yet` },
+    vitals,
+    why: { config: () => config, tailer, courier, staleConfig: () => undefined },
   })
+  const server = await serveHttp(config.http, pages)
   const stop = new AbortController()
   const checkpointer = new Checkpointer({
     disk,
@@ -91,7 +82,7 @@ export async function startCollector(
     httpPort: portOf(server),
     metrics,
     async close() {
-      clearInterval(observing)
+      vitals.close()
       stop.abort()
       await reading
       await drain(senders, config.shutdown.drain)

@@ -77,6 +77,10 @@ export class CollectorMetrics {
   readonly sources = this.#gauge('collector_sources', 'Sources known: generations of log files.')
   readonly openFiles = this.#gauge('collector_open_files', 'Log files held open.')
   readonly unreadBytes = this.#gauge('collector_unread_bytes', 'Bytes in log files that are not read yet.')
+  readonly oldestUnread = this.#gauge(
+    'collector_oldest_unread_seconds',
+    'For how long the oldest byte that could be read waits to be read; 0 when there is none.',
+  )
   readonly unlinkedBytes = this.#gauge('collector_unlinked_bytes', 'Unread bytes of deleted files that are held open.')
   readonly inFlightBytes = this.#gauge('collector_in_flight_bytes', 'Compressed bytes sent and not acknowledged.')
   readonly connected = this.#gauge('collector_connected', '1 while all aggregators are connected.')
@@ -88,9 +92,17 @@ export class CollectorMetrics {
 
   #counter<Label extends string = never>(name: string, help: string, labelNames: string[] = []) {
     const counter = new Counter({ name, help, labelNames, registers: this.#registers })
+    let total = 0
     return {
-      inc: (count = 1, label?: Label) =>
-        label === undefined ? counter.inc(count) : counter.inc({ [labelNames[0]!]: label }, count),
+      inc(count = 1, label?: Label): void {
+        total += count
+        if (label === undefined) counter.inc(count)
+        else counter.inc({ [labelNames[0]!]: label }, count)
+      },
+      /** Of all labels together. */
+      get total(): number {
+        return total
+      },
     }
   }
 

@@ -15,6 +15,7 @@ import { compress } from '@tributary/protocol/compression.ts'
 import { forwardMessage } from '@tributary/protocol/forward.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
+import type { AggregatorSnapshot } from '../diagnosis/snapshot.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import type { ByteBudget } from './budget.ts'
 import { encodeSurroundings, FluentdEncoder } from './fluentd-records.ts'
@@ -70,6 +71,23 @@ export class Courier {
   /** Takes `bytes` of the budget for records that are on their way here; call the result when they came, or won't. */
   hold(bytes: number): () => void {
     return this.#options.budget.take(bytes)
+  }
+
+  /** How the aggregators do. */
+  aggregators(): AggregatorSnapshot[] {
+    const { senders, window } = this.#options
+    return senders.map(({ address, connected, waiting, silentMs }) => ({
+      address,
+      connected,
+      waiting,
+      window,
+      silentFor: silentMs,
+    }))
+  }
+
+  /** Address of the aggregator that gets a source's chunks. */
+  aggregatorOf(source: SourceId): string {
+    return this.#sender(source).address
   }
 
   /** Which ranges of the sources the aggregators' ledgers have. A plain Fluentd has no ledger: nothing, then. */

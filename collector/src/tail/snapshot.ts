@@ -30,7 +30,7 @@ export function snapshotLogs({ families, journal }: TailerView, filter: LogFilte
         .map(snapshotGap),
       errors: [...journal.troubles()]
         .filter(({ path }) => isOf(family, path))
-        .map(({ path, text, at }) => ({ path, text, ago: now - at })),
+        .map(({ path, text, at }) => ({ path, text, ago: Math.round(now - at) })),
     })
   }
   return logs
@@ -72,9 +72,9 @@ function snapshotSource(generation: Generation, now: number): SourceSnapshot {
     open: file !== undefined,
     unlinked,
     ended,
-    ...(unreadSince === undefined || generation.unread === 0 ? {} : { unreadFor: now - unreadSince }),
-    ...(stuck === undefined ? {} : { unfinishedFor: now - stuck.since }),
-    ...(ackedAt === undefined ? {} : { lastAckAgo: now - ackedAt }),
+    ...(unreadSince === undefined || generation.unread === 0 ? {} : { unreadFor: Math.round(now - unreadSince) }),
+    ...(stuck === undefined ? {} : { unfinishedFor: Math.round(now - stuck.since) }),
+    ...(ackedAt === undefined ? {} : { lastAckAgo: Math.round(now - ackedAt) }),
   }
 }
 

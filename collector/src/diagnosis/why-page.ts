@@ -1,0 +1,64 @@
+/** `/why?namespace=&pod=&container=`: all about the logs asked for; without a parameter the logs with something wrong, in short. */
+import type { CollectorConfig } from '../config.ts'
+import type { Courier } from '../forward/courier.ts'
+import { jsonPage, onlyParameters, type PageAnswer, parameter } from '../http.ts'
+import { snapshotLogs } from '../tail/snapshot.ts'
+import type { Tailer } from '../tail/tailer.ts'
+import { explain, summarize } from './explain.ts'
+import { withNames } from './names.ts'
+import type { CollectorSnapshot, LogFilter, LogSnapshot, Snapshot } from './snapshot.ts'
+
+export interface WhyPageOptions {
+  /** The configuration it runs with now. */
+  config(): CollectorConfig
+  readonly tailer: Pick<Tailer, 'view' | 'ready'>
+  readonly courier: Pick<Courier, 'aggregators' | 'aggregatorOf' | 'inFlightBytes'>
+  /** Why the configuration file is not what the collector runs with. */
+  staleConfig(): string | undefined
+}
+
+/** Logs that the summary names at most. */
+const summaryLimit = 100
+
+export function whyPage(options: WhyPageOptions, query: URLSearchParams): PageAnswer {
+  onlyParameters(query, ['namespace', 'pod', 'container'])
+  const filter: LogFilter = {
+    namespace: parameter(query, 'namespace'),
+    pod: parameter(query, 'pod'),
+    container: parameter(query, 'container'),
+  }
+  const all = Object.values(filter).every((part) => part === undefined)
+  const snapshot = takeSnapshot(options, filter)
+  return jsonPage(all ? summarize(snapshot, summaryLimit) : explain(snapshot, filter))
+}
+
+function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Snapshot {
+  const { tailer, courier } = options
+  const logsPath = options.config().logs.path
+  const logs = snapshotLogs(tailer.view, filter, performance.now()).map((log) => addAggregators(log, courier))
+  return { logsPath, ...withNames(logsPath, logs, filter), collector: collectorOf(options) }
+}
+
+function addAggregators(log: LogSnapshot, courier: WhyPageOptions['courier']): LogSnapshot {
+  const sources = log.sources.map((one) => {
+    const aggregator = one.source === undefined ? undefined : courier.aggregatorOf(Buffer.from(one.source, 'hex'))
+    return { ...one, ...(aggregator === undefined ? {} : { aggregator }) }
+  })
+  return { ...log, sources }
+}
+
+function collectorOf({ config, tailer, courier, staleConfig }: WhyPageOptions): CollectorSnapshot {
+  const { limits, logs } = config()
+  const stale = staleConfig()
+  return {
+    ready: tailer.ready,
+    aggregators: courier.aggregators(),
+    inFlightBytes: courier.inFlightBytes,
+    inFlightLimit: limits.inFlightBytes,
+    openFiles: tailer.view.openFiles,
+    openFilesLimit: limits.openFiles,
+    flushInterval: logs.flushInterval,
+    partialTimeout: logs.partialTimeout,
+    ...(stale === undefined ? {} : { staleConfig: stale }),
+  }
+}

@@ -1,0 +1,54 @@
+/** Looks every second whether the collector gets on, for /healthz and /readyz. */
+import type { Courier } from './forward/courier.ts'
+import { type Health, HealthCheck } from './health.ts'
+import type { CollectorMetrics } from './metrics.ts'
+import { backlogOf } from './tail/snapshot.ts'
+import type { Tailer } from './tail/tailer.ts'
+
+export interface VitalsOptions {
+  readonly logsPath: string
+  readonly tailer: Pick<Tailer, 'view' | 'ready'>
+  readonly courier: Pick<Courier, 'connected' | 'aggregators'>
+  readonly metrics: CollectorMetrics
+}
+
+const lookMs = 1000
+
+export class Vitals {
+  readonly #options: VitalsOptions
+  readonly #check = new HealthCheck()
+  readonly #timer: NodeJS.Timeout
+  #health: Health = { healthy: true }
+
+  constructor(options: VitalsOptions) {
+    this.#options = options
+    this.#look()
+    this.#timer = setInterval(() => this.#look(), lookMs)
+  }
+
+  get health(): Health {
+    return this.#health
+  }
+
+  get ready(): Health {
+    const { tailer, logsPath } = this.#options
+    return tailer.ready ? { healthy: true } : { healthy: false, reason: `${logsPath} was not read yet` }
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #look(): void {
+    const { tailer, courier, metrics } = this.#options
+    const now = performance.now()
+    const { readableBytes, oldestSince, worst } = backlogOf(tailer.view, now)
+    metrics.oldestUnread.set(oldestSince === undefined ? 0 : (now - oldestSince) / 1000)
+    const waitingChunks = courier.aggregators().reduce((sum, { waiting }) => sum + waiting, 0)
+    const ackedBytes = metrics.ackedBytes.total
+    this.#health = this.#check.observe(
+      { connected: courier.connected, readableBytes, waitingChunks, ackedBytes, worst },
+      now,
+    )
+  }
+}
