@@ -1,8 +1,8 @@
 /** Everything worth telling that happens in the aggregator: one function each, log and metric together. */
-
 import type { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
+import { RepeatFilter } from '@tributary/protocol/repeat-filter.ts'
 import type { BlockReport, Quarantined } from './load/messages.ts'
-import { type Logger, RepeatFilter } from './log.ts'
+import type { Logger } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
 import type { WalEvent } from './wal/event.ts'
 

@@ -20,6 +20,8 @@ import { Vitals } from './vitals.ts'
 
 export interface RunningCollector {
   readonly httpPort: number
+  /** Where applications send to; undefined when they can't. */
+  readonly inputPort: number | undefined
   readonly metrics: CollectorMetrics
   /** Stops reading, waits for acknowledgements up to `shutdown.drain`, saves the checkpoints. */
   close(): Promise<void>
@@ -64,6 +66,10 @@ export async function startCollector(
     why: { config: () => config, tailer, courier, staleConfig: () => undefined },
   })
   const server = await serveHttp(config.http, pages)
+  // Loaded only where it is used: most of an idle collector's memory is code.
+  const input = config.input.forward.enabled
+    ? await (await import('./input/input.ts')).startInput(config, { courier, directory: undefined, log, metrics })
+    : undefined
   const stop = new AbortController()
   const checkpointer = new Checkpointer({
     disk,
@@ -80,12 +86,14 @@ export async function startCollector(
   )
   return {
     httpPort: portOf(server),
+    inputPort: input?.port,
     metrics,
     async close() {
       vitals.close()
       stop.abort()
-      await reading
-      await drain(senders, config.shutdown.drain)
+      const deadline = AbortSignal.timeout(config.shutdown.drain)
+      await Promise.all([reading, input?.close(deadline)])
+      await drain(senders, deadline)
       await checkpointer.close()
       await Promise.all(senders.map((sender) => sender.close()))
       server.closeAllConnections()
@@ -125,7 +133,6 @@ function tlsOptions(tls: CollectorConfig['aggregator']['tls']): ConnectionOption
 }
 
 /** Waits until everything sent is acknowledged, or the deadline: what is not is sent again after the next start. */
-async function drain(senders: readonly Sender[], deadlineMs: number): Promise<void> {
-  const end = performance.now() + deadlineMs
-  while (senders.some(({ waiting }) => waiting > 0) && performance.now() < end) await sleep(20)
+async function drain(senders: readonly Sender[], deadline: AbortSignal): Promise<void> {
+  while (senders.some(({ waiting }) => waiting > 0) && !deadline.aborted) await sleep(20)
 }

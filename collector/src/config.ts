@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
+import { inputConfig } from './input/config.ts'
 import { multilineConfig } from './multiline/config.ts'
 
 const address = z
@@ -97,6 +98,7 @@ export const collectorConfig = z.strictObject({
       window: z.int().min(1).max(1024).default(32).describe('How many chunks may be unacknowledged at a time.'),
     })
     .prefault({}),
+  input: inputConfig,
   limits: z
     .strictObject({
       inFlightBytes: size

@@ -1,5 +1,6 @@
 /** Every metric of the collector, in one place. Labels are bounded: reasons and formats, never a path or a pod. */
 import type { FilterReason, LossReason } from '@tributary/protocol/chunk.ts'
+import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
@@ -73,6 +74,30 @@ export class CollectorMetrics {
   readonly checkpointErrors = this.#counter(
     'collector_checkpoint_errors_total',
     'Times the checkpoints could not be made durable.',
+  )
+  readonly inputConnections = this.#counter('collector_input_connections_total', 'Connections made by applications.')
+  readonly inputMessages = this.#counter('collector_input_messages_total', 'Messages received from applications.')
+  readonly inputBytes = this.#counter('collector_input_bytes_total', 'Bytes of messages received from applications.')
+  readonly inputAcked = this.#counter(
+    'collector_input_acked_messages_total',
+    'Messages of applications that an aggregator has acknowledged.',
+  )
+  readonly inputRepeats = this.#counter(
+    'collector_input_repeated_messages_total',
+    'Messages that an application sent again and that were not passed on a second time.',
+  )
+  readonly inputErrors = this.#counter<ReceiveProblem>(
+    'collector_input_errors_total',
+    'What applications sent and was refused, by reason.',
+    ['reason'],
+  )
+  readonly inputHeartbeats = this.#counter(
+    'collector_input_heartbeats_total',
+    'UDP heartbeats answered on the Forward port.',
+  )
+  readonly inputInFlightBytes = this.#gauge(
+    'collector_input_in_flight_bytes',
+    'Bytes of messages from applications sent and not acknowledged, with what keeping them costs.',
   )
   readonly sources = this.#gauge('collector_sources', 'Sources known: generations of log files.')
   readonly openFiles = this.#gauge('collector_open_files', 'Log files held open.')

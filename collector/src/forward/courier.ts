@@ -19,7 +19,7 @@ import type { AggregatorSnapshot } from '../diagnosis/snapshot.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import type { ByteBudget } from './budget.ts'
 import { encodeSurroundings, FluentdEncoder } from './fluentd-records.ts'
-import { routeOf } from './route.ts'
+import { connectedRoute, routeOf } from './route.ts'
 import type { Sender } from './sender.ts'
 
 export interface CourierOptions {
@@ -35,18 +35,25 @@ export interface CourierOptions {
 /** Sources asked for in one ledger query. */
 const queryBatch = 4096
 const nothing = new Uint8Array(0)
+/** What a message costs besides its bytes while it waits: a hundred bytes of log must not hold a kilobyte nobody counts. */
+const relayOverhead = 1024
 
 export class Courier {
   readonly #options: CourierOptions
   readonly #addresses: readonly string[]
   readonly #fluentd = new FluentdEncoder()
   readonly #encoded = new WeakMap<StreamMetadata['metadata'], readonly [Buffer, Buffer]>()
-  /** Called whenever there may be room again. */
+  /** Messages of applications that wait for each aggregator. The window is for chunks: what waits here has the budget as its bound. */
+  readonly #relayed: number[]
+  #relayedBytes = 0
+  /** Called whenever there may be room again, for the log files and for applications. */
   onRoom: () => void = () => undefined
+  onRelayRoom: () => void = () => undefined
 
   constructor(options: CourierOptions) {
     this.#options = options
     this.#addresses = options.senders.map(({ address }) => address)
+    this.#relayed = options.senders.map(() => 0)
   }
 
   get connected(): boolean {
@@ -64,8 +71,9 @@ export class Courier {
 
   /** Whether another chunk of this source may be read now. */
   hasRoom(source: SourceId): boolean {
-    const { budget, window } = this.#options
-    return budget.open && this.#sender(source).waiting < window
+    const { budget, senders, window } = this.#options
+    const i = this.#route(source)
+    return budget.open && senders[i]!.waiting - this.#relayed[i]! < window
   }
 
   /** Takes `bytes` of the budget for records that are on their way here; call the result when they came, or won't. */
@@ -141,12 +149,50 @@ export class Courier {
     release()
     metrics.ackedChunks.inc()
     metrics.ackedBytes.inc(header.range[1] - header.range[0])
+    this.#tellRoom()
+  }
+
+  /** Another message of an application may be read now. */
+  get open(): boolean {
+    return this.#options.budget.open
+  }
+
+  /** Bytes of the budget that messages of applications hold. */
+  get relayedBytes(): number {
+    return this.#relayedBytes
+  }
+
+  /** Which aggregator takes a message that could go to any: the preferred one unless only others are connected. */
+  relayRoute(preferred: number): number {
+    const { senders } = this.#options
+    return senders.length === 1 ? 0 : connectedRoute(preferred, senders)
+  }
+
+  /** Passes on a message of an application; resolves with its acknowledgement. */
+  async relay(to: number, id: string, message: readonly Buffer[]): Promise<void> {
+    const { budget, senders } = this.#options
+    const bytes = message.reduce((sum, piece) => sum + piece.length, relayOverhead)
+    const release = budget.take(bytes)
+    this.#relayedBytes += bytes
+    this.#relayed[to]!++
+    await senders[to]!.send(id, message)
+    release()
+    this.#relayedBytes -= bytes
+    this.#relayed[to]!--
+    this.#tellRoom()
+  }
+
+  #tellRoom(): void {
     this.onRoom()
+    this.onRelayRoom()
   }
 
   #sender(source: SourceId): Sender {
-    const { senders } = this.#options
-    return senders.length === 1 ? senders[0]! : senders[routeOf(source, this.#addresses)]!
+    return this.#options.senders[this.#route(source)]!
+  }
+
+  #route(source: SourceId): number {
+    return this.#addresses.length === 1 ? 0 : routeOf(source, this.#addresses)
   }
 
   /** A source's metadata is one object for its life, so what is encoded from it is found by it. */

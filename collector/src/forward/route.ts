@@ -14,3 +14,13 @@ export function routeOf(source: SourceId, addresses: readonly string[]): number 
   }
   return best
 }
+
+/** The preferred one of the aggregators, or the next that is connected, if any is. */
+export function connectedRoute(preferred: number, senders: readonly { readonly connected: boolean }[]): number {
+  const first = preferred % senders.length
+  for (let i = 0; i < senders.length; i++) {
+    const candidate = (first + i) % senders.length
+    if (senders[candidate]!.connected) return candidate
+  }
+  return first
+}

@@ -38,6 +38,8 @@ export interface ConnectionOptions {
 }
 
 export class Connection {
+  /** The peer's. */
+  readonly address: string
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #splitter: ValueSplitter
@@ -52,6 +54,7 @@ export class Connection {
   #answers: Buffer[] = []
 
   constructor(socket: Socket, options: ConnectionOptions) {
+    this.address = socket.remoteAddress ?? 'unknown'
     this.#socket = socket
     this.#options = options
     this.#splitter = new ValueSplitter(options.maxMessageBytes)
@@ -70,7 +73,12 @@ export class Connection {
   }
 
   get peer(): string {
-    return `${this.#socket.remoteAddress ?? 'unknown'}:${this.#socket.remotePort ?? 0}`
+    return `${this.address}:${this.#socket.remotePort ?? 0}`
+  }
+
+  /** Nothing more can be said to the peer. */
+  get closed(): boolean {
+    return this.#closed
   }
 
   /** Bytes held of a message that is not complete. */

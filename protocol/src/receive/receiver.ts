@@ -28,8 +28,8 @@ export interface ReceiverOptions {
 
 /** Where messages go. */
 export interface Sink {
-  /** Takes one message; see {@link Connection}. */
-  accept(message: Buffer): Promise<Buffer | undefined> | undefined
+  /** Takes one message that came on `connection`; see {@link Connection}. */
+  accept(message: Buffer, connection: Connection): Promise<Buffer | undefined> | undefined
   /** Bytes taken that are not durable yet. */
   readonly undurableBytes: number
   /** Nothing more fits, until some of what is kept was released. */
@@ -152,10 +152,10 @@ export class Receiver {
       return
     }
     const { maxMessageBytes, security } = this.#options
-    const connection = new Connection(socket, {
+    const connection: Connection = new Connection(socket, {
       maxMessageBytes,
       ...(security === undefined ? {} : { security }),
-      accept: (message) => this.#sink.accept(message),
+      accept: (message) => this.#sink.accept(message, connection),
       onError: (error, { peer }) => this.#events.onError(error, peer),
       onClose: (closed) => this.#connections.delete(closed),
       onData: (bytes) => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RepeatFilter } from './log.ts'
+import { RepeatFilter } from './repeat-filter.ts'
 
 test('a cause is told once per interval, with the number held back; another cause is told at once', () => {
   let now = 0
