@@ -38,8 +38,11 @@ export const pageLimit = 5000
 
 export class ApiClient {
   readonly #address: string
+  readonly #who: string
 
-  constructor(address: string) {
+  /** @param who what is expected to answer there, for messages */
+  constructor(address: string, who = 'an aggregator') {
+    this.#who = who
     this.#address = address.replace(/\/+$/, '')
   }
 
@@ -48,7 +51,7 @@ export class ApiClient {
     const { statusCode, body } = await request(url, { headersTimeout: 120_000, bodyTimeout: 120_000 }).catch(
       (error: Error) => {
         throw new ApiError(
-          `${this.#address} does not answer (${error.message || error.name}); is an aggregator running there? Set another with --addr`,
+          `${this.#address} does not answer (${error.message || error.name}); is ${this.#who} running there? Set another with --addr`,
         )
       },
     )
@@ -57,7 +60,7 @@ export class ApiClient {
     try {
       return JSON.parse(text) as T
     } catch {
-      throw new ApiError(`${this.#address}${path} did not answer with JSON; is it an aggregator?`)
+      throw new ApiError(`${this.#address}${path} did not answer with JSON; is it ${this.#who}?`)
     }
   }
 

@@ -111,6 +111,25 @@ program
   })
 
 program
+  .command('why')
+  .description(
+    "what became of a pod's logs on this node: found, read, acknowledged, waiting for what; exit code 1 when something is wrong",
+  )
+  .argument('[log]', 'namespace/pod or namespace/pod/container (default: all logs with something wrong)')
+  .addOption(
+    new Option('--addr <url>', 'address of the collector')
+      .default('http://127.0.0.1:2020')
+      .env('TRIBUTARY_COLLECTOR_ADDR'),
+  )
+  .option('--state <dir>', 'read the stateDir of a collector instead, which need not be running')
+  .option('--logs <dir>', 'the log directory to compare it with', '/var/log/containers')
+  .option('-c, --config <file>', "read the directories that a collector's configuration names")
+  .addOption(new Option('-o, --output <format>', 'how it is printed').choices(['text', 'json']).default('text'))
+  .action(async (log, options) => {
+    if (!(await (await import('./why.ts')).runWhy(log, options, print))) process.exitCode = 1
+  })
+
+program
   .command('generate')
   .description('write logs as the kubelet does, every line with its container and number')
   .requiredOption('--out <dir>', 'where: containers/ has the links to read from')

@@ -97,7 +97,7 @@ function explainCollector({ collector, logsPath, logsProblem }: Snapshot): Findi
         `all ${formatSize(collector.inFlightLimit)} of limits.inFlightBytes wait for acknowledgements: the aggregator takes chunks more slowly than they could be read`,
       ),
     )
-  if (collector.staleConfig !== undefined) findings.push(problem('stale_config', collector.staleConfig))
+  if (collector.staleConfig !== undefined) findings.push(notice('stale_config', collector.staleConfig))
   return findings
 }
 
