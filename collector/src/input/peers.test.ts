@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import type { PodFacts } from '../metadata/pod-facts.ts'
+import { Peers } from './peers.ts'
+
+const identity = { cluster: 'c', node: 'n' }
+
+function pod(address: string, changes: Partial<PodFacts> = {}): PodFacts {
+  return {
+    uid: `uid-${address}`,
+    namespace: 'shop',
+    name: 'cart-0',
+    labels: {},
+    annotations: {},
+    namespaceLabels: {},
+    addresses: [address],
+    workload: { kind: 'Deployment', name: 'cart' },
+    containers: { web: { image: 'cart:1', imageId: undefined } },
+    ...changes,
+  }
+}
+
+const directory = (...pods: PodFacts[]) => ({
+  findByAddress: (address: string) => pods.find(({ addresses }) => addresses.includes(address)),
+})
+
+test.for([
+  ['10.0.0.1', { pod: 'cart-0', container: 'web' }, { pod_uid: 'uid-10.0.0.1', workload_kind: 'Deployment' }],
+  ['::ffff:10.0.0.1', { pod: 'cart-0' }, { workload_name: 'cart' }],
+  ['fd00::1', { pod: 'six' }, {}],
+  ['10.0.0.9', { cluster: 'c', node: 'n' }, {}],
+] as const)('the sender at %s is %o', ([address, labels, metadata]) => {
+  const peers = new Peers(identity, directory(pod('10.0.0.1'), pod('fd00::1', { name: 'six' })))
+  expect(peers.at(address).stream).toMatchObject({ labels: { ...identity, ...labels }, metadata })
+})
+
+test('of several containers none is named', () => {
+  const one = { image: 'x', imageId: undefined }
+  const peers = new Peers(identity, directory(pod('10.0.0.1', { containers: { a: one, b: one } })))
+  expect(peers.at('10.0.0.1').stream.labels).not.toHaveProperty('container')
+})
+
+test('a pod that becomes known after it began to send gets its name', () => {
+  const pods: PodFacts[] = []
+  const peers = new Peers(identity, { findByAddress: () => pods[0] })
+  expect(peers.at('10.0.0.1').stream.labels).toEqual(identity)
+  pods.push(pod('10.0.0.1'))
+  expect(peers.at('10.0.0.1').stream.labels).toMatchObject({ pod: 'cart-0' })
+  pods[0] = pod('10.0.0.1', { name: 'renamed' })
+  expect(peers.at('10.0.0.1').stream.labels).toMatchObject({ pod: 'renamed' })
+})
+
+test('what a pod sends to one aggregator tiles one source; other pods and aggregators have others', () => {
+  const peers = new Peers(identity, directory(pod('10.0.0.1'), pod('10.0.0.2')))
+  const places = [
+    peers.at('10.0.0.1').place(0, 10),
+    peers.at('10.0.0.1').place(0, 5),
+    peers.at('10.0.0.1').place(2, 7),
+    peers.at('10.0.0.2').place(0, 7),
+    peers.at('10.0.0.3').place(0, 7),
+    peers.at('10.0.0.4').place(0, 7),
+  ]
+  expect(places.map(({ range }) => range)).toEqual([
+    [0, 10],
+    [10, 15],
+    [0, 7],
+    [0, 7],
+    [0, 7],
+    [7, 14],
+  ])
+  const [a, b, ...others] = places.map(({ source }) => source.toString('hex'))
+  expect(a).toBe(b)
+  expect(new Set([a, ...others]).size).toBe(4)
+})
+
+test('no more pods are remembered than there may be', () => {
+  const peers = new Peers(identity, { findByAddress: (address) => pod(address) })
+  const first = peers.at('0').place(0, 1).source
+  for (let i = 1; i <= 1024; i++) peers.at(String(i))
+  expect(peers.at('0').place(0, 1)).toMatchObject({ range: [0, 1] })
+  expect(peers.at('0').place(0, 1).source.equals(first)).toBe(false)
+})
