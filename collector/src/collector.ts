@@ -14,6 +14,7 @@ import { Sender } from './forward/sender.ts'
 import { portOf, serveHttp } from './http.ts'
 import { CollectorMetrics } from './metrics.ts'
 import { pagesOf } from './pages.ts'
+import { Reloader, type ReloadResult } from './reload/reloader.ts'
 import { Tailer } from './tail/tailer.ts'
 import { Treatments } from './tail/treatments.ts'
 import { Vitals } from './vitals.ts'
@@ -23,6 +24,8 @@ export interface RunningCollector {
   /** Where applications send to; undefined when they can't. */
   readonly inputPort: number | undefined
   readonly metrics: CollectorMetrics
+  /** Goes by what `load` returns from now on, as far as it may without a restart; by what it did before when that throws. */
+  reload(load: () => CollectorConfig): Promise<ReloadResult>
   /** Stops reading, waits for acknowledgements up to `shutdown.drain`, saves the checkpoints. */
   close(): Promise<void>
 }
@@ -43,13 +46,11 @@ export async function startCollector(
   }
   const metrics = new CollectorMetrics()
   const senders = openSenders(config, log, metrics)
-  const courier = new Courier({
-    ...config.forward,
-    senders,
-    budget: new ByteBudget(config.limits.inFlightBytes),
-    metrics,
-  })
-  const treatments = new Treatments({ ...config, detectorOf: () => undefined, filterOf: () => undefined })
+  const budget = new ByteBudget(config.limits.inFlightBytes)
+  const courier = new Courier({ ...config.forward, senders, budget, metrics })
+  const treat = (one: CollectorConfig) =>
+    new Treatments({ ...one, detectorOf: () => undefined, filterOf: () => undefined })
+  let treatments = treat(config)
   const tailer = new Tailer({
     config,
     courier,
@@ -59,11 +60,25 @@ export async function startCollector(
     log,
     metrics,
   })
+  const reloader = new Reloader({
+    config,
+    log,
+    metrics,
+    async prepare(next) {
+      const replaced = treat(next)
+      return () => {
+        treatments = replaced
+        log.level = next.log.level
+        budget.resize(next.limits.inFlightBytes)
+        tailer.reconfigure(next)
+      }
+    },
+  })
   const vitals = new Vitals({ logsPath: config.logs.path, tailer, courier, metrics })
   const pages = pagesOf({
     registry: metrics.registry,
     vitals,
-    why: { config: () => config, tailer, courier, staleConfig: () => undefined },
+    why: { config: () => reloader.config, tailer, courier, staleConfig: () => reloader.stale },
   })
   const server = await serveHttp(config.http, pages)
   // Loaded only where it is used: most of an idle collector's memory is code.
@@ -88,10 +103,11 @@ export async function startCollector(
     httpPort: portOf(server),
     inputPort: input?.port,
     metrics,
+    reload: (load) => reloader.reload(load),
     async close() {
       vitals.close()
       stop.abort()
-      const deadline = AbortSignal.timeout(config.shutdown.drain)
+      const deadline = AbortSignal.timeout(reloader.config.shutdown.drain)
       await Promise.all([reading, input?.close(deadline)])
       await drain(senders, deadline)
       await checkpointer.close()

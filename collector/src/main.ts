@@ -5,15 +5,23 @@ import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { pino } from 'pino'
 import { startCollector } from './collector.ts'
 import { collectorConfig } from './config.ts'
+import { watchConfig } from './reload/config-watch.ts'
 
 export async function runCollector(file: string): Promise<void> {
   const config = loadConfig(file, collectorConfig)
   const log = pino({ name: 'collector', level: config.log.level })
   if (config.kubernetes.enabled)
     log.warn('kubernetes.enabled has no effect in this version: the identity of pods comes from the paths')
-  const stop = stopRequest()
-  const collector = await startCollector(config, { log })
+  const stop = stopRequest(['SIGTERM', 'SIGINT'])
+  const started = startCollector(config, { log })
+  const reload = async () => (await started).reload(() => loadConfig(file, collectorConfig))
+  const stopping = new AbortController()
+  void watchConfig({ file }, reload, stopping.signal)
+  // At its default the signal would end the process, also while it starts.
+  process.on('SIGHUP', () => void reload())
+  const collector = await started
   log.info({ because: await stop }, 'stopping: waiting for acknowledgements')
+  stopping.abort()
   await collector.close()
 }
 

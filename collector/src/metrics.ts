@@ -2,6 +2,7 @@
 import type { FilterReason, LossReason } from '@tributary/protocol/chunk.ts'
 import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { ReloadResult } from './reload/reloader.ts'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
 
@@ -98,6 +99,15 @@ export class CollectorMetrics {
   readonly inputInFlightBytes = this.#gauge(
     'collector_input_in_flight_bytes',
     'Bytes of messages from applications sent and not acknowledged, with what keeping them costs.',
+  )
+  readonly configReloads = this.#counter<ReloadResult>(
+    'collector_config_reloads_total',
+    'Times the configuration was loaded again, by what came of it.',
+    ['result'],
+  )
+  readonly configStale = this.#gauge(
+    'collector_config_stale',
+    '1 while the configuration file is not what the collector goes by: it can not be used, or a key waits for a restart.',
   )
   readonly sources = this.#gauge('collector_sources', 'Sources known: generations of log files.')
   readonly openFiles = this.#gauge('collector_open_files', 'Log files held open.')

@@ -1,9 +1,14 @@
 /** The byte budget of everything that is read and not acknowledged. What it can't grant is not read: the log files are the buffer. */
 export class ByteBudget {
-  readonly #limit: number
+  #limit: number
   #used = 0
 
   constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** What is taken beyond a smaller limit stays taken. */
+  resize(limit: number): void {
     this.#limit = limit
   }
 

@@ -1,0 +1,85 @@
+/** The collector as a process: what signals and its configuration file make it do. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { Sink } from '../../test/harness/sink.ts'
+
+let root: string
+let sink: Sink
+const children: ChildProcess[] = []
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'tributary-main-'))
+  mkdirSync(join(root, 'containers'))
+  sink = await Sink.listen({ keep: true })
+})
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await sink[Symbol.asyncDispose]()
+  rmSync(root, { recursive: true, force: true })
+})
+
+const file = () => join(root, 'collector.yaml')
+const configure = (keys: Record<string, unknown> = {}) =>
+  writeFileSync(
+    file(),
+    stringify({
+      stateDir: join(root, 'state'),
+      logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
+      aggregator: { address: sink.address },
+      http: { listen: '127.0.0.1', port: 0 },
+      ...keys,
+    }),
+  )
+
+function start() {
+  const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['--config', file()], { silent: true })
+  children.push(child)
+  let output = ''
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (bytes) => (output += bytes))
+  const page = async (path: string) => {
+    const port = /"http":(\d+)/.exec(output)![1]
+    return await (await fetch(`http://127.0.0.1:${port}${path}`)).text()
+  }
+  const says = (text: string | RegExp) => expect.poll(() => output, { timeout: 15_000 }).toMatch(text)
+  return { child, page, says, exited: once(child, 'exit') }
+}
+
+test('SIGHUP loads the configuration again: a bad file is refused and said, a good one taken, and nothing stops meanwhile', {
+  timeout: 30_000,
+}, async () => {
+  configure()
+  const { child, page, says, exited } = start()
+  await says('collector started')
+  configure({ log: { level: 'loud' } })
+  child.kill('SIGHUP')
+  await says(/log\.level.*"msg":"configuration not reloaded/)
+  expect(await page('/metrics')).toContain('collector_config_reloads_total{result="refused"} 1')
+  expect(await page('/why')).toContain('the configuration file is not used')
+  expect(await page('/healthz')).toBe('ok\n')
+  writeFileSync(join(root, 'containers', 'app.log'), 'still here\n')
+  await expect.poll(() => sink.lines()).toEqual(['still here'])
+  configure({ log: { level: 'debug' }, checkpoints: { interval: '5s' } })
+  child.kill('SIGHUP')
+  await says(/"keys":\["checkpoints\.interval"\].*wait for a restart/)
+  await says(/"keys":\["log\.level"\].*configuration reloaded/)
+  const metrics = await page('/metrics')
+  expect(metrics).toContain('collector_config_reloads_total{result="partial"} 1')
+  expect(metrics).toContain('collector_config_stale 1')
+  child.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
+})
+
+test('a changed file is taken without anybody saying so', { timeout: 30_000 }, async () => {
+  configure()
+  const { child, says, exited } = start()
+  await says('collector started')
+  configure({ limits: { openFiles: 100 } })
+  await says(/"keys":\["limits\.openFiles"\].*configuration reloaded/)
+  child.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
+})
