@@ -32,7 +32,7 @@ export interface RunningCollector {
 
 export async function startCollector(
   config: CollectorConfig,
-  { log, disk = nodeDisk }: { log: Logger; disk?: Disk },
+  { log, disk = nodeDisk, stallMs }: { log: Logger; disk?: Disk; stallMs?: number },
 ): Promise<RunningCollector> {
   await disk.mkdir(config.stateDir)
   const path = join(config.stateDir, 'checkpoints')
@@ -74,7 +74,7 @@ export async function startCollector(
       }
     },
   })
-  const vitals = new Vitals({ logsPath: config.logs.path, tailer, courier, metrics })
+  const vitals = new Vitals({ logsPath: config.logs.path, tailer, courier, metrics, stallMs })
   const pages = pagesOf({
     registry: metrics.registry,
     vitals,

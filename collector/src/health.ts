@@ -31,15 +31,20 @@ const maxStepMs = 5000
 export class HealthCheck {
   #ackedBytes = -1
   #observedAt: number | undefined
+  readonly #stallMs: number
   #stalledMs = 0
   #awayMs = 0
+
+  constructor(limitMs = stallMs) {
+    this.#stallMs = limitMs
+  }
 
   /** To be called every second or so; `now` in ms on any steady clock. */
   observe(progress: Progress, now: number): Health {
     const step = Math.min(Math.max(now - (this.#observedAt ?? now), 0), maxStepMs)
     this.#observedAt = now
     this.#count(progress, step)
-    if (this.#stalledMs < stallMs) return { healthy: true }
+    if (this.#stalledMs < this.#stallMs) return { healthy: true }
     return { healthy: false, reason: reasonOf(progress, Math.round(this.#stalledMs / 1000)) }
   }
 

@@ -10,18 +10,21 @@ export interface VitalsOptions {
   readonly tailer: Pick<Tailer, 'view' | 'ready'>
   readonly courier: Pick<Courier, 'connected' | 'aggregators'>
   readonly metrics: CollectorMetrics
+  /** How long it may stand still, ms. */
+  readonly stallMs?: number | undefined
 }
 
 const lookMs = 1000
 
 export class Vitals {
   readonly #options: VitalsOptions
-  readonly #check = new HealthCheck()
+  readonly #check: HealthCheck
   readonly #timer: NodeJS.Timeout
   #health: Health = { healthy: true }
 
   constructor(options: VitalsOptions) {
     this.#options = options
+    this.#check = new HealthCheck(options.stallMs)
     this.#look()
     this.#timer = setInterval(() => this.#look(), lookMs)
   }
