@@ -3,10 +3,17 @@ import { size } from '@tributary/protocol/units.ts'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { configurationPage, keysOf } from './generate.ts'
+import { metricsPage } from './metrics-page.ts'
 
 test('the configuration page is what the schemas say, and every key is described', () => {
   expect(readFileSync(new URL('configuration.md', import.meta.url), 'utf8')).toBe(configurationPage())
   expect(configurationPage()).not.toMatch(/\| +\|$/m)
+})
+
+test('the metrics page has every metric, with what it means', () => {
+  expect(readFileSync(new URL('metrics.md', import.meta.url), 'utf8')).toBe(metricsPage())
+  expect(metricsPage()).not.toMatch(/\| +\|$/m)
+  expect(metricsPage()).toContain('`collector_lost_bytes_total` | counter | `reason` | ')
 })
 
 test('a key is listed by its path, with type, default and description', () => {

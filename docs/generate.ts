@@ -1,11 +1,13 @@
 /**
- * Writes docs/configuration.md from the zod schemas: `npm run docs`; with `--check` it only says whether the page is what it would write.
+ * Writes docs/configuration.md from the zod schemas and docs/metrics.md from the registries: `npm run docs`; with `--check` it only says
+ * whether the pages are what it would write.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { aggregatorConfig } from '@tributary/aggregator/config.ts'
 import { collectorConfig } from '@tributary/collector/config.ts'
 import { z } from 'zod'
+import { metricsPage } from './metrics-page.ts'
 
 interface JsonSchema {
   type?: string | string[]
@@ -95,11 +97,15 @@ ${table(keysOf(aggregatorConfig))}
 }
 
 if (import.meta.main) {
-  const path = fileURLToPath(new URL('configuration.md', import.meta.url))
-  const page = configurationPage()
-  if (!process.argv.includes('--check')) writeFileSync(path, page)
-  else if (readFileSync(path, 'utf8') !== page) {
-    console.error('docs/configuration.md is not what the schemas say; run `npm run docs` and commit it')
-    process.exit(1)
+  for (const [name, page] of [
+    ['configuration.md', configurationPage()],
+    ['metrics.md', metricsPage()],
+  ] as const) {
+    const path = fileURLToPath(new URL(name, import.meta.url))
+    if (!process.argv.includes('--check')) writeFileSync(path, page)
+    else if (readFileSync(path, 'utf8') !== page) {
+      console.error(`docs/${name} is not what the sources say; run \`npm run docs\` and commit it`)
+      process.exitCode = 1
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Health, HealthCheck, type Progress } from './health.ts'
 
-const busy: Progress = { connected: true, readableBytes: 10, waitingChunks: 1, ackedBytes: 5, worst: 'shop/cart/main' }
+const busy: Progress = { connected: true, readableBytes: 10, waitingChunks: 1, acked: 5, worst: 'shop/cart/main' }
 const away: Progress = { ...busy, connected: false }
 
 /** Looks once for each [seconds, progress], at the end of that time and once a second within it. */
@@ -19,10 +19,10 @@ test.for<{ when: string; phases: [number, Progress][]; healthy: boolean }>([
   { when: 'bytes can be read and none was acknowledged for a minute', phases: [[60, busy]], healthy: false },
   { when: 'it is not a minute yet', phases: [[59, busy]], healthy: true },
   {
-    when: 'bytes were acknowledged',
+    when: 'a chunk was acknowledged',
     phases: [
       [59, busy],
-      [2, { ...busy, ackedBytes: 6 }],
+      [2, { ...busy, acked: 6 }],
     ],
     healthy: true,
   },
@@ -59,11 +59,11 @@ test.for<{ when: string; phases: [number, Progress][]; healthy: boolean }>([
   expect(watch(...phases).healthy).toBe(healthy)
 })
 
-test('it says what stands still, and is healthy again with the first acknowledged byte', () => {
+test('it says what stands still, and is healthy again with the first acknowledgement', () => {
   expect(watch([61, busy]).reason).toBe(
     'nothing was acknowledged for 61 s although the aggregator is connected, 1 chunk waits for its acknowledgement; 10 bytes are unread, most of it in shop/cart/main; /why tells more',
   )
-  expect(watch([61, busy], [1, { ...busy, ackedBytes: 6 }]).healthy).toBe(true)
+  expect(watch([61, busy], [1, { ...busy, acked: 6 }]).healthy).toBe(true)
 })
 
 test('the time of a stopped or suspended process is not held against it', () => {

@@ -6,8 +6,8 @@ export interface Progress {
   readonly readableBytes: number
   /** Chunks that wait for their acknowledgement. */
   readonly waitingChunks: number
-  /** Log bytes acknowledged since the start. */
-  readonly ackedBytes: number
+  /** Chunks, and messages of applications, acknowledged since the start. */
+  readonly acked: number
   /** The log with most to read, for the message. */
   readonly worst?: string | undefined
 }
@@ -18,7 +18,7 @@ export interface Health {
   readonly reason?: string
 }
 
-/** This long without an acknowledged byte, while there is something to read or to acknowledge and an aggregator is connected, is no progress. */
+/** This long without an acknowledgement, while there is something to read or to acknowledge and an aggregator is connected, is no progress. */
 const stallMs = 60_000
 /** An aggregator out of reach for this long is away, and gets the whole time again when it is back. Shorter, a connection was made anew. */
 const awayMs = 30_000
@@ -29,7 +29,7 @@ const awayMs = 30_000
 const maxStepMs = 5000
 
 export class HealthCheck {
-  #ackedBytes = -1
+  #acked = -1
   #observedAt: number | undefined
   readonly #stallMs: number
   #stalledMs = 0
@@ -48,9 +48,9 @@ export class HealthCheck {
     return { healthy: false, reason: reasonOf(progress, Math.round(this.#stalledMs / 1000)) }
   }
 
-  #count({ connected, ackedBytes, readableBytes, waitingChunks }: Progress, step: number): void {
-    const moved = ackedBytes !== this.#ackedBytes || (readableBytes === 0 && waitingChunks === 0)
-    this.#ackedBytes = ackedBytes
+  #count({ connected, acked, readableBytes, waitingChunks }: Progress, step: number): void {
+    const moved = acked !== this.#acked || (readableBytes === 0 && waitingChunks === 0)
+    this.#acked = acked
     this.#awayMs = connected ? 0 : this.#awayMs + step
     if (moved || this.#awayMs >= awayMs) this.#stalledMs = 0
     else if (connected) this.#stalledMs += step

@@ -1,7 +1,7 @@
 /** Every metric of the collector, in one place. Labels are bounded: reasons and formats, never a path or a pod. */
 import type { FilterReason, LossReason } from '@tributary/protocol/chunk.ts'
 import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ReloadResult } from './reload/reloader.ts'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
@@ -32,6 +32,13 @@ export class CollectorMetrics {
     'collector_acked_bytes_total',
     'Bytes of log files acknowledged by an aggregator.',
   )
+  /** Seconds. */
+  readonly ackDelay = new Histogram({
+    name: 'collector_ack_delay_seconds',
+    help: 'From reading a chunk to its acknowledgement.',
+    buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300],
+    registers: this.#registers,
+  })
   readonly strayAcks = this.#counter(
     'collector_stray_acks_total',
     'Acknowledgements of chunks that were not waiting for one.',
@@ -109,6 +116,11 @@ export class CollectorMetrics {
     'collector_config_stale',
     '1 while the configuration file is not what the collector goes by: it can not be used, or a key waits for a restart.',
   )
+  readonly logs = this.#gauge(
+    'collector_logs',
+    'Logs known, by what is done with them: read, waiting until their pod is known, or excluded.',
+    ['state'],
+  )
   readonly sources = this.#gauge('collector_sources', 'Sources known: generations of log files.')
   readonly openFiles = this.#gauge('collector_open_files', 'Log files held open.')
   readonly unreadBytes = this.#gauge('collector_unread_bytes', 'Bytes in log files that are not read yet.')
@@ -116,7 +128,15 @@ export class CollectorMetrics {
     'collector_oldest_unread_seconds',
     'For how long the oldest byte that could be read waits to be read; 0 when there is none.',
   )
+  readonly unfinishedBytes = this.#gauge(
+    'collector_unfinished_bytes',
+    'Unread bytes that wait for the rest of their line or of their stack trace.',
+  )
   readonly unlinkedBytes = this.#gauge('collector_unlinked_bytes', 'Unread bytes of deleted files that are held open.')
+  readonly inFlightChunks = this.#gauge(
+    'collector_in_flight_chunks',
+    'Chunks, and messages of applications, sent and not acknowledged.',
+  )
   readonly inFlightBytes = this.#gauge('collector_in_flight_bytes', 'Compressed bytes sent and not acknowledged.')
   readonly connected = this.#gauge('collector_connected', '1 while all aggregators are connected.')
 
@@ -141,7 +161,7 @@ export class CollectorMetrics {
     }
   }
 
-  #gauge(name: string, help: string) {
-    return new Gauge({ name, help, registers: this.#registers })
+  #gauge(name: string, help: string, labelNames: string[] = []) {
+    return new Gauge({ name, help, labelNames, registers: this.#registers })
   }
 }

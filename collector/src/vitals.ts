@@ -2,6 +2,7 @@
 import type { Courier } from './forward/courier.ts'
 import { type Health, HealthCheck } from './health.ts'
 import type { CollectorMetrics } from './metrics.ts'
+import type { Family } from './tail/family.ts'
 import { backlogOf } from './tail/snapshot.ts'
 import type { Tailer } from './tail/tailer.ts'
 
@@ -45,13 +46,30 @@ export class Vitals {
   #look(): void {
     const { tailer, courier, metrics } = this.#options
     const now = performance.now()
-    const { readableBytes, oldestSince, worst } = backlogOf(tailer.view, now)
+    const { readableBytes, unfinishedBytes, oldestSince, worst } = backlogOf(tailer.view, now)
+    metrics.unfinishedBytes.set(unfinishedBytes)
+    for (const [state, count] of countLogs(tailer.view.families)) metrics.logs.set({ state }, count)
     metrics.oldestUnread.set(oldestSince === undefined ? 0 : (now - oldestSince) / 1000)
     const waitingChunks = courier.aggregators().reduce((sum, { waiting }) => sum + waiting, 0)
-    const ackedBytes = metrics.ackedBytes.total
+    metrics.inFlightChunks.set(waitingChunks)
+    const acked = metrics.ackedChunks.total + metrics.inputAcked.total
     this.#health = this.#check.observe(
-      { connected: courier.connected, readableBytes, waitingChunks, ackedBytes, worst },
+      { connected: courier.connected, readableBytes, waitingChunks, acked, worst },
       now,
     )
   }
+}
+
+function countLogs(families: Iterable<Pick<Family, 'decision'>>): Map<'read' | 'waiting' | 'excluded', number> {
+  const counts = new Map<'read' | 'waiting' | 'excluded', number>([
+    ['read', 0],
+    ['waiting', 0],
+    ['excluded', 0],
+  ])
+  for (const { decision } of families) {
+    const verdict = decision?.verdict ?? 'wait'
+    const state = verdict === 'wait' ? 'waiting' : verdict
+    counts.set(state, counts.get(state)! + 1)
+  }
+  return counts
 }

@@ -145,8 +145,10 @@ export class Courier {
         : own
     const message = forwardMessage(tag, entries, options)
     const release = budget.take(message.reduce((sum, piece) => sum + piece.length, 0))
+    const readAt = performance.now()
     await this.#sender(header.source).send(id, message)
     release()
+    metrics.ackDelay.observe((performance.now() - readAt) / 1000)
     metrics.ackedChunks.inc()
     metrics.ackedBytes.inc(header.range[1] - header.range[0])
     this.#tellRoom()

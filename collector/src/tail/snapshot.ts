@@ -81,7 +81,9 @@ function snapshotSource(generation: Generation, now: number): SourceSnapshot {
 export interface Backlog {
   /** Bytes that could be read now. */
   readonly readableBytes: number
-  /** Since when the oldest of them waits, ms on the monotonic clock; undefined when there is none. */
+  /** Bytes of lines and stack traces whose end is not there yet. */
+  readonly unfinishedBytes: number
+  /** Since when the oldest of them that could be read waits, ms on the monotonic clock; undefined when there is none. */
   readonly oldestSince: number | undefined
   /** The log with most of them. */
   readonly worst: string | undefined
@@ -89,21 +91,25 @@ export interface Backlog {
 
 /** What is there to be read: not a line that is still being written, nor a file that can't be read. Looked at every second. */
 export function backlogOf({ families, journal }: TailerView, now: number): Backlog {
-  let [readableBytes, worstBytes] = [0, 0]
+  let [readableBytes, unfinishedBytes, worstBytes] = [0, 0, 0]
   let oldestSince: number | undefined
   let worst: Family | undefined
   for (const family of families) {
     let bytes = 0
     for (const generation of family.generations) {
-      if (generation.unread === 0 || !isReadable(generation, now) || journal.troubleOf(generation.path)) continue
-      bytes += generation.unread
+      const { unread } = generation
+      if (unread === 0) continue
+      const readable = isReadable(generation, now)
+      if (!readable) unfinishedBytes += unread
+      if (!readable || journal.troubleOf(generation.path)) continue
+      bytes += unread
       const since = generation.unreadSince ?? now
       if (oldestSince === undefined || since < oldestSince) oldestSince = since
     }
     readableBytes += bytes
     if (bytes > worstBytes) [worst, worstBytes] = [family, bytes]
   }
-  return { readableBytes, oldestSince, worst: worst && nameOf({ ...podOf(worst), path: worst.key }) }
+  return { readableBytes, unfinishedBytes, oldestSince, worst: worst && nameOf({ ...podOf(worst), path: worst.key }) }
 }
 
 /** A record whose end is not there yet is waited for, and a line without its end for as long as nobody writes it. */
