@@ -5,9 +5,9 @@
 import net from 'node:net'
 import { type ChunkHeader, chunkHeader, encodeAck, ledgerQuery } from '@tributary/protocol/chunk.ts'
 import { decompress } from '@tributary/protocol/compression.ts'
-import { chunkOf, parseMessage } from '@tributary/protocol/forward.ts'
+import { chunkOf, type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
 import { ValueSplitter } from '@tributary/protocol/msgpack.ts'
-import { addRange, type ByteRanges, uncovered } from '@tributary/protocol/ranges.ts'
+import { addRange, type ByteRange, type ByteRanges, uncovered } from '@tributary/protocol/ranges.ts'
 import { RecordScanner } from '@tributary/protocol/records.ts'
 
 export interface SunkRecord {
@@ -24,6 +24,12 @@ export interface SunkSource {
   readonly outcomes: { range: readonly [number, number]; outcome: string }[]
 }
 
+/** An application's message that the collector passed on. */
+export interface SunkMessage {
+  readonly message: ForwardMessage
+  readonly header: ChunkHeader
+}
+
 export interface SinkOptions {
   /** Keep the records' lines; without it only counts. */
   readonly keep?: boolean
@@ -33,6 +39,8 @@ export interface SinkOptions {
 
 export class Sink {
   readonly sources = new Map<string, SunkSource>()
+  /** Each once, in the order of arrival. */
+  readonly relayed: SunkMessage[] = []
   readonly #options: SinkOptions
   readonly #server = net.createServer((socket) => this.#serve(socket))
   readonly #sockets = new Set<net.Socket>()
@@ -100,33 +108,64 @@ export class Sink {
     if (fault === 'reset') socket.resetAndDestroy()
     if (fault === 'reset' || fault === 'drop') return
     const header = chunkHeader(message.options)
-    if (header) this.#book(header, message.entries)
+    if (header?.relayed) this.#bookRelayed(header, message)
+    else if (header) this.#book(header, message.entries)
     else this.records += Number((message.options as { size?: number }).size ?? 0)
     if (fault !== 'mute') socket.write(encodeAck({ ack }))
   }
 
   #book(header: ChunkHeader, entries: Buffer): void {
-    const key = header.source.toString('hex')
-    const source: SunkSource = this.sources.get(key) ?? { accepted: [], header, records: [], outcomes: [] }
-    this.sources.set(key, source)
-    source.header = header
-    const fresh = uncovered(source.accepted, header.range)
-    if (fresh.length === 0) this.duplicates++
-    source.accepted = addRange(source.accepted, header.range)
     this.bytes += header.range[1] - header.range[0]
-    if (header.outcome) {
-      for (const range of fresh)
-        source.outcomes.push({ range, outcome: `${header.outcome.kind}:${header.outcome.reason}` })
+    const parts = partsOf(header).map((part) => ({ ...part, ...this.#accept(header, part) }))
+    if (parts.every(({ fresh }) => fresh.length === 0)) this.duplicates++
+    const { outcome } = header
+    if (outcome) {
+      for (const { source, fresh } of parts)
+        for (const range of fresh) source.outcomes.push({ range, outcome: `${outcome.kind}:${outcome.reason}` })
       return
     }
     if (!this.#options.keep) return
     const raw = decompress(entries, 64 << 20)
     const scanner = new RecordScanner(raw)
     while (scanner.next()) {
-      const { offset, stream, flags, lineStart, lineEnd } = scanner
+      const { stream, flags, lineStart, lineEnd } = scanner
+      const { source, fresh, from } = parts.findLast((part) => scanner.offset >= part.from)!
+      const offset = scanner.offset - from
       if (!fresh.some(([first, end]) => offset >= first && offset < end)) continue
       this.records++
       source.records.push({ offset, stream, flags, line: raw.toString('latin1', lineStart, lineEnd) })
     }
   }
+
+  #bookRelayed(header: ChunkHeader, message: ForwardMessage): void {
+    const { fresh } = this.#accept(header, { key: header.source.toString('hex'), range: header.range, from: 0 })
+    if (fresh.length === 0) this.duplicates++
+    else this.relayed.push({ message, header })
+  }
+
+  #accept(header: ChunkHeader, { key, range }: Part): { source: SunkSource; fresh: ByteRanges } {
+    const source: SunkSource = this.sources.get(key) ?? { accepted: [], header, records: [], outcomes: [] }
+    this.sources.set(key, source)
+    if (key === header.source.toString('hex')) source.header = header
+    const fresh = uncovered(source.accepted, range)
+    source.accepted = addRange(source.accepted, range)
+    return { source, fresh }
+  }
+}
+
+/** What a chunk accounts for of one source. */
+interface Part {
+  readonly key: string
+  readonly range: ByteRange
+  /** Offsets from here on are of this source, whose first byte is here. */
+  readonly from: number
+}
+
+function partsOf({ source, range, seam }: ChunkHeader): Part[] {
+  const first = { key: source.toString('hex'), range, from: 0 }
+  if (seam === undefined) return [first]
+  return [
+    { ...first, range: [range[0], seam.at] },
+    { key: seam.source.toString('hex'), range: [0, range[1] - seam.at], from: seam.at },
+  ]
 }
