@@ -9,6 +9,8 @@ import type { SourceId } from './source.ts'
 
 /** Raised when an older reader could misread what a newer writer sends. */
 export const chunkVersion = 1
+/** Of a chunk with a seam: a reader that ignores the seam would book its bytes to the wrong source. */
+export const seamVersion = 2
 
 /** Why bytes of a source are not in the store, in a closed list: these are label values of metrics and rows of the audit. */
 export const lossReasons = ['deleted', 'truncated', 'unreadable', 'corrupt', 'shed'] as const
@@ -29,6 +31,17 @@ export interface StreamMetadata {
   readonly metadata: Readonly<Record<string, string>>
 }
 
+/** Bytes left out on purpose, by reason. */
+export type LeftOut = Readonly<Partial<Record<FilterReason, number>>>
+
+/** A record that began in one source goes on in the next: the chunk accounts for bytes of both. */
+export interface ChunkSeam {
+  /** The source that comes after the chunk's. */
+  readonly source: SourceId
+  /** Bytes and record offsets from here on are of that source, at (offset − at). Within the range. */
+  readonly at: number
+}
+
 export interface ChunkHeader extends StreamMetadata {
   readonly source: SourceId
   /** The bytes of the source this chunk accounts for, in uncompressed bytes. Chunks of a source tile it. */
@@ -41,6 +54,11 @@ export interface ChunkHeader extends StreamMetadata {
   readonly path: string
   /** Set on a message without records: all of the range had this outcome. */
   readonly outcome?: Outcome
+  /** Bytes of the range whose records were left out on purpose, by reason. */
+  readonly leftOut?: LeftOut
+  readonly seam?: ChunkSeam
+  /** The collector process that sends it; see {@link ledgerQueryOptions}. */
+  readonly session?: string
   /** Set on a message of an application that the collector passed on: its entries are any sender's, not records of ours. */
   readonly relayed?: true
 }
@@ -54,13 +72,13 @@ export type Compression = 'zstd' | 'gzip' | 'none'
 
 /** The option map of a chunk's Forward message. `records` is the number of entries (the protocol's `size`). */
 export function chunkOptions(header: ChunkHeader, records: number, compression: Compression): Record<string, unknown> {
-  const { source, range, seen, rawBytes, path, labels, metadata, outcome } = header
+  const { source, range, seen, rawBytes, path, labels, metadata, outcome, leftOut, seam, session } = header
   return {
     chunk: chunkId(source, range),
     size: records,
     ...(compression === 'none' ? {} : { compressed: compression }),
     tributary: {
-      v: chunkVersion,
+      v: seam === undefined ? chunkVersion : seamVersion,
       source,
       first: range[0],
       end: range[1],
@@ -70,6 +88,9 @@ export function chunkOptions(header: ChunkHeader, records: number, compression: 
       labels,
       metadata,
       ...(outcome === undefined ? {} : { outcome: `${outcome.kind}:${outcome.reason}` }),
+      ...(leftOut === undefined ? {} : { left_out: leftOut }),
+      ...(seam === undefined ? {} : { next: seam.source, seam: seam.at }),
+      ...(session === undefined ? {} : { session }),
     },
   }
 }
@@ -79,7 +100,8 @@ export function chunkHeader(options: unknown): ChunkHeader | undefined {
   const own = (options as Record<string, unknown> | null | undefined)?.['tributary']
   if (own === undefined || own === null) return undefined
   const { v, source, first, end, seen, raw, path, labels, metadata, outcome, relay } = own as Record<string, unknown>
-  if (v !== chunkVersion) throw new MsgpackError(`chunk version ${v}, this aggregator reads ${chunkVersion}`)
+  if (v !== chunkVersion && v !== seamVersion)
+    throw new MsgpackError(`chunk version ${v}, this aggregator reads ${chunkVersion} and ${seamVersion}`)
   if (relay !== undefined) return relayHeader(relay, labels, metadata)
   if (source === undefined) return undefined
   if (!(source instanceof Uint8Array) || source.length !== 16)
@@ -97,6 +119,18 @@ export function chunkHeader(options: unknown): ChunkHeader | undefined {
     labels: stringMap('labels', labels),
     metadata: stringMap('metadata', metadata),
     ...(parsed === undefined ? {} : { outcome: parsed }),
+    ...additions(own as Record<string, unknown>, [first, end]),
+  }
+}
+
+/** What not every chunk has. */
+function additions(own: Record<string, unknown>, range: ByteRange): Pick<ChunkHeader, 'leftOut' | 'seam' | 'session'> {
+  const { v, left_out: leftOut, session } = own
+  if (session !== undefined && typeof session !== 'string') throw new MsgpackError('tributary.session is not a string')
+  return {
+    ...(leftOut === undefined ? {} : { leftOut: parseLeftOut(leftOut, range) }),
+    ...(v === seamVersion ? { seam: parseSeam(own, range) } : {}),
+    ...(session === undefined ? {} : { session }),
   }
 }
 
@@ -154,12 +188,45 @@ function parseOutcome(value: unknown): Outcome {
   throw new MsgpackError(`tributary.outcome ${JSON.stringify(value)} is not one this aggregator knows`)
 }
 
+function parseLeftOut(value: unknown, [first, end]: ByteRange): LeftOut {
+  const entries = Object.entries((value ?? {}) as Record<string, unknown>)
+  let sum = 0
+  for (const [reason, bytes] of entries) {
+    if (!filterReasons.includes(reason as FilterReason) || !isOffset(bytes))
+      throw new MsgpackError(`tributary.left_out ${JSON.stringify(value)} is not a map of reasons to bytes`)
+    sum += bytes
+  }
+  if (sum > end - first) throw new MsgpackError(`tributary.left_out is ${sum} bytes of a range of ${end - first}`)
+  return Object.fromEntries(entries) as LeftOut
+}
+
+function parseSeam({ next, seam }: Record<string, unknown>, [first, end]: ByteRange): ChunkSeam {
+  if (!(next instanceof Uint8Array) || next.length !== 16) throw new MsgpackError('tributary.next is not 16 bytes')
+  if (!isOffset(seam) || seam <= first || seam >= end)
+    throw new MsgpackError('tributary.seam does not lie within the range')
+  return { source: Buffer.from(next.buffer, next.byteOffset, 16), at: seam }
+}
+
 /**
  * A ledger query: before a collector reads a source it has not read since it started, it asks which ranges are accepted, and
  * resumes exactly there. It travels as a Forward message without entries, so a plain Fluentd just acknowledges it.
+ *
+ * @param session names the process that asks. From then on chunks of these sources with another session, still on their way from
+ * a process that is gone, are not accepted: this one reads their bytes again, and may join the lines differently.
  */
-export function ledgerQueryOptions(id: string, sources: readonly SourceId[]): Record<string, unknown> {
-  return { chunk: id, size: 0, tributary: { v: chunkVersion, query: Buffer.concat(sources) } }
+export function ledgerQueryOptions(
+  id: string,
+  sources: readonly SourceId[],
+  session?: string,
+): Record<string, unknown> {
+  const own = { v: chunkVersion, query: Buffer.concat(sources), ...(session === undefined ? {} : { session }) }
+  return { chunk: id, size: 0, tributary: own }
+}
+
+/** The session that a ledger query was sent by. */
+export function querySession(options: unknown): string | undefined {
+  const session = ((options as Record<string, unknown>)['tributary'] as Record<string, unknown>)['session']
+  return typeof session === 'string' ? session : undefined
 }
 
 /** The sources a ledger query asks for; undefined when the option map is not a query. */
