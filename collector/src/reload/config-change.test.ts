@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { toJSONSchema } from 'zod'
 import { collectorConfig } from '../config.ts'
@@ -46,4 +47,9 @@ test('each key that is taken live is one of the configuration', () => {
     for (const part of key.split('.')) at = at?.properties?.[part] as typeof at
     expect(at, key).toBeDefined()
   }
+})
+
+test('the operations page names these keys', () => {
+  const page = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')
+  expect(page).toContain(`\n${liveKeys.map((key) => `\`${key}\``).join(', ')}\n`)
 })
