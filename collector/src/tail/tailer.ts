@@ -310,7 +310,8 @@ export class Tailer {
     const now = performance.now()
     try {
       if (generation.file === undefined && !this.#open(generation)) return false
-      const successor = generation.ended ? family.successorOf(generation) : undefined
+      const last = generation.ended || generation.sizeUnknown
+      const successor = last ? family.successorOf(generation) : undefined
       if (successor?.state === 'reading' && successor.file === undefined && !this.#open(successor)) return false
       const turn = await this.#reader.turn(generation, successor, now)
       this.#journal.mended(generation.path)
