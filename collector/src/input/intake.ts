@@ -78,12 +78,15 @@ export class Intake implements Sink {
     const { courier, peers, format, metrics } = this.#options
     const to = courier.relayRoute(this.#routeOf(from))
     const peer = peers.at(from.address)
-    const { source, range } = peer.place(to, bytes.length)
+    const place = peer.place(to, bytes.length)
+    const { source, range } = place
     const own = {
       chunk: chunkId(source, range),
       ...(format === 'fluentd' ? {} : { tributary: relayPart(peer.stream, source, range) }),
     }
-    const acked = courier.relay(to, own.chunk, relayMessage(bytes, message, own))
+    const pieces = relayMessage(bytes, message, own)
+    peer.book(to, place)
+    const acked = courier.relay(to, own.chunk, pieces)
     metrics.inputInFlightBytes.set(courier.relayedBytes)
     return acked.then(() => {
       metrics.inputAcked.inc()

@@ -51,13 +51,21 @@ test('a pod that becomes known after it began to send gets its name', () => {
 
 test('what a pod sends to one aggregator tiles one source; other pods and aggregators have others', () => {
   const peers = new Peers(identity, directory(pod('10.0.0.1'), pod('10.0.0.2')))
+  const take = (address: string, aggregator: number, bytes: number) => {
+    const peer = peers.at(address)
+    const place = peer.place(aggregator, bytes)
+    peer.book(aggregator, place)
+    return place
+  }
+  // What is placed and not booked leaves no gap.
+  peers.at('10.0.0.1').place(0, 99)
   const places = [
-    peers.at('10.0.0.1').place(0, 10),
-    peers.at('10.0.0.1').place(0, 5),
-    peers.at('10.0.0.1').place(2, 7),
-    peers.at('10.0.0.2').place(0, 7),
-    peers.at('10.0.0.3').place(0, 7),
-    peers.at('10.0.0.4').place(0, 7),
+    take('10.0.0.1', 0, 10),
+    take('10.0.0.1', 0, 5),
+    take('10.0.0.1', 2, 7),
+    take('10.0.0.2', 0, 7),
+    take('10.0.0.3', 0, 7),
+    take('10.0.0.4', 0, 7),
   ]
   expect(places.map(({ range }) => range)).toEqual([
     [0, 10],

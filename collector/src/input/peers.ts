@@ -12,8 +12,10 @@ export interface Place {
 
 export interface Peer {
   readonly stream: StreamMetadata
-  /** Books the next `bytes` of what goes to an aggregator. */
+  /** Where the next `bytes` that go to an aggregator belong. */
   place(aggregator: number, bytes: number): Place
+  /** What was last placed is on its way: a place that is given and not taken would be a gap for ever. */
+  book(aggregator: number, place: Place): void
 }
 
 /** Pods remembered at most: more than a node runs. One that is forgotten begins a new source when it sends again. */
@@ -71,9 +73,11 @@ class KnownPeer implements Peer {
 
   place(aggregator: number, bytes: number): Place {
     const progress = (this.#sources[aggregator] ??= { source: relaySource(), end: 0 })
-    const first = progress.end
-    progress.end += bytes
-    return { source: progress.source, range: [first, progress.end] }
+    return { source: progress.source, range: [progress.end, progress.end + bytes] }
+  }
+
+  book(aggregator: number, { range }: Place): void {
+    this.#sources[aggregator]!.end = range[1]
   }
 }
 
