@@ -33,6 +33,8 @@ export interface SunkMessage {
 export interface SinkOptions {
   /** Keep the records' lines; without it only counts. */
   readonly keep?: boolean
+  /** Called for each record that was not there before; `line` is valid until it returns. */
+  each?(line: Buffer): void
   /** Called for each chunk before anything is done: `drop` forgets it and its ack, `mute` books it but sends no ack, `reset` cuts the connection. */
   fault?(chunks: number): 'drop' | 'mute' | 'reset' | undefined
 }
@@ -124,7 +126,8 @@ export class Sink {
         for (const range of fresh) source.outcomes.push({ range, outcome: `${outcome.kind}:${outcome.reason}` })
       return
     }
-    if (!this.#options.keep) return
+    const { keep, each } = this.#options
+    if (!keep && !each) return
     const raw = decompress(entries, 64 << 20)
     const scanner = new RecordScanner(raw)
     while (scanner.next()) {
@@ -133,7 +136,8 @@ export class Sink {
       const offset = scanner.offset - from
       if (!fresh.some(([first, end]) => offset >= first && offset < end)) continue
       this.records++
-      source.records.push({ offset, stream, flags, line: raw.toString('latin1', lineStart, lineEnd) })
+      each?.(raw.subarray(lineStart, lineEnd))
+      if (keep) source.records.push({ offset, stream, flags, line: raw.toString('latin1', lineStart, lineEnd) })
     }
   }
 
