@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- collector|receiver|store|end-to-end|all [--save]`: measures and compares with the goals. With `--save` the figures
+ * `npm run bench -- collector|receiver|store|end-to-end|limits|many-files|all [--save]`: measures and compares with the goals. With `--save` the figures
  * become test/bench/baseline.json and docs/performance.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -12,6 +12,8 @@ const benches: Record<string, () => Promise<BenchResult>> = {
   receiver: async () => (await import('./receiver.ts')).run(),
   store: async () => (await import('./receiver.ts')).runStore(),
   'end-to-end': async () => (await import('./end-to-end.ts')).run(),
+  limits: async () => (await import('./limits.ts')).run(),
+  'many-files': async () => (await import('./many-files.ts')).run(),
 }
 
 interface Baseline {

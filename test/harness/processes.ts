@@ -111,7 +111,7 @@ export interface PipelineOptions {
 }
 
 /** Kept between runs, beside the packages: starting costs less. */
-const compileCache = fileURLToPath(new URL('../../node_modules/.cache/tributary', import.meta.url))
+export const compileCache = fileURLToPath(new URL('../../node_modules/.cache/tributary', import.meta.url))
 
 export const node = 'node-1'
 export const cluster = 'test'

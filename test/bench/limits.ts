@@ -1,0 +1,95 @@
+/**
+ * `limits`: the collector within the limits people give a log DaemonSet, 100m CPU and 200 MiB, at 40,000 lines a second, with every line
+ * counted; and how long it takes to start there. `--seconds=N` sets how long each run lasts.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Cgroup } from '../harness/cgroup.ts'
+import { compileCache, until } from '../harness/processes.ts'
+import { LimitedCollector } from './limited-collector.ts'
+import { Load } from './load.ts'
+import { cpuSeconds, peakRss } from './measure.ts'
+import type { BenchResult, Figure } from './result.ts'
+
+const rate = 40_000
+const containers = 50
+const limits = { cpuMillis: 100, memoryBytes: 200 << 20 }
+/** A stack trace of 15 lines for every 50 records: a quarter of the lines. */
+const traceEvery = 50
+/** After the load, how long the collector may take for what it is behind. */
+const drainMs = 60_000
+
+export async function run(): Promise<BenchResult> {
+  const seconds = Number(process.argv.find((word) => word.startsWith('--seconds='))?.split('=')[1] ?? 120)
+  const what = `${rate / 1000} k lines/s of 189 bytes from ${containers} containers for ${seconds} s, rotated at 10 MiB, within a cgroup of 100m CPU and 200 MiB; every line is counted at the other end`
+  const probe = Cgroup.create(`tributary-probe-${process.pid}`, limits)
+  if ('unavailable' in probe) {
+    console.error(`limits: skipped: ${probe.unavailable}`)
+    return { bench: 'limits', what, figures: [] }
+  }
+  await probe[Symbol.asyncDispose]()
+  return {
+    bench: 'limits',
+    what,
+    figures: [...(await start()), ...(await sustain(0, seconds)), ...(await sustain(traceEvery, seconds))],
+  }
+}
+
+/** From the start of the process to the first byte read of a log that was there, with nothing compiled before and with all. */
+async function start(): Promise<Figure[]> {
+  const cache = mkdtempSync(join(tmpdir(), 'tributary-cold-'))
+  try {
+    const figures: Figure[] = []
+    for (const state of ['cold', 'warm'] as const) {
+      await using collector = await LimitedCollector.create({ limits, compileCache: cache })
+      const load = new Load({ out: collector.logs, containers: 1, traceEvery: 0, rotateBytes: 1 << 30, keep: 1 })
+      load.write(0, 1)
+      load.close()
+      const value = (await collector.startUntilRead()) / 1000
+      // The cache is written when the process ends well.
+      await collector.stop()
+      const name = `start to the first byte read, compile cache ${state}`
+      figures.push({ name, value, unit: 's', ...(state === 'warm' ? { goal: { atMost: 2 } } : {}) })
+    }
+    return figures
+  } finally {
+    rmSync(cache, { recursive: true, force: true })
+  }
+}
+
+async function sustain(every: number, seconds: number): Promise<Figure[]> {
+  await using collector = await LimitedCollector.create({ limits, compileCache })
+  const load = new Load({ out: collector.logs, containers, traceEvery: every, rotateBytes: 10 << 20, keep: 5 })
+  await collector.startUntilRead(() => load.write(0, 1))
+  const before = cpuSeconds(collector.pid)
+  await load.run(rate, seconds)
+  const loadedAt = performance.now()
+  await until(
+    async () => (await collector.count()).lines >= load.lines,
+    drainMs,
+    () => `not all of ${load.lines} lines came; the collector's last words:\n${collector.output}`,
+    100,
+  ).catch((error: Error) => console.error(`limits: ${error.message}`))
+  const drained = (performance.now() - loadedAt) / 1000
+  const verdict = await collector.verdict(load.written)
+  const peak = peakRss(collector.pid) / 2 ** 20
+  const { periods, throttled } = collector.throttling()
+  load.close()
+  const name = (text: string) => `${every === 0 ? 'without stack traces' : 'with stack traces'}: ${text}`
+  return [
+    { name: name('lines'), value: load.lines, unit: 'lines' },
+    { name: name('lost'), value: verdict.lost + verdict.foreign, unit: 'lines', goal: { atMost: 0 } },
+    { name: name('doubled'), value: verdict.doubled, unit: 'lines', goal: { atMost: 0 } },
+    {
+      name: name('records torn or joined wrongly'),
+      value: Math.abs(verdict.records - load.records),
+      unit: 'records',
+      goal: { atMost: 0 },
+    },
+    { name: name('peak memory'), value: peak, unit: 'MiB RSS', goal: { atMost: 100 } },
+    { name: name('CPU'), value: ((cpuSeconds(collector.pid) - before) / (seconds + drained)) * 1000, unit: 'm' },
+    { name: name('periods throttled'), value: (100 * throttled) / periods, unit: '%' },
+    { name: name('last line acknowledged after the load'), value: drained, unit: 's' },
+  ]
+}
