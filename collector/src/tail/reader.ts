@@ -77,9 +77,9 @@ export class Reader {
       if (got === -1) return 'replaced'
       const spans = this.#isLast(generation, got) && this.#endsInLine(got) && maySpan(generation, successor)
       if (this.#cut(generation, got, spans ? 'wait' : this.#rest(generation, got, now))) break
-      if (spans) return this.#turnOverSeam(generation, successor!, got, now)
+      if (spans) return this.#turnOverSeam(generation, successor, got, now)
       // A record that is larger than a chunk needs the whole window to be seen.
-      if (got < want || want === this.#cutter.windowBytes) return this.#wait(generation, now)
+      if (got < want || want === this.#cutter.windowBytes) return this.#wait(generation, successor, now)
       want = this.#cutter.windowBytes
     }
     this.#send(generation)
@@ -87,15 +87,25 @@ export class Reader {
   }
 
   /** Reads what a record that began in `generation` needs of the next one: both are accounted for by one chunk. */
-  async #turnOverSeam(generation: Generation, successor: Generation, got: number, now: number): Promise<Turn> {
-    if (successor.state !== 'reading' || successor.file === undefined) return this.#wait(generation, now)
+  async #turnOverSeam(
+    generation: Generation,
+    successor: Generation | undefined,
+    got: number,
+    now: number,
+  ): Promise<Turn> {
+    if (successor?.state !== 'reading' || successor.file === undefined) {
+      if (successor !== undefined || !this.#isLate(generation, now)) return this.#wait(generation, successor, now)
+      this.#cut(generation, got, 'all')
+      this.#send(generation)
+      return 'read'
+    }
     const room = Math.min(chunkBytes, this.#cutter.windowBytes - got, successor.limit)
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
     const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
     const same = crc32(fingerprintOf(head) ?? head) === successor.identity.head
     if (!same) this.#cut(generation, got, 'all')
     else if (!this.#cut(generation, got + more, this.#isLate(generation, now) ? 'pending' : 'wait', got))
-      return this.#wait(generation, now)
+      return this.#wait(generation, successor, now)
     this.#send(generation, { successor, bytes: got })
     return 'read'
   }
@@ -166,13 +176,13 @@ export class Reader {
     return cutter.consumed > 0
   }
 
-  #wait(generation: Generation, now: number): Turn {
-    const { size, stuck, name, ended } = generation
+  #wait(generation: Generation, successor: Generation | undefined, now: number): Turn {
+    const { size, stuck, name } = generation
     const { pendingTo, pendingPart } = this.#cutter
     // What is pending has come no further: neither did the rest, as far as it matters.
     const same = stuck !== undefined && (pendingTo === -1 ? stuck.size === size : stuck.to === pendingTo)
-    // A renamed file's last record may go on in the next file, which is looked at once nobody writes to this one any more.
-    const whole = !pendingPart && (name.rotation === '' || ended)
+    // A renamed file's last record may go on in the next file, of which nothing may be there yet.
+    const whole = !pendingPart && (name.rotation === '' || successor !== undefined)
     const timeout = whole ? this.#joinTimeout : this.#partialTimeout
     generation.stuck = { since: same ? stuck.since : now, size, to: pendingTo, timeout }
     return 'waiting'

@@ -8,9 +8,12 @@ export interface Seam {
   readonly bytes: number
 }
 
-/** Whether the last record of a source may go on in `successor`: the same container's next file, of which nothing was read yet. */
-export function maySpan(generation: Generation, successor: Generation | undefined): successor is Generation {
-  if (successor === undefined || successor.state === 'done') return false
-  const sameLog = successor.name.restart === generation.name.restart && successor.format === generation.format
-  return sameLog && successor.position === 0 && successor.limit > 0
+/**
+ * Whether the last record of a source may go on in `successor`: the same container's next file, of which nothing was read yet. A
+ * renamed file without one has a successor in which nothing stands yet.
+ */
+export function maySpan({ name, format }: Generation, successor: Generation | undefined): boolean {
+  if (successor === undefined) return name.rotation !== ''
+  if (successor.state === 'done' || successor.position > 0 || successor.limit === 0) return false
+  return successor.name.restart === name.restart && successor.format === format
 }
