@@ -221,7 +221,7 @@ test('deleted files stay readable while they are held open, up to the budget; wh
   const keep = container('quiet')
   write(keep, ['kept'])
   write(log, numbered(0, 10))
-  const collector = await start({ limits: { unlinkedBytes: '2KiB', inFlightBytes: '1' } })
+  const collector = await start({ limits: { unlinkedBytes: '2KiB', inFlightBytes: '1', spoolBytes: '0' } })
   await untilLines(11)
   const address = sink.address
   const before = new Map([...sink.sources].map(([key, source]) => [key, { ...source }]))

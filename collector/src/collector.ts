@@ -15,6 +15,7 @@ import { portOf, serveHttp } from './http.ts'
 import { CollectorMetrics } from './metrics.ts'
 import { pagesOf } from './pages.ts'
 import { Reloader, type ReloadResult } from './reload/reloader.ts'
+import { Spool } from './spool/spool.ts'
 import { Tailer } from './tail/tailer.ts'
 import { Treatments } from './tail/treatments.ts'
 import { Vitals } from './vitals.ts'
@@ -26,7 +27,7 @@ export interface RunningCollector {
   readonly metrics: CollectorMetrics
   /** Goes by what `load` returns from now on, as far as it may without a restart; by what it did before when that throws. */
   reload(load: () => CollectorConfig): Promise<ReloadResult>
-  /** Stops reading, waits for acknowledgements up to `shutdown.drain`, saves the checkpoints. */
+  /** Stops reading, waits for acknowledgements up to `shutdown.drain`, spools what only it can still read, saves the checkpoints. */
   close(): Promise<void>
 }
 
@@ -45,6 +46,8 @@ export async function startCollector(
     )
   }
   const metrics = new CollectorMetrics()
+  const directory = join(config.stateDir, 'spool')
+  const spool = await Spool.open({ disk, directory, limit: config.limits.spoolBytes, log, metrics })
   const senders = openSenders(config, log, metrics)
   const budget = new ByteBudget(config.limits.inFlightBytes)
   const courier = new Courier({ ...config.forward, senders, budget, metrics })
@@ -56,6 +59,7 @@ export async function startCollector(
     courier,
     decide: ({ origin }) => treatments.decide(origin),
     checkpoints: loaded.checkpoints,
+    spool,
     firstStart: loaded.first,
     log,
     metrics,
@@ -70,6 +74,7 @@ export async function startCollector(
         treatments = replaced
         log.level = next.log.level
         budget.resize(next.limits.inFlightBytes)
+        spool.limit = next.limits.spoolBytes
         tailer.reconfigure(next)
       }
     },
@@ -110,6 +115,7 @@ export async function startCollector(
       const deadline = AbortSignal.timeout(reloader.config.shutdown.drain)
       await Promise.all([reading, input?.close(deadline)])
       await drain(senders, deadline)
+      await tailer.close(AbortSignal.timeout(reloader.config.shutdown.spool))
       await checkpointer.close()
       await Promise.all(senders.map((sender) => sender.close()))
       server.closeAllConnections()

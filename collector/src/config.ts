@@ -107,7 +107,13 @@ export const collectorConfig = z.strictObject({
       unlinkedBytes: size
         .prefault('1GiB')
         .describe(
-          'Unread bytes of deleted files that are kept readable by holding them open. Beyond it the noisiest container loses its oldest, counted.',
+          'Unread bytes of deleted files that are kept readable by holding them open. Beyond it the oldest of the noisiest pod goes to the spool.',
+        ),
+      unlinkedBytesPerPod: size.prefault('256MiB').describe('The same for the files of one pod.'),
+      spoolBytes: size
+        .prefault('1GiB')
+        .describe(
+          'Disk that `stateDir/spool` may take for unread bytes of deleted files; 0 for no spool. What does not fit, or would leave less than 5 % of the file system free, is lost, counted.',
         ),
       openFiles: z.int().min(16).default(8192).describe('Files held open at a time.'),
     })
@@ -142,6 +148,9 @@ export const collectorConfig = z.strictObject({
   shutdown: z
     .strictObject({
       drain: duration.prefault('10s').describe('How long to wait for acknowledgements when told to stop.'),
+      spool: duration
+        .prefault('15s')
+        .describe('How long saving unread bytes of deleted files to the spool may take after that.'),
     })
     .prefault({}),
   log: z

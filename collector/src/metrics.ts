@@ -6,6 +6,9 @@ import type { ReloadResult } from './reload/reloader.ts'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
 
+/** `full`: no room in the budget or on the disk. `failed`: the disk refused. `damaged`: what was written is not what is read. */
+export type SpoolProblem = 'full' | 'failed' | 'damaged'
+
 export class CollectorMetrics {
   readonly registry = new Registry()
   readonly #registers = [this.registry]
@@ -133,6 +136,16 @@ export class CollectorMetrics {
     'Unread bytes that wait for the rest of their line or of their stack trace.',
   )
   readonly unlinkedBytes = this.#gauge('collector_unlinked_bytes', 'Unread bytes of deleted files that are held open.')
+  readonly spoolBytes = this.#gauge('collector_spool_bytes', 'What unread bytes of deleted files take in the spool.')
+  readonly spooledBytes = this.#counter(
+    'collector_spooled_bytes_total',
+    'Unread bytes of deleted files that were saved to the spool, before compression.',
+  )
+  readonly spoolErrors = this.#counter<SpoolProblem>(
+    'collector_spool_errors_total',
+    'Deleted files that could not be saved to the spool, and spool files that were damaged.',
+    ['reason'],
+  )
   readonly inFlightChunks = this.#gauge(
     'collector_in_flight_chunks',
     'Chunks, and messages of applications, sent and not acknowledged.',

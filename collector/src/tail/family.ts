@@ -10,8 +10,9 @@ import { isMissing } from '@tributary/protocol/disk.ts'
 import { compareGenerations, type GenerationName, type PodIdentity, parseGeneration } from '../discover/layout.ts'
 import { Generation, type Relocation } from './generation.ts'
 import type { Identified, Identifier } from './identifier.ts'
-import { GzipFile, PlainFile } from './log-file.ts'
-import type { Decision } from './treatment.ts'
+import { type FileStats, GzipFile, PlainFile } from './log-file.ts'
+import { treatSpooled } from './spooled.ts'
+import type { Decision, Treatment } from './treatment.ts'
 
 export interface FamilyOrigin {
   /** Directory that holds the generations. */
@@ -86,7 +87,14 @@ export class Family {
     this.undecided = decision.verdict === 'wait'
     if (decision === this.#decision) return
     this.#decision = decision
-    for (const generation of this.generations) generation.treatment = decision.treat(generation.name.restart)
+    for (const generation of this.generations) generation.treatment = treat(decision, generation)
+  }
+
+  /** Takes in what an earlier process left in the spool. */
+  adopt(generation: Generation): void {
+    if (this.#decision) generation.treatment = treat(this.#decision, generation)
+    this.generations.unshift(generation)
+    this.generations.sort((a, b) => compareGenerations(a.name, b.name))
   }
 
   /** What came after a generation: the file that was written to next. */
@@ -254,7 +262,7 @@ export class Family {
    */
   #duplicate(live: Generation, path: string, name: GenerationName, found: Identified): Generation | undefined {
     found.file.close()
-    const gone = live.file === undefined && live.missed > 0
+    const gone = live.file === undefined && live.missed > 0 && !live.spooled
     if (!gone && live.state !== 'done') return undefined
     live.path = path
     live.name = name
@@ -280,9 +288,9 @@ export class Family {
   }
 
   #pollFile(generation: Generation, now: number): void {
-    const { file } = generation
-    if (file === undefined || file.gzip) {
-      if (file === undefined && generation.unread > 0) generation.unreadSince ??= now
+    const { file, spooled } = generation
+    if (file === undefined || file.gzip || spooled) {
+      if (!file?.gzip && generation.unread > 0) generation.unreadSince ??= now
       return
     }
     const stats = file.stat()
@@ -297,7 +305,7 @@ export class Family {
   }
 
   /** Nobody writes to it any more: it has no name, or what came after it is written to. */
-  #isSuperseded(generation: Generation, stats: Stats): boolean {
+  #isSuperseded(generation: Generation, stats: FileStats): boolean {
     if (generation.unlinked || stats.nlink === 0) return true
     return this.generations.some((one) => one.size > 0 && compareGenerations(one.name, generation.name) > 0)
   }
@@ -336,6 +344,11 @@ export class Family {
     }
     return undefined
   }
+}
+
+function treat(decision: Decision, { name, spooled }: Generation): Treatment {
+  const treatment = decision.treat(name.restart)
+  return spooled ? treatSpooled(spooled, treatment) : treatment
 }
 
 function sameName(a: GenerationName, b: GenerationName): boolean {

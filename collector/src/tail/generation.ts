@@ -7,6 +7,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
 import { Frontier, type Tail } from '../checkpoint/frontier.ts'
 import type { LineFormat } from '../cri/line.ts'
 import type { GenerationName } from '../discover/layout.ts'
+import type { Spooled } from '../spool/spool.ts'
 import type { LogFile } from './log-file.ts'
 import type { Treatment } from './treatment.ts'
 
@@ -90,6 +91,12 @@ export class Generation {
   ended = false
   /** No name leads to it any more; what is unread can only be read through the open file. */
   unlinked = false
+  /** Set when what is unread of it is in the spool. */
+  spooled: Spooled | undefined
+  /** It is being copied to the spool, and not read meanwhile. */
+  saving = false
+  /** Bytes behind the size, up to here, are in the spool but can't be read. */
+  damagedTo: number | undefined
   /** It is read from a copy that rotation made. */
   relocated = false
   /** Listings of its directory in a row that did not have it. */
@@ -182,6 +189,13 @@ export class Generation {
     }
     if (this.unread > 0) this.unreadSince ??= now
     return this.changedAt === now
+  }
+
+  /** What is behind `offset` can't be read: it is lost once the rest was read. */
+  endAt(offset: number): void {
+    this.damagedTo ??= this.size
+    this.size = Math.max(this.position, Math.min(this.size, offset))
+    this.ended = true
   }
 
   /** Goes on in a copy, after the file itself began anew. */

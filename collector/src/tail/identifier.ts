@@ -50,6 +50,11 @@ export class Identifier {
     return [...this.#bySource.values()].filter(({ source }) => !this.#claimed.has(source))
   }
 
+  /** What the last process knew of a source. */
+  checkpointOf(source: string): Checkpoint | undefined {
+    return this.#bySource.get(source)
+  }
+
   /** Takes a source off the list of the unclaimed. */
   claim(source: string): void {
     this.#claimed.add(source)

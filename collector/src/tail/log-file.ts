@@ -6,10 +6,12 @@ import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { Readable } from 'node:stream'
 import { constants, createGunzip, gunzipSync } from 'node:zlib'
 
+export type FileStats = Pick<Stats, 'dev' | 'ino' | 'nlink' | 'size' | 'mtimeMs' | 'ctimeMs'>
+
 export interface LogFile {
   /** True when positions are of the uncompressed bytes, whose number is not known before the end. */
   readonly gzip: boolean
-  stat(): Stats
+  stat(): FileStats
   /** Reads up to `length` bytes at `position` to `into[at…]`; how many there were. Fewer than asked means the end, for now. */
   read(into: Buffer, at: number, length: number, position: number): number | Promise<number>
   close(): void
@@ -69,6 +71,13 @@ export class GzipFile implements LogFile {
       this.#held = this.#held.length === 0 ? next.value : Buffer.concat([this.#held, next.value])
     }
     return this.#position === position ? this.#held.copy(into, at, 0, length) : 0
+  }
+
+  /** How many bytes it is uncompressed, as its last bytes say; of more than 4 GiB only the remainder. */
+  contentBytes(): number {
+    const last = Buffer.alloc(4)
+    const { size } = this.stat()
+    return size >= 18 && readSync(this.#fd, last, 0, 4, size - 4) === 4 ? last.readUInt32LE(0) : 0
   }
 
   #restart(): void {

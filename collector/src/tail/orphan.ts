@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
+import type { SpoolName } from '../spool/spool-format.ts'
 import { noDetectors } from './cutter.ts'
 import { Generation } from './generation.ts'
 
@@ -12,6 +13,35 @@ export function isGone({ path, ino }: Checkpoint): boolean {
   } catch (error) {
     return isMissing(error)
   }
+}
+
+/** A source whose spool file does not even tell whose bytes it has; its name tells which. */
+export function spoolOrphanOf(
+  { source, from, end }: SpoolName,
+  checkpoint: Checkpoint | undefined,
+  config: { cluster: string; node: string },
+  now: number,
+): Generation {
+  const unknown: Checkpoint = {
+    source,
+    path: '',
+    offset: from,
+    seen: end,
+    done: false,
+    dev: 0,
+    ino: 0,
+    truncations: 0,
+    head: 0,
+    tail: [0, 0],
+  }
+  const offset = Math.max(from, checkpoint?.offset ?? 0)
+  const generation = orphanOf(
+    { ...unknown, ...checkpoint, offset, seen: Math.max(end, offset), done: false },
+    config,
+    now,
+  )
+  generation.lostAs = 'corrupt'
+  return generation
 }
 
 /** The source of a checkpoint without a file. What its stream was, the ledger knows from its chunks. */

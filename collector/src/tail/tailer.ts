@@ -12,14 +12,18 @@ import { Journal } from '../diagnosis/journal.ts'
 import { Discovery } from '../discover/discovery.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics, InputProblem } from '../metrics.ts'
+import type { Spool } from '../spool/spool.ts'
+import { SpoolDamage } from '../spool/spool-format.ts'
 import { Family, type FamilyEvents } from './family.ts'
 import type { Generation } from './generation.ts'
 import { Identifier } from './identifier.ts'
 import { GzipFile, lastLineEnd, PlainFile } from './log-file.ts'
-import { isGone, orphanOf } from './orphan.ts'
+import { isGone, orphanOf, spoolOrphanOf } from './orphan.ts'
 import { chunkBytes, Reader } from './reader.ts'
 import type { TailerView } from './snapshot.ts'
+import { generationOf, originOf } from './spooled.ts'
 import type { Decision } from './treatment.ts'
+import { Unlinked } from './unlinked.ts'
 import { Wake } from './wake.ts'
 
 /** What of the configuration the tailer goes by. */
@@ -31,6 +35,7 @@ export interface TailerOptions {
   /** Whether and how a log is read; the same object as before where nothing changed. */
   decide(family: Family, now: number): Decision
   readonly checkpoints: readonly Checkpoint[]
+  readonly spool: Spool
   /** This collector has never run with this state directory. */
   readonly firstStart: boolean
   readonly log: Logger
@@ -54,6 +59,7 @@ export class Tailer {
   readonly #reader: Reader
   readonly #identifier: Identifier
   readonly #discovery: Discovery
+  readonly #unlinked: Unlinked
   readonly #families = new Map<string, Family>()
   readonly #wake = new Wake()
   readonly #journal = new Journal()
@@ -82,6 +88,11 @@ export class Tailer {
       problem: (...args) => this.#problem(...args),
     })
     this.#reader.onGap = ({ path }, range, { kind, reason }) => this.#journal.gap({ path, kind, reason, range })
+    this.#unlinked = new Unlinked({
+      ...options,
+      families: () => this.#families.values(),
+      lost: (generation, reason) => this.#lost(generation, reason),
+    })
     courier.onRoom = () => this.#stir()
   }
 
@@ -149,6 +160,11 @@ export class Tailer {
       this.#stirred = false
       if (!stirred || !(await this.#readAll(signal))) await this.#wake.after(tickMs)
     }
+  }
+
+  /** Saves what only this process can still read, until the signal, and closes all files. Call it when {@link run} is over. */
+  async close(signal: AbortSignal): Promise<void> {
+    await this.#unlinked.saveAll(signal)
     for (const generation of this.#generations()) generation.close()
   }
 
@@ -161,7 +177,7 @@ export class Tailer {
     if (now >= this.#nextGaugesAt) this.#updateGauges(now)
     if (!this.#stirred) return
     this.#askLedger()
-    this.#shed()
+    this.#unlinked.relieve(this.#config.limits)
     this.#retire()
   }
 
@@ -184,8 +200,29 @@ export class Tailer {
           this.#stirred = true
         }
       }
+      this.#adoptSpooled()
     } catch (error) {
       this.#problem(path, 'unreadable', error as Error)
+    }
+  }
+
+  /** What an earlier process left in the spool is the oldest of its log, whether a name still leads there or not. */
+  #adoptSpooled(): void {
+    const { spool } = this.#options
+    const now = performance.now()
+    for (const spooled of spool.found.splice(0)) {
+      const checkpoint = this.#identifier.checkpointOf(spooled.source)
+      this.#identifier.claim(spooled.source)
+      if (checkpoint?.done) {
+        void spool.remove(spooled)
+        continue
+      }
+      const own = new Family(originOf(spooled), this.#identifier, this.#familyEvents(), now)
+      own.unlisted = true
+      const family = this.#families.get(own.key) ?? own
+      this.#families.set(family.key, family)
+      family.adopt(generationOf(spooled, { file: spool.file(spooled), checkpoint, now }))
+      this.#stirred = true
     }
   }
 
@@ -292,7 +329,7 @@ export class Tailer {
     if (family.decision?.verdict !== 'read') return undefined
     for (const generation of family.generations) {
       if (generation.state === 'done') continue
-      if (generation.state !== 'reading') return undefined
+      if (generation.state !== 'reading' || generation.saving) return undefined
       if (generation.sizeUnknown) return generation
       if (generation.unread === 0) continue
       return this.#isDue(generation, generation !== family.generations.at(-1), now) ? generation : undefined
@@ -313,11 +350,20 @@ export class Tailer {
       const last = generation.ended || generation.sizeUnknown
       const successor = last ? family.successorOf(generation) : undefined
       if (successor?.state === 'reading' && successor.file === undefined && !this.#open(successor)) return false
+      if (successor?.saving) return false
       const turn = await this.#reader.turn(generation, successor, now)
       this.#journal.mended(generation.path)
-      if (turn === 'replaced') family.truncated(generation, now)
+      if (turn === 'replaced') {
+        if (generation.spooled) this.#endAtDamage(generation, new SpoolDamage('these bytes are not the ones spooled'))
+        else family.truncated(generation, now)
+      }
       return turn === 'read'
     } catch (error) {
+      if (error instanceof SpoolDamage) {
+        const damaged = family.generations.find(({ source }) => source === error.from?.source)
+        this.#endAtDamage(damaged ?? generation, error)
+        return true
+      }
       const { code } = error as NodeJS.ErrnoException
       this.#problem(generation.path, code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error as Error)
       generation.close()
@@ -328,7 +374,11 @@ export class Tailer {
 
   /** Opens a generation that was not held open; false when the name leads elsewhere now, which the next look at the directory mends. */
   #open(generation: Generation): boolean {
-    const { path, name, identity } = generation
+    const { path, name, identity, spooled } = generation
+    if (spooled) {
+      generation.file = this.#options.spool.file(spooled)
+      return true
+    }
     const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
     const { ino, dev, size, mtimeMs } = file.stat()
     if (!name.gzip && (ino !== identity.ino || dev !== identity.dev)) {
@@ -338,6 +388,12 @@ export class Tailer {
     generation.file = file
     if (!name.gzip) generation.observe(size, mtimeMs, performance.now())
     return true
+  }
+
+  /** A spooled generation is read up to where its spool file is damaged; the rest is lost once that is done. */
+  #endAtDamage(generation: Generation, damage: SpoolDamage): void {
+    this.#options.spool.tellDamage(damage)
+    generation.endAt(damage.from?.offset ?? generation.position)
   }
 
   #lost(generation: Generation, reason: LossReason): void {
@@ -357,39 +413,41 @@ export class Tailer {
   #seekOrphans(now: number): void {
     this.#seekOrphansAt = now + graceMs
     if (!this.#scanned || [...this.#families.values()].some(({ nextPollAt }) => nextPollAt === 0)) return
+    const damaged = this.#options.spool.damaged.splice(0)
+    for (const { source } of damaged) this.#identifier.claim(source)
     const gone = this.#identifier.unclaimed().filter(isGone)
     for (const { source } of gone) this.#identifier.claim(source)
-    const orphans = gone.filter(({ done }) => !done).map((checkpoint) => orphanOf(checkpoint, this.#config, now))
+    const orphans = [
+      ...gone.filter(({ done }) => !done).map((checkpoint) => orphanOf(checkpoint, this.#config, now)),
+      ...damaged.map((name) => spoolOrphanOf(name, this.#identifier.checkpointOf(name.source), this.#config, now)),
+    ]
     if (orphans.length === 0) return
     this.#orphans.push(...orphans)
     for (const orphan of orphans) orphan.state = 'asking'
     void this.#options.courier.ask(orphans.map(({ id }) => id)).then((answers) => {
       for (const orphan of orphans) {
         orphan.resume(answers.get(orphan.source) ?? [])
-        this.#lost(orphan, 'deleted')
+        this.#lost(orphan, orphan.lostAs ?? 'deleted')
       }
       this.#stir()
     })
-  }
-
-  /** Deleted files that are held open take disk the node may need: beyond the budget the log with most of it gives up its oldest. */
-  #shed(): void {
-    const held = (one: Generation) => one.unlinked && one.file !== undefined && one.unread > 0
-    while (unreadOf(this.#generations().filter(held)) > this.#config.limits.unlinkedBytes) {
-      const perLog = [...this.#families.values()].map(({ generations }) => generations.filter(held))
-      const noisiest = perLog.reduce((a, b) => (unreadOf(a) >= unreadOf(b) ? a : b))
-      this.#lost(noisiest[0]!, 'shed')
-    }
   }
 
   /** Lets go of what is acknowledged to its end and of logs that are gone. */
   #retire(): void {
     for (const family of this.#families.values()) {
       for (const generation of family.generations) {
-        const { ended, state, unread, frontier } = generation
-        if (state !== 'reading' || !ended || unread > 0 || frontier.inFlight > 0) continue
+        const { ended, state, unread, frontier, damagedTo, spooled } = generation
+        if (state !== 'reading' || !ended || unread > 0) continue
+        if (damagedTo !== undefined) {
+          generation.size = damagedTo
+          generation.damagedTo = undefined
+          this.#lost(generation, 'corrupt')
+        }
+        if (frontier.inFlight > 0) continue
         generation.state = 'done'
         generation.close()
+        if (spooled) void this.#options.spool.remove(spooled)
       }
       if (family.over) this.#families.delete(family.key)
     }
@@ -405,7 +463,7 @@ export class Tailer {
     metrics.sources.set(generations.length)
     metrics.openFiles.set(this.#openFiles)
     metrics.unreadBytes.set(unreadOf(generations))
-    metrics.unlinkedBytes.set(unreadOf(generations.filter(({ unlinked }) => unlinked)))
+    metrics.unlinkedBytes.set(unreadOf(generations.filter(({ unlinked, spooled }) => unlinked && !spooled)))
     metrics.inFlightBytes.set(courier.inFlightBytes)
     metrics.connected.set(courier.connected ? 1 : 0)
     for (const [path, at] of this.#reported) if (now - at > quietMs) this.#reported.delete(path)
