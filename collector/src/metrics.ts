@@ -1,7 +1,11 @@
 /** Every metric of the collector, in one place. Labels are bounded: reasons and formats, never a path or a pod. */
 import type { FilterReason, LossReason } from '@tributary/protocol/chunk.ts'
 import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import Counter from 'prom-client/lib/counter.js'
+import collectDefaultMetrics from 'prom-client/lib/defaultMetrics.js'
+import Gauge from 'prom-client/lib/gauge.js'
+import Histogram from 'prom-client/lib/histogram.js'
+import Registry from 'prom-client/lib/registry.js'
 import type { ReloadResult } from './reload/reloader.ts'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'

@@ -5,7 +5,7 @@
  */
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import tls from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { type Ack, parseAck } from '@tributary/protocol/chunk.ts'
 import { decode, ValueSplitter } from '@tributary/protocol/msgpack.ts'
 import type { Logger } from 'pino'
@@ -16,7 +16,7 @@ import { retryDelay } from './retry.ts'
 export interface SenderOptions {
   readonly address: string
   /** Set for TLS. */
-  readonly tls?: tls.ConnectionOptions
+  readonly tls?: ConnectionOptions
   readonly credentials: Credentials
   /** Milliseconds without the acknowledgement of the oldest message before the connection is given up. */
   readonly ackTimeout: number
@@ -133,6 +133,8 @@ export class Sender {
     const port = Number(this.address.slice(colon + 1))
     const { tls: secure } = this.#options
     if (!secure) return net.connect({ host, port, keepAlive: true })
+    // Half a megabyte of code, and a tenth of the time to start, that most do without.
+    const tls = process.getBuiltinModule('node:tls')
     return tls.connect({ host, port, servername: net.isIP(host) ? '' : host, ...secure })
   }
 
@@ -179,7 +181,7 @@ export class Sender {
 }
 
 async function opened(socket: net.Socket, stop: AbortSignal): Promise<void> {
-  const event = socket instanceof tls.TLSSocket ? 'secureConnect' : 'connect'
+  const event = 'encrypted' in socket ? 'secureConnect' : 'connect'
   const timeout = AbortSignal.any([stop, AbortSignal.timeout(connectTimeoutMs)])
   await new Promise<void>((resolve, reject) => {
     socket.once(event, resolve)
