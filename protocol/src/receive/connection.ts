@@ -86,6 +86,15 @@ export class Connection {
     return this.#splitter.pendingBytes
   }
 
+  get paused(): boolean {
+    return this.#socket.isPaused()
+  }
+
+  /** Milliseconds without a byte, not counting while it was not read. */
+  get silentMs(): number {
+    return performance.now() - this.#lastData
+  }
+
   pause(): void {
     this.#socket.pause()
   }

@@ -22,7 +22,7 @@ export type ReceiveProblem =
   /** The connection ended within a message. */
   | 'cut_off'
   | 'too_many_connections'
-  /** The connection held the most of what all connections had pending when that became too much, or reads no acknowledgements. */
+  /** Too much was pending over all connections, and the one with the most did not go on; or a sender does not read its acknowledgements. */
   | 'buffer_full'
   /** A fault of the receiver. */
   | 'internal'

@@ -192,6 +192,24 @@ test('connections beyond the limit are closed and counted', async () => {
   expect(problems).toEqual(['too_many_connections'])
 })
 
+test('large messages on many connections at once come one after the other, in bounded memory', async () => {
+  const limits = { maxMessageBytes: 16 << 20, bufferBytes: 1 << 20, maxConnections: 100 }
+  const { sink, receiver, problems, dial } = await start(limits)
+  const senders = Array.from({ length: 30 }, dial)
+  let most = 0
+  for (const [i, peer] of senders.entries()) peer.send([`${i}`, Buffer.alloc(3 << 20)])
+  while (sink.messages.length < senders.length) {
+    most = Math.max(most, receiver.pendingBytes)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(problems).toEqual([])
+  expect(most).toBeGreaterThan(1 << 20)
+  expect(most).toBeLessThan((1 << 20) + (3 << 20) + senders.length * (128 << 10))
+  const small = dial()
+  small.send(['small'])
+  expect(decode(await small.next())).toEqual({ ack: 'small' })
+})
+
 test('with too much pending over all connections the largest is closed', async () => {
   const { problems, dial } = await start({ maxMessageBytes: 16 << 20, bufferBytes: 1 << 20 })
   const [small, large, larger] = [dial(), dial(), dial()]

@@ -43,6 +43,8 @@ export interface ReceiverEvents {
 
 /** How often limits that depend on time are looked at, in milliseconds, unless one of them is shorter. */
 const sweepInterval = 1000
+/** How long the only connection that is read may be silent, in milliseconds. */
+const patience = 2000
 
 export class Receiver {
   readonly #options: ReceiverOptions
@@ -52,6 +54,8 @@ export class Receiver {
   readonly #connections = new Set<Connection>()
   readonly #sweep: NodeJS.Timeout
   #paused = false
+  /** Too much is pending over all connections: the only one that is read, until its message is whole. */
+  #favoured: Connection | undefined
   #closing = false
   /** Bytes received since the sum of what is pending was last looked at. */
   #unchecked = 0
@@ -100,7 +104,7 @@ export class Receiver {
   proceed(): void {
     if (!this.#paused || this.#sink.full || this.#sink.undurableBytes > this.#options.bufferBytes / 2) return
     this.#paused = false
-    for (const connection of this.#connections) connection.resume()
+    this.#direct()
   }
 
   /** Stops accepting and reading; ends when what was received is answered and every connection is closed, or at the deadline. */
@@ -157,22 +161,34 @@ export class Receiver {
       ...(security === undefined ? {} : { security }),
       accept: (message) => this.#sink.accept(message, connection),
       onError: (error, { peer }) => this.#events.onError(error, peer),
-      onClose: (closed) => this.#connections.delete(closed),
+      onClose: (closed) => {
+        this.#connections.delete(closed)
+        if (closed === this.#favoured) this.#favour()
+      },
       onData: (bytes) => {
         this.#limit()
         this.#unchecked += bytes
-        if (this.#unchecked > 8 << 20) this.#boundPending()
+        if (connection === this.#favoured || this.#unchecked > this.#options.bufferBytes / 8) this.#favour()
       },
     })
     this.#connections.add(connection)
     this.#events.onConnection()
-    if (this.#paused) connection.pause()
+    if (this.#paused || this.#favoured) connection.pause()
   }
 
   #limit(): void {
     if (this.#paused || !(this.#sink.full || this.#sink.undurableBytes > this.#options.bufferBytes)) return
     this.#paused = true
-    for (const connection of this.#connections) connection.pause()
+    this.#direct()
+  }
+
+  /** Reads those connections that may be read, and no others. */
+  #direct(): void {
+    if (this.#closing) return
+    for (const connection of this.#connections) {
+      const read = !this.#paused && (this.#favoured ?? connection) === connection
+      if (read === connection.paused) read ? connection.resume() : connection.pause()
+    }
   }
 
   #expire(): void {
@@ -180,21 +196,27 @@ export class Receiver {
     for (const connection of this.#connections) {
       connection.expire(now, this.#options.messageTimeout, this.#options.idleTimeout)
     }
-    this.#boundPending()
+    const stalled = !this.#paused && (this.#favoured?.silentMs ?? 0) > patience
+    if (stalled) this.#favoured?.fail(new ReceiveError('buffer_full', 'too much is pending over all connections', true))
+    this.#favour()
     this.proceed()
     this.#limit()
   }
 
-  /** Unfinished messages can't be paused away: they free no memory until they are whole. The largest are closed. */
-  #boundPending(): void {
+  /**
+   * Unfinished messages free no memory until they are whole. When there is too much of them, the largest is read to its end, alone:
+   * the sooner it is whole the less is pending. One that does not go on then is closed, see {@link #expire}.
+   */
+  #favour(): void {
     this.#unchecked = 0
-    let sum = this.pendingBytes
-    if (sum <= this.#options.bufferBytes + this.#options.maxMessageBytes) return
-    const bySize = [...this.#connections].sort((a, b) => b.pendingBytes - a.pendingBytes)
-    for (const connection of bySize) {
-      if (sum <= this.#options.bufferBytes) return
-      sum -= connection.pendingBytes
-      connection.fail(new ReceiveError('buffer_full', 'too much is pending over all connections', true))
+    let [sum, largest]: [number, Connection | undefined] = [0, undefined]
+    for (const connection of this.#connections) {
+      sum += connection.pendingBytes
+      if (connection.pendingBytes > (largest?.pendingBytes ?? 0)) largest = connection
     }
+    const favoured = sum > this.#options.bufferBytes ? largest : undefined
+    if (favoured === this.#favoured) return
+    this.#favoured = favoured
+    this.#direct()
   }
 }
