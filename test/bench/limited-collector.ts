@@ -14,13 +14,16 @@ import type { TallyQuestion } from './tally-process.ts'
 export interface LimitedOptions {
   /** None without it. */
   readonly limits?: Limits
+  /** The file to start: the bundle, or the sources'. */
+  readonly script?: string
   /** Where Node keeps what it compiled. */
   readonly compileCache: string
   /** Beside what every collector here has. */
   readonly config?: Record<string, unknown>
 }
 
-const script = fileURLToPath(import.meta.resolve('@tributary/collector/main.ts'))
+/** The collector's sources. */
+export const sources = fileURLToPath(import.meta.resolve('@tributary/collector/main.ts'))
 const startMs = 60_000
 
 export class LimitedCollector {
@@ -65,7 +68,12 @@ export class LimitedCollector {
   }
 
   start(): void {
-    const command = [...nodeFlags, script, '--config', join(this.#pipeline.root, 'collector.yaml')]
+    const command = [
+      ...nodeFlags,
+      this.#options.script ?? sources,
+      '--config',
+      join(this.#pipeline.root, 'collector.yaml'),
+    ]
     const [file, args] = this.#cgroup?.command(process.execPath, command) ?? [process.execPath, command]
     this.#child = spawn(file, args, {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,9 +5,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { bundleCollector } from '../../collector/bundle.ts'
 import { Cgroup } from '../harness/cgroup.ts'
 import { compileCache, until } from '../harness/processes.ts'
-import { LimitedCollector } from './limited-collector.ts'
+import { LimitedCollector, type LimitedOptions, sources } from './limited-collector.ts'
 import { Load } from './load.ts'
 import { cpuSeconds, peakRss } from './measure.ts'
 import type { BenchResult, Figure } from './result.ts'
@@ -29,37 +30,44 @@ export async function run(): Promise<BenchResult> {
     return { bench: 'limits', what, figures: [] }
   }
   await probe[Symbol.asyncDispose]()
-  return {
-    bench: 'limits',
-    what,
-    figures: [...(await start()), ...(await sustain(0, seconds)), ...(await sustain(traceEvery, seconds))],
-  }
-}
-
-/** From the start of the process to the first byte read of a log that was there, with nothing compiled before and with all. */
-async function start(): Promise<Figure[]> {
-  const cache = mkdtempSync(join(tmpdir(), 'tributary-cold-'))
+  const directory = mkdtempSync(join(tmpdir(), 'tributary-limits-'))
   try {
-    const figures: Figure[] = []
-    for (const state of ['cold', 'warm'] as const) {
-      await using collector = await LimitedCollector.create({ limits, compileCache: cache })
-      const load = new Load({ out: collector.logs, containers: 1, traceEvery: 0, rotateBytes: 1 << 30, keep: 1 })
-      load.write(0, 1)
-      load.close()
-      const value = (await collector.startUntilRead()) / 1000
-      // The cache is written when the process ends well.
-      await collector.stop()
-      const name = `start to the first byte read, compile cache ${state}`
-      figures.push({ name, value, unit: 's', ...(state === 'warm' ? { goal: { atMost: 2 } } : {}) })
+    const bundle = await bundleCollector(join(directory, 'dist'))
+    const cache = join(directory, 'cache')
+    await start('with a cache that may be empty', { script: sources, compileCache })
+    return {
+      bench: 'limits',
+      what,
+      figures: [
+        await start('bundled, nothing compiled before', { script: bundle, compileCache: cache }),
+        await start('bundled', { script: bundle, compileCache: cache }, 2),
+        await start('from the sources', { script: sources, compileCache }),
+        ...(await sustain('without stack traces', 0, seconds, { script: bundle, compileCache: cache })),
+        ...(await sustain('with stack traces', traceEvery, seconds, { script: bundle, compileCache: cache })),
+      ],
     }
-    return figures
   } finally {
-    rmSync(cache, { recursive: true, force: true })
+    rmSync(directory, { recursive: true, force: true })
   }
 }
 
-async function sustain(every: number, seconds: number): Promise<Figure[]> {
-  await using collector = await LimitedCollector.create({ limits, compileCache })
+type Program = Pick<LimitedOptions, 'script' | 'compileCache'>
+
+/** From the start of the process to the first byte read of a log that was there. */
+async function start(how: string, program: Program, atMost?: number): Promise<Figure> {
+  await using collector = await LimitedCollector.create({ limits, ...program })
+  const load = new Load({ out: collector.logs, containers: 1, traceEvery: 0, rotateBytes: 1 << 30, keep: 1 })
+  load.write(0, 1)
+  load.close()
+  const value = (await collector.startUntilRead()) / 1000
+  // What was compiled is kept when the process ends well.
+  await collector.stop()
+  const name = `start to the first byte read, ${how}`
+  return { name, value, unit: 's', ...(atMost === undefined ? {} : { goal: { atMost } }) }
+}
+
+async function sustain(which: string, every: number, seconds: number, program: Program): Promise<Figure[]> {
+  await using collector = await LimitedCollector.create({ limits, ...program })
   const load = new Load({ out: collector.logs, containers, traceEvery: every, rotateBytes: 10 << 20, keep: 5 })
   await collector.startUntilRead(() => load.write(0, 1))
   const before = cpuSeconds(collector.pid)
@@ -76,7 +84,7 @@ async function sustain(every: number, seconds: number): Promise<Figure[]> {
   const peak = peakRss(collector.pid) / 2 ** 20
   const { periods, throttled } = collector.throttling()
   load.close()
-  const name = (text: string) => `${every === 0 ? 'without stack traces' : 'with stack traces'}: ${text}`
+  const name = (text: string) => `${which}: ${text}`
   return [
     { name: name('lines'), value: load.lines, unit: 'lines' },
     { name: name('lost'), value: verdict.lost + verdict.foreign, unit: 'lines', goal: { atMost: 0 } },
