@@ -35,7 +35,12 @@ export function whyPage(options: WhyPageOptions, query: URLSearchParams): PageAn
 function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Snapshot {
   const { tailer, courier } = options
   const logsPath = options.config().logs.path
-  const logs = snapshotLogs(tailer.view, filter, performance.now()).map((log) => addAggregators(log, courier))
+  const { enabled } = options.config().kubernetes
+  const logs = snapshotLogs(tailer.view, filter, performance.now()).map((log) => ({
+    // Who is asked for pods and has nothing to complain of knows this one.
+    metadata: enabled && log.pod !== undefined ? ('known' as const) : ('off' as const),
+    ...addAggregators(log, courier),
+  }))
   return { logsPath, ...withNames(logsPath, logs, filter), collector: collectorOf(options) }
 }
 

@@ -7,11 +7,18 @@ import type { CollectorConfig } from '../config.ts'
  * was made at the start: a collector that changed it while it runs would be another collector.
  */
 export const liveKeys: readonly string[] = [
+  'logs.include',
+  'logs.exclude',
   'logs.scanInterval',
   'logs.flushInterval',
   'logs.partialTimeout',
   'multiline',
   'limits',
+  'kubernetes.labels',
+  'kubernetes.annotations',
+  'kubernetes.promote',
+  'kubernetes.imageId',
+  'kubernetes.metadataTimeout',
   'shutdown',
   'log',
 ]

@@ -36,10 +36,17 @@ export function snapshotLogs({ families, journal }: TailerView, filter: LogFilte
   return logs
 }
 
-function decisionOf({ decision }: Family): Pick<LogSnapshot, 'excludedBy' | 'metadata'> {
+function decisionOf({ decision }: Family): Pick<LogSnapshot, 'excludedBy' | 'metadata' | 'policy' | 'policyFrom'> {
   if (decision === undefined || decision.verdict === 'wait') return { metadata: 'waiting' }
-  if (decision.verdict === 'excluded') return { excludedBy: decision.by }
-  return {}
+  const { verdict, by, grounds } = decision
+  if (verdict === 'excluded') return { excludedBy: by }
+  if (grounds === undefined) return {}
+  const { policy, annotations, partial } = grounds
+  return {
+    policy,
+    policyFrom: annotations.length === 0 ? 'the configuration' : annotations.join(', '),
+    ...(partial ? { metadata: 'partial' } : {}),
+  }
 }
 
 function snapshotGap({ path, kind, reason, range: [from, to] }: Gap) {
