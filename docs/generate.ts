@@ -30,7 +30,10 @@ interface Key {
 }
 
 /** What a machine decides has no fixed default. */
-const machineDefaults: Record<string, string> = { node: "the host's name" }
+const machineDefaults: Record<string, string> = {
+  node: "the host's name",
+  'kubernetes.enabled': '`true` in a cluster',
+}
 
 export function keysOf(schema: z.ZodType): Key[] {
   // `input`: what people write, before human units become numbers.

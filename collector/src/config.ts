@@ -1,7 +1,9 @@
 import { hostname } from 'node:os'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
+import { selectionConfig } from './discover/selection.ts'
 import { inputConfig } from './input/config.ts'
+import { kubernetesConfig } from './metadata/config.ts'
 import { multilineConfig } from './multiline/config.ts'
 
 const address = z
@@ -31,6 +33,7 @@ export const collectorConfig = z.strictObject({
         .min(1)
         .default('/var/log/containers')
         .describe('Directory whose *.log files, or links to such files, are read.'),
+      ...selectionConfig,
       startAt: z
         .enum(['beginning', 'end'])
         .default('beginning')
@@ -123,17 +126,7 @@ export const collectorConfig = z.strictObject({
       interval: duration.prefault('1s').describe('How often acknowledged offsets are made durable.'),
     })
     .prefault({}),
-  kubernetes: z
-    .strictObject({
-      enabled: z
-        .boolean()
-        .default(false)
-        .describe(
-          'Ask the Kubernetes API for pod metadata. Reserved: this version takes the identity of pods from the paths.',
-        ),
-      kubeconfig: z.string().optional().describe('Kubeconfig to use outside a cluster. Reserved.'),
-    })
-    .prefault({}),
+  kubernetes: kubernetesConfig,
   http: z
     .strictObject({
       listen: listen('HTTP'),
