@@ -9,6 +9,7 @@ import { RepeatFilter } from '@tributary/protocol/repeat-filter.ts'
 import type { Logger } from 'pino'
 import type { CollectorConfig } from '../config.ts'
 import type { Courier } from '../forward/courier.ts'
+import { describeBy } from '../metadata/describe.ts'
 import type { PodDirectory } from '../metadata/pod-facts.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import type { ForwardInputConfig } from './config.ts'
@@ -37,7 +38,7 @@ export async function startInput(config: CollectorConfig, parts: InputParts): Pr
   const problems = new Problems(parts)
   const intake = new Intake({
     courier,
-    peers: new Peers(config, directory),
+    peers: new Peers({ ...config, describe: describeBy(config), directory }),
     format: config.forward.format,
     metrics,
     onUnsupported: (signal) => problems.unsupported(signal),

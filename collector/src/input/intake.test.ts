@@ -29,7 +29,7 @@ function start(format: 'tributary' | 'fluentd' = 'tributary') {
     },
   }
   const metrics = new CollectorMetrics()
-  const peers = new Peers({ cluster: 'c', node: 'n' }, undefined)
+  const peers = new Peers({ cluster: 'c', node: 'n', describe: () => expect.unreachable(), directory: undefined })
   const intake = new Intake({ courier, peers, format, metrics, onUnsupported: (signal) => unsupported.push(signal) })
   const from = { address: '127.0.0.1', closed: false }
   /** The answer; `waiting` while there is none, `none` when there won't be any. */

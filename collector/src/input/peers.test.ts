@@ -1,8 +1,12 @@
 import { expect, test } from 'vitest'
-import type { PodFacts } from '../metadata/pod-facts.ts'
+import { kubernetesConfig } from '../metadata/config.ts'
+import { describeBy } from '../metadata/describe.ts'
+import type { PodDirectory, PodFacts } from '../metadata/pod-facts.ts'
 import { Peers } from './peers.ts'
 
 const identity = { cluster: 'c', node: 'n' }
+const describe = describeBy({ ...identity, kubernetes: kubernetesConfig.parse({ enabled: true }) })
+const peersOf = (directory: Pick<PodDirectory, 'findByAddress'>) => new Peers({ ...identity, describe, directory })
 
 function pod(address: string, changes: Partial<PodFacts> = {}): PodFacts {
   return {
@@ -24,24 +28,30 @@ const directory = (...pods: PodFacts[]) => ({
 })
 
 test.for([
-  ['10.0.0.1', { pod: 'cart-0', container: 'web' }, { pod_uid: 'uid-10.0.0.1', workload_kind: 'Deployment' }],
+  [
+    '10.0.0.1',
+    { pod: 'cart-0', container: 'web', app: 'cart' },
+    { pod_uid: 'uid-10.0.0.1', workload_kind: 'Deployment' },
+  ],
   ['::ffff:10.0.0.1', { pod: 'cart-0' }, { workload_name: 'cart' }],
   ['fd00::1', { pod: 'six' }, {}],
   ['10.0.0.9', { cluster: 'c', node: 'n' }, {}],
 ] as const)('the sender at %s is %o', ([address, labels, metadata]) => {
-  const peers = new Peers(identity, directory(pod('10.0.0.1'), pod('fd00::1', { name: 'six' })))
+  const peers = peersOf(directory(pod('10.0.0.1'), pod('fd00::1', { name: 'six' })))
   expect(peers.at(address).stream).toMatchObject({ labels: { ...identity, ...labels }, metadata })
 })
 
 test('of several containers none is named', () => {
   const one = { image: 'x', imageId: undefined }
-  const peers = new Peers(identity, directory(pod('10.0.0.1', { containers: { a: one, b: one } })))
-  expect(peers.at('10.0.0.1').stream.labels).not.toHaveProperty('container')
+  const peers = peersOf(directory(pod('10.0.0.1', { containers: { a: one, b: one } })))
+  const { labels, metadata } = peers.at('10.0.0.1').stream
+  expect(labels).not.toHaveProperty('container')
+  expect(metadata).not.toHaveProperty('image')
 })
 
 test('a pod that becomes known after it began to send gets its name', () => {
   const pods: PodFacts[] = []
-  const peers = new Peers(identity, { findByAddress: () => pods[0] })
+  const peers = peersOf({ findByAddress: () => pods[0] })
   expect(peers.at('10.0.0.1').stream.labels).toEqual(identity)
   pods.push(pod('10.0.0.1'))
   expect(peers.at('10.0.0.1').stream.labels).toMatchObject({ pod: 'cart-0' })
@@ -50,7 +60,7 @@ test('a pod that becomes known after it began to send gets its name', () => {
 })
 
 test('what a pod sends to one aggregator tiles one source; other pods and aggregators have others', () => {
-  const peers = new Peers(identity, directory(pod('10.0.0.1'), pod('10.0.0.2')))
+  const peers = peersOf(directory(pod('10.0.0.1'), pod('10.0.0.2')))
   const take = (address: string, aggregator: number, bytes: number) => {
     const peer = peers.at(address)
     const place = peer.place(aggregator, bytes)
@@ -81,7 +91,7 @@ test('what a pod sends to one aggregator tiles one source; other pods and aggreg
 })
 
 test('no more pods are remembered than there may be', () => {
-  const peers = new Peers(identity, { findByAddress: (address) => pod(address) })
+  const peers = peersOf({ findByAddress: (address) => pod(address) })
   const first = peers.at('0').place(0, 1).source
   for (let i = 1; i <= 1024; i++) peers.at(String(i))
   expect(peers.at('0').place(0, 1)).toMatchObject({ range: [0, 1] })

@@ -2,6 +2,7 @@
 import { relaySource, type StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
+import type { Describe } from '../metadata/describe.ts'
 import type { PodDirectory, PodFacts } from '../metadata/pod-facts.ts'
 
 /** A part of what one pod sends through one aggregator. */
@@ -21,54 +22,65 @@ export interface Peer {
 /** Pods remembered at most: more than a node runs. One that is forgotten begins a new source when it sends again. */
 const maxPeers = 1024
 
+export interface PeersOptions {
+  readonly cluster: string
+  readonly node: string
+  /** What is known of the records of a pod's container. */
+  readonly describe: Describe
+  /** The node's pods; undefined when nobody is asked for them. */
+  readonly directory: Pick<PodDirectory, 'findByAddress'> | undefined
+}
+
 export class Peers {
-  readonly #directory: Pick<PodDirectory, 'findByAddress'> | undefined
-  readonly #base: Readonly<Record<string, string>>
+  readonly #options: PeersOptions
   /** By the pod's uid, the least recently added first; '' for those that are not known. */
   readonly #peers = new Map<string, KnownPeer>()
 
-  /** @param directory the node's pods; undefined when nobody is asked for them */
-  constructor(
-    { cluster, node }: { readonly cluster: string; readonly node: string },
-    directory: Pick<PodDirectory, 'findByAddress'> | undefined,
-  ) {
-    this.#base = { cluster, node }
-    this.#directory = directory
+  constructor(options: PeersOptions) {
+    this.#options = options
   }
 
   /** Who is at an address now. A pod may become known after it began to send. */
   at(address: string): Peer {
-    const facts = this.#directory?.findByAddress(plainAddress(address))
+    const facts = this.#options.directory?.findByAddress(plainAddress(address))
     const key = facts?.uid ?? ''
     const known = this.#peers.get(key)
     if (known !== undefined) {
-      known.update(facts)
+      if (known.facts !== facts) known.update(facts, this.#streamOf(facts))
       return known
     }
     if (this.#peers.size >= maxPeers) this.#peers.delete(this.#peers.keys().next().value!)
-    const peer = new KnownPeer(this.#base, facts)
+    const peer = new KnownPeer(facts, this.#streamOf(facts))
     this.#peers.set(key, peer)
     return peer
+  }
+
+  #streamOf(facts: PodFacts | undefined): StreamMetadata {
+    const { cluster, node, describe } = this.#options
+    if (facts === undefined) return { labels: { cluster, node }, metadata: {} }
+    const { namespace, name: pod, uid, containers } = facts
+    // All containers of a pod have its address: only a single one is known to be the sender.
+    const [single, ...others] = Object.keys(containers)
+    const container = single !== undefined && others.length === 0 ? single : ''
+    const { labels, metadata } = describe({ namespace, pod, uid, container }, undefined, facts)
+    return { labels: Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== '')), metadata }
   }
 }
 
 class KnownPeer implements Peer {
-  readonly #base: Readonly<Record<string, string>>
   readonly #sources: { readonly source: SourceId; end: number }[] = []
-  #facts: PodFacts | undefined
+  facts: PodFacts | undefined
   stream: StreamMetadata
 
-  constructor(base: Readonly<Record<string, string>>, facts: PodFacts | undefined) {
-    this.#base = base
-    this.#facts = facts
-    this.stream = streamOf(base, facts)
+  constructor(facts: PodFacts | undefined, stream: StreamMetadata) {
+    this.facts = facts
+    this.stream = stream
   }
 
   /** Labels of a pod may change while it runs. */
-  update(facts: PodFacts | undefined): void {
-    if (facts === this.#facts) return
-    this.#facts = facts
-    this.stream = streamOf(this.#base, facts)
+  update(facts: PodFacts | undefined, stream: StreamMetadata): void {
+    this.facts = facts
+    this.stream = stream
   }
 
   place(aggregator: number, bytes: number): Place {
@@ -84,23 +96,4 @@ class KnownPeer implements Peer {
 /** IPv4 as it stands in a pod's status, also on a socket that speaks both. */
 function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address
-}
-
-function streamOf(base: Readonly<Record<string, string>>, facts: PodFacts | undefined): StreamMetadata {
-  if (facts === undefined) return { labels: base, metadata: {} }
-  const { namespace, name, uid, workload, containers } = facts
-  const [container, ...others] = Object.keys(containers)
-  return {
-    labels: {
-      ...base,
-      namespace,
-      pod: name,
-      // All containers of a pod have its address: only a single one is known to be the sender.
-      ...(container !== undefined && others.length === 0 ? { container } : {}),
-    },
-    metadata: {
-      pod_uid: uid,
-      ...(workload === undefined ? {} : { workload_kind: workload.kind, workload_name: workload.name }),
-    },
-  }
 }
