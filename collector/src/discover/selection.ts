@@ -19,7 +19,7 @@ const rule = z
 export type SelectionRule = z.output<typeof rule>
 
 const keys =
-  'by `namespace`, `pod`, `container` and `labels` (of the pod), with `*` and `?`; a rule matches when all of its keys do. Needs the kubelet's layout; rules with `labels` need `kubernetes.enabled`.'
+  "by `namespace`, `pod`, `container` and `labels` (of the pod), with `*` and `?`; a rule matches when all of its keys do. Needs the kubelet's layout; rules with `labels` need `kubernetes.enabled`."
 
 /** Keys of the section `logs`. */
 export const selectionConfig = {

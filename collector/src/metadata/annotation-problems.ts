@@ -24,7 +24,7 @@ export class AnnotationProblems {
       this.#told.add(key)
       if (this.#told.size > capacity) this.#told.delete(this.#told.values().next().value!)
       this.#counter.inc(1, reason)
-      this.#log.warn(problem, 'annotation not followed; the rest of the pod's annotations are')
+      this.#log.warn(problem, "annotation not followed; the rest of the pod's annotations are")
     }
   }
 }
