@@ -35,10 +35,10 @@ export const collectorConfig = z.strictObject({
         .describe('Directory whose *.log files, or links to such files, are read.'),
       ...selectionConfig,
       startAt: z
-        .enum(['beginning', 'end'])
+        .union([z.enum(['beginning', 'end']), duration], 'write beginning, end, or how far back, such as 1h')
         .default('beginning')
         .describe(
-          'Where files that exist at the very first start are read from. What `end` leaves out is in the audit as filtered(start_at).',
+          'Where files that exist at the very first start are read from: `beginning`, `end`, or how far back as a duration, such as `1h`. What is left out is in the audit as filtered(start_at).',
         ),
       maxLineBytes: size
         .refine((bytes) => bytes >= 1024 && bytes <= 16 * 1024 * 1024, 'must lie between 1KiB and 16MiB')

@@ -17,11 +17,12 @@ import { SpoolDamage } from '../spool/spool-format.ts'
 import { Family, type FamilyEvents } from './family.ts'
 import type { Generation } from './generation.ts'
 import { Identifier } from './identifier.ts'
-import { GzipFile, lastLineEnd, PlainFile } from './log-file.ts'
+import { GzipFile, PlainFile } from './log-file.ts'
 import { isGone, orphanOf, spoolOrphanOf } from './orphan.ts'
 import { chunkBytes, Reader } from './reader.ts'
 import type { TailerView } from './snapshot.ts'
 import { generationOf, originOf } from './spooled.ts'
+import { type LeftOut, leftOutAtStart } from './start-at.ts'
 import type { Decision } from './treatment.ts'
 import { Unlinked } from './unlinked.ts'
 import { Wake } from './wake.ts'
@@ -70,6 +71,8 @@ export class Tailer {
   #scanned = false
   /** Since the last turn of the loop a log was written to, or an aggregator answered. On a quiet node it stays false. */
   #stirred = false
+  /** The log that gets the next turn, where the last round ended early. */
+  #firstInTurn: Family | undefined
   /** The ledger was asked for the sources found first. */
   #asked = false
   #seekOrphansAt = this.#startedAt + graceMs
@@ -247,23 +250,21 @@ export class Tailer {
     const fresh = [...this.#generations().filter(({ state }) => state === 'new')]
     if (fresh.length === 0) return
     for (const generation of fresh) generation.state = 'asking'
-    const skipped = this.#options.firstStart && !this.#asked && this.#config.logs.startAt === 'end'
+    const atFirst = this.#options.firstStart && !this.#asked
     this.#asked = true
-    void this.#options.courier.ask(fresh.map(({ id }) => id)).then((answers) => {
-      for (const generation of fresh) this.#resume(generation, answers.get(generation.source) ?? [], skipped)
+    const leaveOut = leftOutAtStart(fresh, atFirst ? this.#config.logs.startAt : 'beginning', Date.now())
+    void Promise.all([this.#options.courier.ask(fresh.map(({ id }) => id)), leaveOut]).then(([answers, leftOut]) => {
+      for (const [i, one] of fresh.entries()) this.#resume(one, answers.get(one.source) ?? [], leftOut[i]!)
       this.#stir()
     })
   }
 
-  /** @param skipped the file was there at the very first start, and `logs.startAt` leaves such files out */
-  #resume(generation: Generation, accepted: ByteRanges, skipped: boolean): void {
+  #resume(generation: Generation, accepted: ByteRanges, { bytes, whole }: LeftOut): void {
     this.#options.metrics.skippedBytes.inc(generation.resume(accepted))
-    if (skipped) {
-      this.#reader.skip(generation, lastLineEnd(generation.path, generation.name.gzip), {
-        kind: 'filtered',
-        reason: 'start_at',
-      })
-      if (generation.name.gzip) generation.ended = true
+    if (bytes > 0) {
+      generation.size = Math.max(generation.size, bytes)
+      this.#reader.skip(generation, bytes, { kind: 'filtered', reason: 'start_at' })
+      if (whole) generation.ended = true
     }
     if (generation.lostAs) this.#lost(generation, generation.lostAs)
   }
@@ -271,10 +272,15 @@ export class Tailer {
   /** Gives every log that has something to read one turn. True when any had. */
   async #readAll(signal: AbortSignal): Promise<boolean> {
     let worked = false
-    for (const family of this.#families.values()) {
+    let passedOver: Family | undefined
+    for (const family of this.#inTurn()) {
       if (signal.aborted) break
       const generation = this.#next(family)
-      if (generation === undefined || !this.#options.courier.hasRoom(generation.id)) continue
+      if (generation === undefined) continue
+      if (!this.#options.courier.hasRoom(generation.id)) {
+        passedOver ??= family
+        continue
+      }
       family.reading = true
       try {
         worked = (await this.#turn(family, generation)) || worked
@@ -284,7 +290,15 @@ export class Tailer {
       // Acknowledgements come in between turns, and give back the room the next turn needs.
       await yieldToLoop()
     }
+    this.#firstInTurn = passedOver
     return worked
+  }
+
+  /** All logs, beginning with the one that there was no room for the last time: where room is scarce, it goes round too. */
+  #inTurn(): Family[] {
+    const families = [...this.#families.values()]
+    const first = this.#firstInTurn ? families.indexOf(this.#firstInTurn) : 0
+    return first > 0 ? [...families.slice(first), ...families.slice(0, first)] : families
   }
 
   /** Whether each log is read, and how, where that is not known or may have changed. */
