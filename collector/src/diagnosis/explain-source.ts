@@ -17,12 +17,22 @@ export function explainSource(source: SourceSnapshot, around: Surroundings): Fin
   return [explainProgress(source), ...explainLastAck(source), ...explainWait(source, around)]
 }
 
-function explainProgress({ state, path, size, read, acknowledged, sizeUnknown, unlinked }: SourceSnapshot): Finding {
+function explainProgress({
+  state,
+  path,
+  size,
+  read,
+  acknowledged,
+  sizeUnknown,
+  unlinked,
+  spooled,
+}: SourceSnapshot): Finding {
   const of = sizeUnknown ? 'compressed file, whose size is known at its end' : `${size} bytes`
   if (state === 'unidentified') return notice('unidentified', `${path}: ${size} bytes, none of them read so far`)
   if (state === 'done')
     return fine('done', `${path}: all ${acknowledged} bytes are acknowledged, nothing more will come`)
-  const deleted = unlinked ? '; the file is deleted and held open' : ''
+  const where = spooled ? 'what was unread is in the spool' : 'it is held open'
+  const deleted = unlinked ? `; the file is deleted, ${where}` : ''
   return fine('progress', `${path}: read to ${read} of ${of}, acknowledged to ${acknowledged}${deleted}`)
 }
 
@@ -54,13 +64,15 @@ function explainWait(source: SourceSnapshot, around: Surroundings): Finding[] {
 type Aggregator = CollectorSnapshot['aggregators'][number] | undefined
 
 /** Without a running collector it only matters what is left to do, and whether the file is still there to do it. */
-function explainLeftBehind({ state, size, acknowledged }: SourceSnapshot): Finding[] {
+function explainLeftBehind({ state, size, acknowledged, spooled }: SourceSnapshot): Finding[] {
   const left = size - acknowledged
+  if (spooled)
+    return [notice('spooled', `${formatSize(left)} of it are in the spool, to be sent when a collector runs`)]
   if (state === 'gone' && left > 0)
     return [
       problem(
         'gone',
-        `its file is gone with ${formatSize(left)} not acknowledged by the last checkpoint: lost, unless a running collector holds it open or the spool has it`,
+        `its file is gone with ${formatSize(left)} not acknowledged by the last checkpoint: lost, unless a running collector holds it open`,
       ),
     ]
   return left > 0 ? [notice('behind', `${formatSize(left)} are not acknowledged by the last checkpoint`)] : []

@@ -148,6 +148,12 @@ const codes: readonly Case[] = [
   { what: 'a checkpoint at the end', collector: undefined, found: [] },
   { what: 'a checkpoint behind', collector: undefined, source: unread, found: ['notice behind'] },
   {
+    what: 'a checkpoint without its file, which the spool has',
+    collector: undefined,
+    source: { ...unread, state: 'gone', spooled: true },
+    found: ['notice spooled'],
+  },
+  {
     what: 'a checkpoint without its file',
     collector: undefined,
     source: { ...unread, state: 'gone' },

@@ -114,6 +114,8 @@ export interface SourceSnapshot {
   readonly open: boolean
   /** No name leads to it any more. */
   readonly unlinked: boolean
+  /** Its file is deleted, and what was unread of it is in the spool. */
+  readonly spooled?: boolean
   /** Nothing will be written to it any more. */
   readonly ended: boolean
   /** Since when bytes are unread. */

@@ -2,6 +2,7 @@ import {
   appendFileSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -13,8 +14,10 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Sink } from '../../../test/harness/sink.ts'
+import { decodeCheckpoints, encodeCheckpoints } from '../checkpoint/checkpoint-file.ts'
 import { startCollector } from '../collector.ts'
 import { collectorConfig } from '../config.ts'
+import { formatSpoolName } from '../spool/spool-format.ts'
 import { explain } from './explain.ts'
 import { snapshotState } from './state-snapshot.ts'
 
@@ -70,6 +73,20 @@ test('a renamed file is the same source, a new one is not read yet, and a delete
   expect(snapshot().logs[0]!.sources.map(({ state }) => state)).toEqual(['reading', 'unidentified'])
   unlinkSync(join(pod, '0.log.20261123-100000'))
   expect(snapshot().logs[0]!.sources.map(({ state }) => state)).toEqual(['gone', 'unidentified'])
+  // The last checkpoint knew all there was: nothing is known to be missing.
+  expect(explain(snapshot(), filter).ok).toBe(true)
+  const file = join(root, 'state', 'checkpoints')
+  writeFileSync(
+    file,
+    encodeCheckpoints(decodeCheckpoints(readFileSync(file)).map((one) => ({ ...one, seen: one.seen + 5 }))),
+  )
+  expect(explain(snapshot(), filter).ok).toBe(false)
+  const { source, size, read } = snapshot().logs[0]!.sources[0]!
+  mkdirSync(join(root, 'state', 'spool'), { recursive: true })
+  const name = formatSpoolName({ sequence: 1, source: source!, from: read, end: size })
+  writeFileSync(join(root, 'state', 'spool', name), '')
+  expect(snapshot().logs[0]!.sources[0]).toMatchObject({ state: 'gone', spooled: true })
+  expect(explain(snapshot(), filter).ok).toBe(true)
 })
 
 test('a state directory without checkpoints is said, and damaged ones are left where they are', () => {

@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import { type Checkpoint, decodeCheckpoints } from '../checkpoint/checkpoint-file.ts'
 import { compareGenerations, type GenerationName, parseGeneration, podFromPath } from '../discover/layout.ts'
+import { parseSpoolName } from '../spool/spool-format.ts'
 import { withNames } from './names.ts'
 import { type LogFilter, type LogSnapshot, matches, type Snapshot, type SourceSnapshot } from './snapshot.ts'
 
@@ -18,6 +19,7 @@ export interface StateOptions {
 
 /** Throws when there are no checkpoints, or they can't be read. */
 export function snapshotState({ stateDir, logsPath, filter }: StateOptions): Snapshot {
+  const spooled = spooledSources(stateDir)
   const byLog = Map.groupBy(readCheckpoints(stateDir), ({ path }) => logOfGeneration(path))
   // A log without a checkpoint, or whose name is gone, is found on the other side.
   const { logs: named, logsProblem } = withNames(logsPath, [], filter)
@@ -25,7 +27,7 @@ export function snapshotState({ stateDir, logsPath, filter }: StateOptions): Sna
   const logs = [...paths]
     .map((path) => named.find((one) => one.path === path) ?? logOf(path))
     .filter((log) => matches(filter, log))
-    .map((log) => ({ ...log, sources: sourcesOf(log.path, byLog.get(log.path) ?? []) }))
+    .map((log) => ({ ...log, sources: sourcesOf(log.path, byLog.get(log.path) ?? [], spooled) }))
   return { logsPath, logs, ...(logsProblem === undefined ? {} : { logsProblem }) }
 }
 
@@ -38,6 +40,17 @@ function readCheckpoints(stateDir: string): Checkpoint[] {
       ? 'there is none: is this the stateDir of a collector that has run?'
       : (error as Error).message
     throw new Error(`${path}: ${why}`)
+  }
+}
+
+/** Sources whose unread bytes the spool has. */
+function spooledSources(stateDir: string): Set<string> {
+  try {
+    const names = readdirSync(join(stateDir, 'spool')).map(parseSpoolName)
+    return new Set(names.flatMap((name) => (name === undefined ? [] : [name.source])))
+  } catch (error) {
+    if (isMissing(error)) return new Set()
+    throw error
   }
 }
 
@@ -61,7 +74,7 @@ interface Generation {
   readonly stats: Stats
 }
 
-function sourcesOf(log: string, checkpoints: readonly Checkpoint[]): SourceSnapshot[] {
+function sourcesOf(log: string, checkpoints: readonly Checkpoint[], spooled: ReadonlySet<string>): SourceSnapshot[] {
   const files = generationsOf(log)
   const told = new Set<Checkpoint>()
   const sources = files.map((file) => {
@@ -72,7 +85,9 @@ function sourcesOf(log: string, checkpoints: readonly Checkpoint[]): SourceSnaps
     if (checkpoint) told.add(checkpoint)
     return ofFile(file, checkpoint)
   })
-  return [...checkpoints.filter((one) => !told.has(one)).map(ofMissing), ...sources]
+  const missing = checkpoints.filter((one) => !told.has(one)).map(ofMissing)
+  const inSpool = (one: SourceSnapshot) => (spooled.has(one.source!) ? { ...one, spooled: true } : one)
+  return [...missing.map(inSpool), ...sources]
 }
 
 /** The files there are, from the oldest to the newest. */

@@ -78,6 +78,7 @@ function snapshotSource(generation: Generation, now: number): SourceSnapshot {
     chunksInFlight: frontier.inFlight,
     open: file !== undefined,
     unlinked,
+    ...(generation.spooled === undefined ? {} : { spooled: true }),
     ended,
     ...(unreadSince === undefined || generation.unread === 0 ? {} : { unreadFor: Math.round(now - unreadSince) }),
     ...(stuck === undefined ? {} : { unfinishedFor: Math.round(now - stuck.since) }),
