@@ -6,12 +6,28 @@ import collectDefaultMetrics from 'prom-client/lib/defaultMetrics.js'
 import Gauge from 'prom-client/lib/gauge.js'
 import Histogram from 'prom-client/lib/histogram.js'
 import Registry from 'prom-client/lib/registry.js'
+import type { AnnotationProblemReason } from './metadata/annotations.ts'
 import type { ReloadResult } from './reload/reloader.ts'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
 
 /** `full`: no room in the budget or on the disk. `failed`: the disk refused. `damaged`: what was written is not what is read. */
 export type SpoolProblem = 'full' | 'failed' | 'damaged'
+
+/** `unreachable`: no connection, or it broke. `expired`: the server forgot where the watch was. `garbage`: not what an API server says. */
+export type ApiProblem =
+  | 'config'
+  | 'unreachable'
+  | 'timeout'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'throttled'
+  | 'expired'
+  | 'status'
+  | 'garbage'
+
+/** Why a watch was opened again. `ended`: the server's usual end. `silent`: nothing came for long. */
+export type WatchRestart = 'ended' | 'silent' | 'expired' | 'error'
 
 export class CollectorMetrics {
   readonly registry = new Registry()
@@ -65,6 +81,36 @@ export class CollectorMetrics {
   readonly partialMetadata = this.#counter(
     'collector_partial_metadata_total',
     'Records sent with what the path says, because their pod was not known in time.',
+  )
+  readonly pods = this.#gauge(
+    'collector_pods',
+    'Pods known: present on this node, and deleted ones that are still remembered.',
+    ['state'],
+  )
+  readonly apiRequests = this.#counter<string>(
+    'collector_api_requests_total',
+    'Requests to the Kubernetes API, by what is asked for.',
+    ['kind'],
+  )
+  readonly apiErrors = this.#counter<ApiProblem>(
+    'collector_api_errors_total',
+    'Requests to the Kubernetes API that failed or broke, by reason.',
+    ['reason'],
+  )
+  readonly watchRestarts = this.#counter<WatchRestart>(
+    'collector_watch_restarts_total',
+    'Times a watch of the Kubernetes API was opened again, by reason.',
+    ['reason'],
+  )
+  readonly podFileErrors = this.#counter<'write' | 'damaged'>(
+    'collector_pod_file_errors_total',
+    'Times the file of known pods could not be written, or was damaged and set aside.',
+    ['reason'],
+  )
+  readonly annotationProblems = this.#counter<AnnotationProblemReason>(
+    'collector_annotation_problems_total',
+    'Annotations of pods that could not be followed, each counted once for its workload.',
+    ['reason'],
   )
   readonly malformedLines = this.#counter<string>(
     'collector_malformed_lines_total',
