@@ -45,7 +45,7 @@ async function readState(filter: LogFilter, options: WhyOptions): Promise<WhyAns
     import('@tributary/collector/diagnosis/state-snapshot.ts'),
     import('@tributary/collector/diagnosis/explain.ts'),
   ])
-  const snapshot = snapshotState({ ...(await directoriesOf(options)), filter })
+  const snapshot = await snapshotState({ ...(await directoriesOf(options)), filter })
   return filter.pod === undefined ? summarize(snapshot, Number.POSITIVE_INFINITY) : explain(snapshot, filter)
 }
 

@@ -1,6 +1,7 @@
 /** The names in the log directory and where they lead: the first thing to look at when a log is not there. */
-import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import { type PodIdentity, podFromPath } from '../discover/layout.ts'
 import { type LogFilter, type LogSnapshot, matches, type NameSnapshot, type Snapshot } from './snapshot.ts'
 
@@ -11,27 +12,42 @@ export interface FoundName extends NameSnapshot {
   readonly log: string
 }
 
-/** The names that agree with the filter. Throws when the directory can't be listed. */
-export function listNames(path: string, filter: LogFilter): FoundName[] {
-  return readdirSync(path)
-    .filter((name) => name.endsWith('.log'))
-    .map((name) => look(path, name))
-    .filter(({ identity }) => matches(filter, identity ?? {}))
+/** A node may have thousands of names, and logs are read meanwhile: so many are looked at in one turn of the event loop. */
+const namesPerTurn = 250
+
+/**
+ * The names that agree with the filter. Throws when the directory can't be listed.
+ *
+ * @param known logs that need not be looked for, by what they are known by
+ */
+export async function listNames(path: string, filter: LogFilter, known: ReadonlySet<string>): Promise<FoundName[]> {
+  const names: FoundName[] = []
+  for (const [i, name] of readdirSync(path).entries()) {
+    if (i % namesPerTurn === namesPerTurn - 1) await yieldToLoop()
+    if (!name.endsWith('.log')) continue
+    const found = look(path, name, known)
+    if (matches(filter, found.identity ?? {})) names.push(found)
+  }
+  return names
 }
 
-function look(directory: string, name: string): FoundName {
+function look(directory: string, name: string, known: ReadonlySet<string>): FoundName {
   const entry = join(directory, name)
   const leadsTo = linkTarget(entry)
-  const found = leadToFile(entry)
-  const pod = podFromPath(leadsTo ?? entry) ?? (found.file === undefined ? undefined : podFromPath(found.file))
-  const file = found.file ?? leadsTo ?? entry
+  const { file = leadsTo ?? entry, problem } = leadToFile(entry, leadsTo, known)
+  const pod = podFromPath(leadsTo ?? entry) ?? podFromPath(file)
   return {
     name,
     identity: pod ?? podFromName(name),
-    log: pod !== undefined && /^\d+\.log$/.test(basename(file)) ? dirname(file) : file,
+    log: pod === undefined ? file : logOf(file),
     ...(leadsTo === undefined ? {} : { leadsTo }),
-    ...(found.problem === undefined ? {} : { problem: found.problem }),
+    ...(problem === undefined ? {} : { problem }),
   }
+}
+
+/** What a pod's file is known by: its directory where the kubelet wrote it, else the file. */
+function logOf(file: string): string {
+  return /^\d+\.log$/.test(basename(file)) ? dirname(file) : file
 }
 
 /** The name of a link in /var/log/containers: `<pod>_<namespace>_<container>-<id>.log`. */
@@ -40,19 +56,25 @@ export function podFromName(name: string): Omit<PodIdentity, 'uid'> | undefined 
   return match ? { pod: match[1]!, namespace: match[2]!, container: match[3]! } : undefined
 }
 
+/** Undefined for what is no link. */
 function linkTarget(entry: string): string | undefined {
   try {
-    return lstatSync(entry).isSymbolicLink() ? resolve(dirname(entry), readlinkSync(entry)) : undefined
+    return resolve(dirname(entry), readlinkSync(entry))
   } catch {
     return undefined
   }
 }
 
 /** The file behind all links, or why there is none. */
-function leadToFile(entry: string): { file?: string; problem?: string } {
+function leadToFile(
+  entry: string,
+  leadsTo: string | undefined,
+  known: ReadonlySet<string>,
+): { file?: string; problem?: string } {
   try {
-    const file = realpathSync(entry)
-    return statSync(file).isFile() ? { file } : { file, problem: 'it is not a file' }
+    if (!statSync(entry).isFile()) return { problem: 'it is not a file' }
+    // Looking behind every link of a long path takes its time, and is of no use where the first leads to a known log.
+    return { file: leadsTo !== undefined && known.has(logOf(leadsTo)) ? leadsTo : realpathSync.native(entry) }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return { problem: 'the file it leads to does not exist (is its directory mounted?)' }
@@ -61,20 +83,20 @@ function leadToFile(entry: string): { file?: string; problem?: string } {
 }
 
 /** Adds the names that lead to each log, and what has a name and is no log anybody reads. */
-export function withNames(
+export async function withNames(
   path: string,
   logs: readonly LogSnapshot[],
   filter: LogFilter,
-): Pick<Snapshot, 'logs' | 'logsProblem'> {
+): Promise<Pick<Snapshot, 'logs' | 'logsProblem'>> {
+  const seen = new Set(logs.map((log) => log.path))
   let names: FoundName[]
   try {
-    names = listNames(path, filter)
+    names = await listNames(path, filter, seen)
   } catch (error) {
     return { logs, logsProblem: (error as Error).message }
   }
   const byLog = Map.groupBy(names, ({ log }) => log)
   const known = logs.map((log) => ({ ...log, names: (byLog.get(log.path) ?? []).map(plain) }))
-  const seen = new Set(logs.map((log) => log.path))
   const unread = [...byLog].filter(([log]) => !seen.has(log)).map(([log, found]) => unreadLog(log, found))
   return { logs: [...known, ...unread] }
 }

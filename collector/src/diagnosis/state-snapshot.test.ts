@@ -56,12 +56,12 @@ test('a log is told with its names, its size and the checkpoint, and what was wr
   writeFileSync(join(pod, '0.log'), line('one'))
   await collect()
   appendFileSync(join(pod, '0.log'), line('two'))
-  const [log] = snapshot().logs
+  const [log] = (await snapshot()).logs
   expect(log).toMatchObject({ namespace: 'shop', pod: 'cart', container: 'main', path: pod })
   expect(log!.names).toHaveLength(1)
   const { length } = line('one')
   expect(log!.sources).toMatchObject([{ state: 'reading', size: 2 * length, read: length, acknowledged: length }])
-  expect(explain(snapshot(), filter).ok).toBe(true)
+  expect(explain(await snapshot(), filter).ok).toBe(true)
 })
 
 test('a renamed file is the same source, a new one is not read yet, and a deleted one is gone', async () => {
@@ -70,29 +70,31 @@ test('a renamed file is the same source, a new one is not read yet, and a delete
   appendFileSync(join(pod, '0.log'), line('two'))
   renameSync(join(pod, '0.log'), join(pod, '0.log.20261123-100000'))
   writeFileSync(join(pod, '0.log'), line('three'))
-  expect(snapshot().logs[0]!.sources.map(({ state }) => state)).toEqual(['reading', 'unidentified'])
+  expect((await snapshot()).logs[0]!.sources.map(({ state }) => state)).toEqual(['reading', 'unidentified'])
   unlinkSync(join(pod, '0.log.20261123-100000'))
-  expect(snapshot().logs[0]!.sources.map(({ state }) => state)).toEqual(['gone', 'unidentified'])
+  expect((await snapshot()).logs[0]!.sources.map(({ state }) => state)).toEqual(['gone', 'unidentified'])
   // The last checkpoint knew all there was: nothing is known to be missing.
-  expect(explain(snapshot(), filter).ok).toBe(true)
+  expect(explain(await snapshot(), filter).ok).toBe(true)
   const file = join(root, 'state', 'checkpoints')
   writeFileSync(
     file,
     encodeCheckpoints(decodeCheckpoints(readFileSync(file)).map((one) => ({ ...one, seen: one.seen + 5 }))),
   )
-  expect(explain(snapshot(), filter).ok).toBe(false)
-  const { source, size, read } = snapshot().logs[0]!.sources[0]!
+  expect(explain(await snapshot(), filter).ok).toBe(false)
+  const { source, size, read } = (await snapshot()).logs[0]!.sources[0]!
   mkdirSync(join(root, 'state', 'spool'), { recursive: true })
   const name = formatSpoolName({ sequence: 1, source: source!, from: read, end: size })
   writeFileSync(join(root, 'state', 'spool', name), '')
-  expect(snapshot().logs[0]!.sources[0]).toMatchObject({ state: 'gone', spooled: true })
-  expect(explain(snapshot(), filter).ok).toBe(true)
+  expect((await snapshot()).logs[0]!.sources[0]).toMatchObject({ state: 'gone', spooled: true })
+  expect(explain(await snapshot(), filter).ok).toBe(true)
 })
 
-test('a state directory without checkpoints is said, and damaged ones are left where they are', () => {
-  expect(snapshot).toThrow('checkpoints: there is none: is this the stateDir of a collector that has run?')
+test('a state directory without checkpoints is said, and damaged ones are left where they are', async () => {
+  await expect(snapshot()).rejects.toThrow(
+    'checkpoints: there is none: is this the stateDir of a collector that has run?',
+  )
   mkdirSync(join(root, 'state'))
   writeFileSync(join(root, 'state', 'checkpoints'), '{"format":"x"}\n{"sources":0,"crc32":1}\n')
-  expect(snapshot).toThrow('checkpoints: the checksum differs')
-  expect(snapshot).toThrow('checkpoints: the checksum differs')
+  await expect(snapshot()).rejects.toThrow('checkpoints: the checksum differs')
+  await expect(snapshot()).rejects.toThrow('checkpoints: the checksum differs')
 })

@@ -18,11 +18,11 @@ export interface StateOptions {
 }
 
 /** Throws when there are no checkpoints, or they can't be read. */
-export function snapshotState({ stateDir, logsPath, filter }: StateOptions): Snapshot {
+export async function snapshotState({ stateDir, logsPath, filter }: StateOptions): Promise<Snapshot> {
   const spooled = spooledSources(stateDir)
   const byLog = Map.groupBy(readCheckpoints(stateDir), ({ path }) => logOfGeneration(path))
   // A log without a checkpoint, or whose name is gone, is found on the other side.
-  const { logs: named, logsProblem } = withNames(logsPath, [], filter)
+  const { logs: named, logsProblem } = await withNames(logsPath, [], filter)
   const paths = new Set([...named.map(({ path }) => path), ...byLog.keys()])
   const logs = [...paths]
     .map((path) => named.find((one) => one.path === path) ?? logOf(path))

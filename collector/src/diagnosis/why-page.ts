@@ -20,7 +20,7 @@ export interface WhyPageOptions {
 /** Logs that the summary names at most. */
 const summaryLimit = 100
 
-export function whyPage(options: WhyPageOptions, query: URLSearchParams): PageAnswer {
+export async function whyPage(options: WhyPageOptions, query: URLSearchParams): Promise<PageAnswer> {
   onlyParameters(query, ['namespace', 'pod', 'container'])
   const filter: LogFilter = {
     namespace: parameter(query, 'namespace'),
@@ -28,11 +28,11 @@ export function whyPage(options: WhyPageOptions, query: URLSearchParams): PageAn
     container: parameter(query, 'container'),
   }
   const all = Object.values(filter).every((part) => part === undefined)
-  const snapshot = takeSnapshot(options, filter)
+  const snapshot = await takeSnapshot(options, filter)
   return jsonPage(all ? summarize(snapshot, summaryLimit) : explain(snapshot, filter))
 }
 
-function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Snapshot {
+async function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Promise<Snapshot> {
   const { tailer, courier } = options
   const logsPath = options.config().logs.path
   const { enabled } = options.config().kubernetes
@@ -41,7 +41,7 @@ function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Snapshot {
     metadata: enabled && log.pod !== undefined ? ('known' as const) : ('off' as const),
     ...addAggregators(log, courier),
   }))
-  return { logsPath, ...withNames(logsPath, logs, filter), collector: collectorOf(options) }
+  return { logsPath, ...(await withNames(logsPath, logs, filter)), collector: collectorOf(options) }
 }
 
 function addAggregators(log: LogSnapshot, courier: WhyPageOptions['courier']): LogSnapshot {

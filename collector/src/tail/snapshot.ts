@@ -1,4 +1,5 @@
 /** What a running collector knows of its logs, for diagnosis and health. Looks, and changes nothing. */
+import { dirname } from 'node:path'
 import type { Gap, Journal } from '../diagnosis/journal.ts'
 import { type LogFilter, type LogSnapshot, matches, nameOf, type SourceSnapshot } from '../diagnosis/snapshot.ts'
 import type { Family } from './family.ts'
@@ -16,6 +17,8 @@ export interface TailerView {
 /** The logs that agree with `filter`, without the names that lead to them. `now` in ms on the monotonic clock. */
 export function snapshotLogs({ families, journal }: TailerView, filter: LogFilter, now: number): LogSnapshot[] {
   const logs: LogSnapshot[] = []
+  const gaps = Map.groupBy(journal.gaps(), ({ path }) => dirname(path))
+  const troubles = Map.groupBy(journal.troubles(), ({ path }) => dirname(path))
   for (const family of families) {
     const log = { ...podOf(family), path: family.key }
     if (!matches(filter, log)) continue
@@ -24,13 +27,8 @@ export function snapshotLogs({ families, journal }: TailerView, filter: LogFilte
       names: [],
       ...decisionOf(family),
       sources: family.generations.map((generation) => snapshotSource(generation, now)),
-      gaps: journal
-        .gaps()
-        .filter(({ path }) => isOf(family, path))
-        .map(snapshotGap),
-      errors: [...journal.troubles()]
-        .filter(({ path }) => isOf(family, path))
-        .map(({ path, text, at }) => ({ path, text, ago: Math.round(now - at) })),
+      gaps: of(gaps, family).map(snapshotGap),
+      errors: of(troubles, family).map(({ path, text, at }) => ({ path, text, ago: Math.round(now - at) })),
     })
   }
   return logs
@@ -59,9 +57,13 @@ function podOf({ origin: { identity } }: Family): Pick<LogSnapshot, 'namespace' 
   return { namespace, pod, container }
 }
 
-/** A path in the family's directory, or one that its base begins. */
-function isOf({ key, origin }: Family, path: string): boolean {
-  return path.startsWith(key) && (origin.base !== undefined || path.length === key.length || path[key.length] === '/')
+/** What is noted of a log's directory and files, of all that is noted by directory. */
+function of<T extends { readonly path: string }>(noted: ReadonlyMap<string, readonly T[]>, family: Family): T[] {
+  const { directory, base } = family.origin
+  const within = noted.get(directory) ?? []
+  if (base === undefined)
+    return [...within, ...(noted.get(dirname(directory)) ?? []).filter(({ path }) => path === directory)]
+  return within.filter(({ path }) => path.startsWith(family.key))
 }
 
 function snapshotSource(generation: Generation, now: number): SourceSnapshot {
