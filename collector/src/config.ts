@@ -36,7 +36,7 @@ export const collectorConfig = z.strictObject({
       ...selectionConfig,
       startAt: z
         .union([z.enum(['beginning', 'end']), duration], 'write beginning, end, or how far back, such as 1h')
-        .default('beginning')
+        .prefault('beginning')
         .describe(
           'Where files that exist at the very first start are read from: `beginning`, `end`, or how far back as a duration, such as `1h`. What is left out is in the audit as filtered(start_at).',
         ),
