@@ -72,7 +72,7 @@ export async function startCollector(
       const replaced = treat(next)
       return () => {
         treatments = replaced
-        log.level = next.log.level
+        if (next.log.level !== reloader.config.log.level) log.level = next.log.level
         budget.resize(next.limits.inFlightBytes)
         spool.limit = next.limits.spoolBytes
         tailer.reconfigure(next)
