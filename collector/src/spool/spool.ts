@@ -3,7 +3,7 @@
  * does not fit, or what the disk refuses, is the caller's to give up.
  */
 import { statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import { type Disk, type DiskFile, isFull } from '@tributary/protocol/disk.ts'
 import type { Logger } from 'pino'
@@ -162,6 +162,7 @@ export class Spool {
   async #load(): Promise<void> {
     const { disk, directory, metrics } = this.#options
     await disk.mkdir(directory)
+    await disk.syncDirectory(dirname(directory))
     for (const entry of (await disk.readdir(directory)).sort()) {
       // Its process ended before it was whole; nothing relies on it.
       if (entry.endsWith(temporary)) await disk.unlink(this.#path(entry))
