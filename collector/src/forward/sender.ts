@@ -144,9 +144,12 @@ export class Sender {
   }
 
   #write(socket: net.Socket, message: readonly Buffer[]): void {
-    socket.cork()
+    // Messages of applications come many at a time: what this turn writes goes out in one call.
+    if (socket.writableCorked === 0) {
+      socket.cork()
+      process.nextTick(() => socket.uncork())
+    }
     for (const piece of message) socket.write(piece)
-    socket.uncork()
   }
 
   #receive(socket: net.Socket, splitter: ValueSplitter, data: Buffer): void {

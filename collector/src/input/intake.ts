@@ -2,7 +2,7 @@
  * What becomes of an application's message: checked, passed on as it came, and acknowledged when an aggregator has it. It is
  * neither decompressed nor decoded here, so a small process can take much, and a bomb goes off nowhere.
  */
-import { chunkId, encodeAck, relayPart } from '@tributary/protocol/chunk.ts'
+import { encodeAck, relayPart } from '@tributary/protocol/chunk.ts'
 import { chunkOf, type ForwardMessage } from '@tributary/protocol/forward.ts'
 import { checkEntries, parseReceived, unsupportedSignal } from '@tributary/protocol/receive/check-entries.ts'
 import type { Connection } from '@tributary/protocol/receive/connection.ts'
@@ -79,14 +79,14 @@ export class Intake implements Sink {
     const to = courier.relayRoute(this.#routeOf(from))
     const peer = peers.at(from.address)
     const place = peer.place(to, bytes.length)
-    const { source, range } = place
+    const { source, range, id } = place
     const own = {
-      chunk: chunkId(source, range),
+      chunk: id,
       ...(format === 'fluentd' ? {} : { tributary: relayPart(peer.stream, source, range) }),
     }
     const pieces = relayMessage(bytes, message, own)
     peer.book(to, place)
-    const acked = courier.relay(to, own.chunk, pieces)
+    const acked = courier.relay(to, id, pieces)
     metrics.inputInFlightBytes.set(courier.relayedBytes)
     return acked.then(() => {
       metrics.inputAcked.inc()

@@ -9,6 +9,8 @@ import type { PodDirectory, PodFacts } from '../metadata/pod-facts.ts'
 export interface Place {
   readonly source: SourceId
   readonly range: ByteRange
+  /** The chunk id of what lies there. */
+  readonly id: string
 }
 
 export interface Peer {
@@ -68,7 +70,7 @@ export class Peers {
 }
 
 class KnownPeer implements Peer {
-  readonly #sources: { readonly source: SourceId; end: number }[] = []
+  readonly #sources: { readonly source: SourceId; readonly name: string; end: number }[] = []
   facts: PodFacts | undefined
   stream: StreamMetadata
 
@@ -84,8 +86,8 @@ class KnownPeer implements Peer {
   }
 
   place(aggregator: number, bytes: number): Place {
-    const progress = (this.#sources[aggregator] ??= { source: relaySource(), end: 0 })
-    return { source: progress.source, range: [progress.end, progress.end + bytes] }
+    const { source, name, end } = (this.#sources[aggregator] ??= newSource())
+    return { source, range: [end, end + bytes], id: `${name}:${end}` }
   }
 
   book(aggregator: number, { range }: Place): void {
@@ -96,4 +98,9 @@ class KnownPeer implements Peer {
 /** IPv4 as it stands in a pod's status, also on a socket that speaks both. */
 function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address
+}
+
+function newSource(): { source: SourceId; name: string; end: number } {
+  const source = relaySource()
+  return { source, name: source.toString('base64'), end: 0 }
 }
