@@ -167,7 +167,8 @@ Examples:
   $ tributary up                                        the pipeline with a demo, on http://localhost:3100
   $ tributary up --logs /var/log/containers             the same with the logs of this machine
   $ tributary query '{namespace="demo"} |= "error"' --since 5m
-  $ tributary audit                                     proves that nothing is missing`,
+  $ tributary audit                                     proves that nothing is missing
+  $ tributary why shop/cart                             where a pod's lines are on this node`,
 )
 
 function integer(min: number, max: number) {
