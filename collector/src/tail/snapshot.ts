@@ -63,7 +63,8 @@ function of<T extends { readonly path: string }>(noted: ReadonlyMap<string, read
   const within = noted.get(directory) ?? []
   if (base === undefined)
     return [...within, ...(noted.get(dirname(directory)) ?? []).filter(({ path }) => path === directory)]
-  return within.filter(({ path }) => path.startsWith(family.key))
+  // The file itself, and what rotation made of it.
+  return within.filter(({ path }) => path.startsWith(family.key) && /^([.-]|$)/.test(path.slice(family.key.length)))
 }
 
 function snapshotSource(generation: Generation, now: number): SourceSnapshot {
