@@ -11,6 +11,7 @@ const account = (changes: Partial<SourceAccount> = {}): SourceAccount => ({
   stored: [[0, 100]],
   filtered: [],
   lost: [],
+  leftOut: {},
   records: 10,
   missing: [],
   touched: 0,

@@ -1,5 +1,6 @@
 /** Compares what the ledger says with what the store holds, source by source. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LeftOut } from '@tributary/protocol/chunk.ts'
 import { type ByteRanges, totalBytes } from '@tributary/protocol/ranges.ts'
 import type { SourceAccount } from './ledger/account.ts'
 import type { StoreClient } from './store/client.ts'
@@ -85,13 +86,17 @@ export function auditTotals(sources: readonly AuditedSource[]): AuditTotals {
     records: sum(({ records }) => records),
     rowsInStore: sum(({ rowsInStore }) => rowsInStore),
     seenBytes: sum(({ seen }) => seen),
-    storedBytes: sum(({ stored }) => totalBytes(stored)),
-    filteredBytes: sum(({ filtered }) => inAll(filtered)),
+    storedBytes: sum(({ stored, leftOut }) => totalBytes(stored) - bytesOf(leftOut)),
+    filteredBytes: sum(({ filtered, leftOut }) => inAll(filtered) + bytesOf(leftOut)),
     lostBytes: sum(({ lost }) => inAll(lost)),
     missingBytes: sum(({ missing, behindBytes }) => totalBytes(missing) - behindBytes),
     behindBytes: sum(({ behindBytes }) => behindBytes),
     problems: sum(({ problems }) => problems.length),
   }
+}
+
+function bytesOf(leftOut: LeftOut): number {
+  return Object.values(leftOut).reduce((sum, bytes) => sum + bytes, 0)
 }
 
 export interface AuditOptions {

@@ -24,6 +24,10 @@ export class AggregatorMetrics {
     'aggregator_receive_trimmed_chunks_total',
     'Chunks of which only a part was new.',
   )
+  readonly fencedChunks = this.#counter(
+    'aggregator_receive_fenced_chunks_total',
+    'Chunks of a collector process after which another one began to read the same source. Not acknowledged.',
+  )
   readonly receiveErrors = this.#counter<ReceiveProblem>(
     'aggregator_receive_errors_total',
     'What peers sent and was refused.',

@@ -44,14 +44,14 @@ function replay(ledger: Ledger, { accepted, message }: WalEntry, maxEntriesBytes
     const parsed = parseMessage(message)
     const header = chunkHeader(parsed?.options)
     if (parsed === undefined || header === undefined) return
-    ledger.replay(header, accepted, acceptedRecords(parsed, accepted, maxEntriesBytes))
+    ledger.replay(header, accepted, (ranges) => acceptedRecords(parsed, ranges, maxEntriesBytes))
   } catch (error) {
     // It was checked before it was written, so a newer program wrote it, or we were wrong: the loader sets it aside and says so.
     if (!(error instanceof MsgpackError)) throw error
   }
 }
 
-/** How many of a chunk's records were accepted; 0 when its entries can't be read. */
+/** How many of a chunk's records lie in ranges of it; 0 when its entries can't be read. */
 export function acceptedRecords(message: ForwardMessage, accepted: ByteRanges, maxEntriesBytes: number): number {
   const header = chunkHeader(message.options)
   if (header === undefined || header.outcome !== undefined || header.relayed) return 0

@@ -11,6 +11,7 @@ const source = (overrides: Partial<AuditedSource>): AuditedSource => ({
   stored: [[0, 100]],
   filtered: [],
   lost: [],
+  leftOut: {},
   records: 10,
   missing: [],
   touched: 0,

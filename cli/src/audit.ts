@@ -51,9 +51,9 @@ function rowOf(one: AuditedSource): (string | number)[] {
     one.source.slice(0, 12),
     log,
     seen - behindBytes,
-    totalBytes(one.stored),
-    byReason(one.filtered),
-    byReason(one.lost),
+    totalBytes(one.stored) - Object.values(one.leftOut).reduce((sum, bytes) => sum + bytes, 0),
+    [byReason(one.filtered), leftOut(one)].filter((part) => part !== '').join(', ') || '-',
+    byReason(one.lost) || '-',
     formatRanges(gaps) || '-',
     one.records,
     one.rowsInStore,
@@ -62,7 +62,14 @@ function rowOf(one: AuditedSource): (string | number)[] {
 }
 
 function byReason(parts: AuditedSource['lost'] | AuditedSource['filtered']): string {
-  return parts.map(({ reason, ranges }) => `${reason} ${formatRanges(ranges)}`).join(', ') || '-'
+  return parts.map(({ reason, ranges }) => `${reason} ${formatRanges(ranges)}`).join(', ')
+}
+
+/** What the collector's filters left out lies between what is stored: it has a size, and no ranges of its own. */
+function leftOut({ leftOut }: AuditedSource): string {
+  return Object.entries(leftOut)
+    .map(([reason, bytes]) => `${reason} ${bytes} bytes`)
+    .join(', ')
 }
 
 function formatRanges(ranges: ByteRanges): string {

@@ -39,7 +39,15 @@ const outcome = fc.constantFrom<Outcome | undefined>(
   { kind: 'lost', reason: 'deleted' },
   { kind: 'filtered', reason: 'start_at' },
 )
-const chunk = fc.record({ source: fc.nat(1), first: fc.nat(80), length: fc.integer({ min: 1, max: 20 }), outcome })
+const chunk = fc.record({
+  source: fc.nat(1),
+  first: fc.nat(80),
+  length: fc.integer({ min: 1, max: 20 }),
+  outcome,
+  /** Bytes behind the seam, of the other source; 0 for a chunk without one. */
+  over: fc.constantFrom(0, 0, 3, 9),
+  leftOut: fc.nat(2),
+})
 
 test('whatever overlaps, repeats or comes out of order: each byte is admitted once, and counted where its first chunk put it', async () => {
   await fc.assert(
@@ -48,28 +56,38 @@ test('whatever overlaps, repeats or comes out of order: each byte is admitted on
       let ledger = await open()
       // One record per byte: a map of byte to what became of it.
       const model = sources.map(() => new Map<number, string>())
-      for (const [i, { source, first, length, outcome }] of chunks.entries()) {
+      let leftOutBytes = 0
+      for (const [i, { source, first, length, outcome, over, leftOut }] of chunks.entries()) {
         if (i === snapshotAt) {
           await ledger.snapshot({ segment: 1, offset: i })
           ledger = await open()
         }
-        const range = [first, first + length] as const
+        const spans = over > 0 && outcome === undefined
+        const at = first + length
+        const range = [first, spans ? at + over : at] as const
+        const chunkHeader: ChunkHeader = {
+          ...header(sources[source]!, range, outcome),
+          ...(spans ? { seam: { source: sources[1 - source]!, at } } : {}),
+          ...(leftOut > 0 && outcome === undefined ? { leftOut: { dropped: leftOut } } : {}),
+        }
         const count = (ranges: readonly (readonly [number, number])[]) => ranges.reduce((sum, [a, b]) => sum + b - a, 0)
-        const admitted = ledger.admit(
-          header(sources[source]!, range, outcome),
-          outcome ? 0 : length,
-          outcome ? () => 0 : count,
-        )
+        const admitted = ledger.admit(chunkHeader, outcome ? 0 : range[1] - range[0], outcome ? () => 0 : count)
         const expected: number[] = []
-        for (let byte = first; byte < first + length; byte++) {
-          if (model[source]!.has(byte)) continue
-          model[source]!.set(byte, outcome ? `${outcome.kind}:${outcome.reason}` : 'stored')
+        for (let byte = first; byte < range[1]; byte++) {
+          const [own, offset] = byte < at ? [model[source]!, byte] : [model[1 - source]!, byte - at]
+          if (own.has(offset)) continue
+          own.set(offset, outcome ? `${outcome.kind}:${outcome.reason}` : 'stored')
           expected.push(byte)
         }
+        if (outcome === undefined && expected.length === range[1] - range[0])
+          leftOutBytes += Math.min(leftOut, expected.length)
         expect(admitted.ranges.flatMap(([a, b]) => Array.from({ length: b - a }, (_, k) => a + k))).toEqual(expected)
-        expect(admitted.records).toBe(outcome ? 0 : expected.length)
+        const records = admitted.bookings.reduce((sum, booking) => sum + booking.records, 0)
+        expect(records).toBe(outcome ? 0 : expected.length)
         ledger.confirm(admitted)
       }
+      const counted = [...ledger.sources()].reduce((sum, { leftOut }) => sum + (leftOut.dropped ?? 0), 0)
+      expect(counted).toBe(leftOutBytes)
       for (const account of ledger.sources()) {
         const own = model[sources.findIndex((source) => source.toString('hex') === account.source)]!
         const bytes = (kind: string) =>
@@ -110,7 +128,7 @@ test('what is not durable in the write-ahead log is not in a snapshot, and does 
 test('booking again from the write-ahead log what a snapshot has changes nothing', async () => {
   const ledger = await open()
   ledger.admit(header(sources[0]!, [0, 10]), 3, () => 0)
-  ledger.replay(header(sources[0]!, [0, 10]), [[0, 10]], 3)
+  ledger.replay(header(sources[0]!, [0, 10]), [[0, 10]], () => 3)
   expect([...ledger.sources()]).toMatchObject([{ stored: [[0, 10]], records: 3 }])
 })
 

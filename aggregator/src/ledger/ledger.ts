@@ -4,10 +4,11 @@
  */
 import type { ChunkHeader, LossReason } from '@tributary/protocol/chunk.ts'
 import type { Disk } from '@tributary/protocol/disk.ts'
-import type { ByteRange, ByteRanges } from '@tributary/protocol/ranges.ts'
+import { type ByteRange, type ByteRanges, totalBytes, unionOf } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { WalPosition } from '../wal/position.ts'
-import { Account, type SourceAccount } from './account.ts'
+import { Account, type Booking, type SourceAccount } from './account.ts'
+import { type ChunkPart, partsOf, spread, toSource, within } from './parts.ts'
 import { encodeAccount, encodeEnd, encodeHead } from './snapshot.ts'
 import { readLedger, writeSnapshot } from './snapshot-file.ts'
 
@@ -19,13 +20,17 @@ export interface LedgerOptions {
   readonly onDamage: (error: Error, copy: string) => void
 }
 
+/** What of a chunk is new and now booked. */
 export interface Admitted {
+  /** In the chunk's offsets; empty for a duplicate. */
+  readonly ranges: ByteRanges
+  /** By source: one, or two where the chunk has a seam. */
+  readonly bookings: readonly SourceBooking[]
+}
+
+export interface SourceBooking extends Booking {
   /** Hex. */
   readonly source: string
-  /** The parts of the chunk's range that are new and now booked; empty for a duplicate. */
-  readonly ranges: readonly ByteRange[]
-  /** Records in them. */
-  readonly records: number
 }
 
 /** Sources encoded between two turns of the event loop: about a millisecond of work. */
@@ -39,7 +44,7 @@ export class Ledger {
   /** Encoded accounts, kept until they change: a snapshot costs what changed since the last. */
   readonly #lines = new Map<string, string>()
   /** Admitted and not durable yet, by source. */
-  readonly #unconfirmed = new Map<string, Set<Admitted>>()
+  readonly #unconfirmed = new Map<string, Set<SourceBooking>>()
 
   private constructor(options: LedgerOptions, accounts: readonly Account[]) {
     this.#disk = options.disk
@@ -68,34 +73,70 @@ export class Ledger {
   }
 
   /**
-   * Books a chunk. `records` is how many it has; `countIn` counts those that begin within given ranges, and is called only when a
-   * part of the chunk is not new.
+   * Books a chunk. `records` is how many it has; `countIn` counts those whose offset lies within given ranges, and is called only
+   * when a part of the chunk is not new, or it has a seam.
    */
   admit(header: ChunkHeader, records: number, countIn: (ranges: readonly ByteRange[]) => number): Admitted {
-    const account = this.#account(header.source)
-    const ranges = account.fresh(header.range)
-    const whole = ranges.length === 1 && ranges[0]![0] === header.range[0] && ranges[0]![1] === header.range[1]
-    const counted = whole ? records : ranges.length === 0 ? 0 : countIn(ranges)
-    const admitted = { source: account.source, ranges, records: counted }
-    this.#book(account, header, ranges, counted)
-    if (ranges.length > 0) this.#unconfirmedOf(account.source).add(admitted)
-    return admitted
+    const parts = partsOf(header)
+    const fresh = parts.map((part) => {
+      const own = this.#account(part.source).fresh([part.first - part.shift, part.end - part.shift])
+      return own.map(([first, end]): ByteRange => [first + part.shift, end + part.shift])
+    })
+    const ranges = unionOf(...fresh)
+    const bookings = this.#book(header, parts, fresh, (part) => {
+      if (part.length === 0) return 0
+      return parts.length === 1 && isWhole(ranges, header.range) ? records : countIn(part)
+    })
+    for (const booking of bookings) if (booking.ranges.length > 0) this.#unconfirmedOf(booking.source).add(booking)
+    return { ranges, bookings }
   }
 
   /** What was admitted is durable in the write-ahead log: from here on it may stand in a snapshot. */
-  confirm(admitted: Admitted): void {
-    const { source, ranges } = admitted
-    if (ranges.length === 0) return
-    const unconfirmed = this.#unconfirmed.get(source)
-    if (unconfirmed?.delete(admitted) !== true) throw new Error('BUG: confirmed twice, or never admitted')
-    if (unconfirmed.size === 0) this.#unconfirmed.delete(source)
+  confirm({ bookings }: Admitted): void {
+    for (const booking of bookings) {
+      if (booking.ranges.length === 0) continue
+      const unconfirmed = this.#unconfirmed.get(booking.source)
+      if (unconfirmed?.delete(booking) !== true) throw new Error('BUG: confirmed twice, or never admitted')
+      if (unconfirmed.size === 0) this.#unconfirmed.delete(booking.source)
+    }
   }
 
-  /** Books what the write-ahead log says was admitted. Booking the same twice changes nothing. */
-  replay(header: ChunkHeader, accepted: readonly ByteRange[], records: number): void {
-    const account = this.#account(header.source)
-    const fresh = accepted.flatMap((range) => account.fresh(range))
-    if (fresh.length > 0) this.#book(account, header, fresh, records)
+  /** Books what the write-ahead log says was admitted, in the chunk's offsets. Booking the same twice changes nothing. */
+  replay(header: ChunkHeader, accepted: ByteRanges, countIn: (ranges: readonly ByteRange[]) => number): void {
+    const parts = partsOf(header)
+    const fresh = parts.map((part) => {
+      const own = toSource(part, within(part, accepted)).flatMap((range) => this.#account(part.source).fresh(range))
+      return own.map(([first, end]): ByteRange => [first + part.shift, end + part.shift])
+    })
+    if (fresh.some((ranges) => ranges.length > 0))
+      this.#book(header, parts, fresh, (part) => (part.length === 0 ? 0 : countIn(part)))
+  }
+
+  /** @param fresh what is new of each part, in the chunk's offsets */
+  #book(
+    header: ChunkHeader,
+    parts: readonly ChunkPart[],
+    fresh: readonly ByteRanges[],
+    count: (ranges: ByteRanges) => number,
+  ): SourceBooking[] {
+    // Of a chunk that is new in parts nobody knows what was left out where.
+    const whole = isWhole(unionOf(...fresh), header.range)
+    const leftOut = spread(whole ? header.leftOut : undefined, fresh.map(totalBytes))
+    // Counted first: where that fails nothing is booked.
+    const records = fresh.map(count)
+    return parts.map((part, i) => {
+      const account = this.#account(part.source)
+      const booking = {
+        source: account.source,
+        ranges: toSource(part, fresh[i]!),
+        records: records[i]!,
+        leftOut: leftOut[i]!,
+      }
+      const seen = part.shift === 0 && header.seam === undefined ? header.seen : part.end - part.shift
+      account.book({ ...header, seen }, booking, this.#now())
+      this.#lines.delete(account.source)
+      return booking
+    })
   }
 
   /** Accepted bytes that could not be decoded afterwards. */
@@ -104,7 +145,7 @@ export class Ledger {
     this.#lines.delete(source)
   }
 
-  #unconfirmedOf(source: string): Set<Admitted> {
+  #unconfirmedOf(source: string): Set<SourceBooking> {
     let unconfirmed = this.#unconfirmed.get(source)
     if (unconfirmed === undefined) {
       unconfirmed = new Set()
@@ -121,11 +162,6 @@ export class Ledger {
       this.#accounts.set(key, account)
     }
     return account
-  }
-
-  #book(account: Account, header: ChunkHeader, ranges: readonly ByteRange[], records: number): void {
-    account.book(header, ranges, records, this.#now())
-    this.#lines.delete(account.source)
   }
 
   /**
@@ -177,4 +213,8 @@ export class Ledger {
     }
     return before - this.#accounts.size
   }
+}
+
+function isWhole(ranges: ByteRanges, [first, end]: ByteRange): boolean {
+  return ranges.length === 1 && ranges[0]![0] === first && ranges[0]![1] === end
 }

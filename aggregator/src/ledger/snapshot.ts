@@ -30,6 +30,8 @@ interface AccountLine {
   stored: ByteRanges
   filtered: Record<string, ByteRanges>
   lost: Record<string, ByteRanges>
+  /** Left out where there is none, as in files of the first version of this program. */
+  leftOut?: Record<string, number>
 }
 
 interface HeadLine {
@@ -64,6 +66,7 @@ export function encodeAccount(account: Account): string {
     ...{ source, path, labels, metadata, seen, records, touched, stored },
     filtered: Object.fromEntries(account.filtered),
     lost: Object.fromEntries(account.lost),
+    ...(account.leftOut.size === 0 ? {} : { leftOut: Object.fromEntries(account.leftOut) }),
   } satisfies AccountLine)
 }
 
@@ -113,6 +116,7 @@ function decodeAccount(line: AccountLine): Account {
   Object.assign(account, { path, labels, metadata, seen, records, touched, stored })
   for (const [reason, ranges] of Object.entries(line.filtered)) account.filtered.set(reason as FilterReason, ranges)
   for (const [reason, ranges] of Object.entries(line.lost)) account.lost.set(reason as LossReason, ranges)
+  for (const [reason, bytes] of Object.entries(line.leftOut ?? {})) account.leftOut.set(reason as FilterReason, bytes)
   account.accepted = unionOf(stored, ...account.filtered.values(), ...account.lost.values())
   return account
 }

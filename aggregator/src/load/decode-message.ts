@@ -82,20 +82,24 @@ export class MessageDecoder {
       }
     }
     const records = new RecordScanner(entries)
-    const streams = this.#streamsOf(header)
+    const own = this.#streamsOf(header.source, header)
+    const seam = header.seam?.at ?? Number.POSITIVE_INFINITY
+    const next = header.seam && this.#streamsOf(header.seam.source, header)
     const { detectLevel: detect } = this.#options
     const whole = accepted.length === 1 && accepted[0]![0] <= from && accepted[0]![1] >= to
     while (records.next()) {
       const { offset, lineStart, lineEnd } = records
       if (!whole && !accepted.some(([first, end]) => offset >= first && offset < end)) continue
       const level = detect ? levels[detectLevel(entries, lineStart, lineEnd)]! : ''
+      const streams = offset < seam ? own : next!
       sink.setStream(records.stream === stderr ? streams.stderr : streams.stdout)
-      sink.add(records.seconds, records.nanoseconds, offset, level, entries, lineStart, lineEnd, records.flags)
+      const at = offset < seam ? offset : offset - seam
+      sink.add(records.seconds, records.nanoseconds, at, level, entries, lineStart, lineEnd, records.flags)
     }
     return { malformed: 0, clamped: 0 }
   }
 
-  #streamsOf({ source, labels, metadata }: ChunkHeader): OwnStreams {
+  #streamsOf(source: Buffer, { labels, metadata }: StreamMetadata): OwnStreams {
     const key = JSON.stringify([source.toString('latin1'), labels, metadata])
     let streams = this.#streams.get(key)
     if (streams === undefined) {

@@ -6,6 +6,7 @@ import { nodeDisk } from '@tributary/protocol/disk.ts'
 import { parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { partsOf, toSource, within } from '../ledger/parts.ts'
 import { acceptedRecords } from '../recover.ts'
 import { StoreClient } from '../store/client.ts'
 import { StoreError } from '../store/error.ts'
@@ -54,8 +55,7 @@ async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): 
       ? 'too_large'
       : 'compression'
   tell({ kind: 'quarantined', quarantined: { position, reason, message: error.message, path } })
-  const loss = accepted.length === 0 ? undefined : lossOf(message, accepted)
-  if (loss !== undefined) await book({ ranges: accepted, ...loss })
+  for (const lost of accepted.length === 0 ? [] : lossesOf(message, accepted)) await book(lost)
 }
 
 /** Resolves when a loss is durable in the ledger. */
@@ -67,16 +67,19 @@ async function book(lost: DamagedRecord): Promise<void> {
   unbooked.delete(loss)
 }
 
-/** Whose bytes a message carries, and how many records of them were counted; undefined when not even that can be read. */
-function lossOf(message: Buffer, accepted: ByteRanges): { source: string; records: number } | undefined {
+/** Whose bytes a message carries, and how many records of them were counted; nothing when not even that can be read. */
+function lossesOf(message: Buffer, accepted: ByteRanges): DamagedRecord[] {
   try {
     const parsed = parseMessage(message)
     const header = chunkHeader(parsed?.options)
-    if (parsed === undefined || header === undefined) return undefined
-    const records = acceptedRecords(parsed, accepted, settings.maxEntriesBytes)
-    return { source: header.source.toString('hex'), records }
+    if (parsed === undefined || header === undefined) return []
+    return partsOf(header).map((part) => {
+      const own = within(part, accepted)
+      const records = own.length === 0 ? 0 : acceptedRecords(parsed, own, settings.maxEntriesBytes)
+      return { source: part.source.toString('hex'), ranges: toSource(part, own), records }
+    })
   } catch (error) {
-    if (error instanceof MsgpackError) return undefined
+    if (error instanceof MsgpackError) return []
     throw error
   }
 }
@@ -93,7 +96,7 @@ async function run(): Promise<void> {
     from: cursor.stored,
     onEvent: async (event) => {
       tell({ kind: 'wal', event: event.kind, fields: { ...event } })
-      if (event.kind === 'corrupt' && event.lost !== undefined) await book(event.lost)
+      if (event.kind === 'corrupt' && event.lost !== undefined) for (const lost of event.lost) await book(lost)
     },
   })
   let cpu = process.threadCpuUsage()

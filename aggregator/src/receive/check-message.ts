@@ -2,7 +2,7 @@
  * What can be told about a message without decompressing or decoding it, so that one which can never be loaded is refused before
  * it is acknowledged. Pure.
  */
-import { type ChunkHeader, chunkHeader, ledgerQuery } from '@tributary/protocol/chunk.ts'
+import { type ChunkHeader, chunkHeader, ledgerQuery, querySession } from '@tributary/protocol/chunk.ts'
 import { chunkOf, type ForwardMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import { checkEntries, parseReceived, unsupportedSignal } from '@tributary/protocol/receive/check-entries.ts'
@@ -12,7 +12,12 @@ import type { SourceId } from '@tributary/protocol/source.ts'
 export type CheckedMessage =
   | { readonly kind: 'heartbeat' }
   /** A collector asks what is accepted of these sources; `chunk` is what the answer names. */
-  | { readonly kind: 'query'; readonly chunk: string; readonly sources: readonly SourceId[] }
+  | {
+      readonly kind: 'query'
+      readonly chunk: string
+      readonly sources: readonly SourceId[]
+      readonly session: string | undefined
+    }
   /** A chunk of our collector, or a message it passes on. `records` is what it says it holds. */
   | {
       readonly kind: 'chunk'
@@ -36,7 +41,7 @@ export function checkMessage(bytes: Buffer, maxEntriesBytes: number): CheckedMes
   const own = ownPart(message.options)
   if (own?.sources !== undefined) {
     if (chunk === undefined) throw new ReceiveError('bad_chunk', 'a ledger query without chunk', false)
-    return { kind: 'query', chunk, sources: own.sources }
+    return { kind: 'query', chunk, sources: own.sources, session: querySession(message.options) }
   }
   if (own?.header?.outcome !== undefined) return { kind: 'chunk', chunk, header: own.header, records: 0, message }
   checkEntries(message, maxEntriesBytes)

@@ -60,7 +60,7 @@ async function start() {
 }
 
 /** One record for every ten bytes. */
-function chunk(range: ByteRange, outcome?: Outcome): Buffer {
+function chunk(range: ByteRange, outcome?: Outcome, more: Partial<ChunkHeader> = {}): Buffer {
   const out = Buffer.alloc(100_000)
   let p = 0
   let records = 0
@@ -69,7 +69,16 @@ function chunk(range: ByteRange, outcome?: Outcome): Buffer {
     out[p++] = 0x78
   }
   const entries = compress(out.subarray(0, p), 'zstd')
-  const header: ChunkHeader = { source, range, seen: 10_000, rawBytes: p, path: '/x', labels: {}, metadata: {} }
+  const header: ChunkHeader = {
+    source,
+    range,
+    seen: 10_000,
+    rawBytes: p,
+    path: '/x',
+    labels: {},
+    metadata: {},
+    ...more,
+  }
   return Buffer.concat(
     outcome === undefined
       ? forwardMessage('t', entries, chunkOptions(header, records, 'zstd'))
@@ -125,6 +134,43 @@ test('a ledger query tells what is accepted, once that is durable', async () => 
   expect(await send(query)).toBe('waiting')
   wal.commit()
   expect(await send(query)).toEqual({ ack: 'q', ranges: [[[0, 50]], []] })
+})
+
+test('once another session of the collector has asked, chunks of the one before it are refused', async () => {
+  const { wal, send, ledger } = await start()
+  expect(await send(chunk([0, 50], undefined, { session: 'a' }))).toBe('waiting')
+  wal.commit()
+  const asked = (session: string) =>
+    Buffer.concat(forwardMessage('t', Buffer.alloc(0), ledgerQueryOptions('q', [source], session)))
+  expect(await send(asked('b'))).toEqual({ ack: 'q', ranges: [[[0, 50]]] })
+  await expect(send(chunk([50, 100], undefined, { session: 'a' }))).rejects.toMatchObject({
+    problem: 'fenced',
+    fatal: true,
+  })
+  const over = { session: 'a', seam: { source, at: 30 } }
+  await expect(send(chunk([20, 60], undefined, { ...over, source: Buffer.alloc(16, 9) }))).rejects.toMatchObject({
+    problem: 'fenced',
+  })
+  expect(ledger.ranges(source)).toEqual([[0, 50]])
+  expect(await send(chunk([50, 100], undefined, { session: 'b' }))).toBe('waiting')
+  expect(ledger.ranges(source)).toEqual([[0, 100]])
+})
+
+test('a chunk that goes on in the next source is booked for both, and kept as one', async () => {
+  const { wal, send, ledger } = await start()
+  const next = Buffer.alloc(16, 2)
+  const over = chunk([70, 130], undefined, { seam: { source: next, at: 100 }, leftOut: { dropped: 5 } })
+  expect(await send(over)).toBe('waiting')
+  expect(wal.appended).toMatchObject([
+    { accepted: [[70, 130]], source, records: 3, seam: { source: next, at: 100, records: 3 } },
+  ])
+  wal.commit()
+  expect(await send(over)).toHaveProperty('ack')
+  expect(wal.appended).toHaveLength(1)
+  expect([...ledger.sources()]).toMatchObject([
+    { stored: [[70, 100]], records: 3, seen: 100, leftOut: { dropped: 5 } },
+    { stored: [[0, 30]], records: 3, seen: 30, missing: [], leftOut: {} },
+  ])
 })
 
 test('lost and filtered ranges are kept and told apart', async () => {

@@ -9,13 +9,13 @@ import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
-import type { SourceId } from '@tributary/protocol/source.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { AggregatorMetrics } from '../metrics.ts'
 import { maxRanges, type WalRecord } from '../wal/record.ts'
 import type { Wal } from '../wal/wal.ts'
-import { checkMessage } from './check-message.ts'
+import { type CheckedMessage, checkMessage } from './check-message.ts'
 import { countRecords } from './count-records.ts'
+import { SessionFence } from './session-fence.ts'
 
 export interface IntakeOptions {
   readonly wal: Pick<Wal, 'append' | 'full' | 'stalled'>
@@ -32,6 +32,7 @@ export interface IntakeOptions {
 
 export class Intake implements Sink {
   readonly #options: IntakeOptions
+  readonly #fence = new SessionFence()
   #undurableBytes = 0
   /** Resolves when all that was appended so far is durable: the log commits in order. */
   #lastAppend: Promise<unknown> = Promise.resolve()
@@ -59,7 +60,7 @@ export class Intake implements Sink {
     }
     metrics.messages.inc(1, checked.kind)
     if (checked.kind === 'heartbeat') return undefined
-    if (checked.kind === 'query') return this.#answer(checked.chunk, checked.sources)
+    if (checked.kind === 'query') return this.#answer(checked)
     const durable =
       checked.kind === 'foreign'
         ? this.#append([], bytes)
@@ -69,7 +70,8 @@ export class Intake implements Sink {
   }
 
   /** What is accepted of the sources. Told only once it is durable: a collector never sends again what it is told here. */
-  async #answer(chunk: string, sources: readonly SourceId[]): Promise<Buffer> {
+  async #answer({ chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>): Promise<Buffer> {
+    this.#fence.raise(sources, session)
     const ranges = sources.map((source) => this.#options.ledger.ranges(source))
     await this.#lastAppend
     return encodeAck({ ack: chunk, ranges })
@@ -83,10 +85,16 @@ export class Intake implements Sink {
     bytes: Buffer,
   ): Promise<unknown> {
     const { ledger, metrics } = this.#options
+    if (!this.#fence.lets(header)) {
+      metrics.fencedChunks.inc()
+      throw new ReceiveError('fenced', 'a chunk of a collector process that another one has taken over from', true)
+    }
     const admitted = ledger.admit(header, records, (ranges) => this.#count(header, message, ranges))
-    const { ranges } = admitted
-    metrics.receivedRecords.inc(admitted.records)
-    this.#options.onAdmitted?.(admitted.records)
+    const { ranges, bookings } = admitted
+    const [own, next] = bookings
+    const admittedRecords = own!.records + (next?.records ?? 0)
+    metrics.receivedRecords.inc(admittedRecords)
+    this.#options.onAdmitted?.(admittedRecords)
     if (ranges.length === 0) {
       metrics.duplicateChunks.inc()
       return this.#lastAppend
@@ -100,7 +108,11 @@ export class Intake implements Sink {
     // How the records are spread over the lots is not known: the first one stands for all.
     const appended = Promise.all(
       lots.map((lot, i) =>
-        this.#append(lot, bytes, { source: header.source, records: i === 0 ? admitted.records : 0 }),
+        this.#append(lot, bytes, {
+          source: header.source,
+          records: i === 0 ? own!.records : 0,
+          ...(header.seam ? { seam: { ...header.seam, records: i === 0 ? next!.records : 0 } } : {}),
+        }),
       ),
     )
     return appended.then(() => ledger.confirm(admitted))
@@ -116,7 +128,11 @@ export class Intake implements Sink {
     }
   }
 
-  #append(accepted: ByteRanges, message: Buffer, of: Pick<WalRecord, 'source' | 'records'> = {}): Promise<unknown> {
+  #append(
+    accepted: ByteRanges,
+    message: Buffer,
+    of: Pick<WalRecord, 'source' | 'records' | 'seam'> = {},
+  ): Promise<unknown> {
     const { wal, onDurable } = this.#options
     this.#undurableBytes += message.length
     const appended = wal.append({ accepted, message, receivedAt: Date.now(), ...of }).then(

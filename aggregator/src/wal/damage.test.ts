@@ -79,7 +79,7 @@ test('a flipped bit anywhere in a record that others follow costs that record an
     expect(events, `byte ${at}`).toEqual([
       {
         ...{ kind: 'corrupt', segment: 1, start: begin, end, copy: `${directory}/quarantine/1-${begin}-${end}` },
-        ...(inMessage ? { lost: lossOf(hit) } : {}),
+        ...(inMessage ? { lost: [lossOf(hit)] } : {}),
       },
     ])
     // The reader comes to the same, and tells nothing: the ledger did not book what the start told of, so it is no loss to book.
@@ -124,7 +124,7 @@ test('damage in a segment that the ledger needs no more is told by the reader, w
   expect(found).toEqual(without(0))
   const [begin, end] = [segmentHeadBytes, ends[0]!.offset]
   const copy = `${directory}/quarantine/1-${begin}-${end}`
-  expect(told).toEqual([{ kind: 'corrupt', segment: 1, start: begin, end, copy, lost: lossOf(0) }])
+  expect(told).toEqual([{ kind: 'corrupt', segment: 1, start: begin, end, copy, lost: [lossOf(0)] }])
 })
 
 test('a commit cut short by a crash is torn, not damaged, also where a record in its middle did not get to the disk', async () => {
@@ -141,7 +141,7 @@ test('a commit cut short by a crash is torn, not damaged, also where a record in
   expect(await read(disk, group[3]!)).toEqual({ found: [0, 1, 3, 4], events: [] })
   // The same damage in front of a later commit is damage: what lies there was confirmed.
   disk.damage(first, first0.offset - 1, 1)
-  expect((await reopen(disk)).events).toMatchObject([{ kind: 'corrupt', end: first0.offset, lost: lossOf(0) }])
+  expect((await reopen(disk)).events).toMatchObject([{ kind: 'corrupt', end: first0.offset, lost: [lossOf(0)] }])
 })
 
 test('a damaged block takes the records it touches, and reading goes on behind it', async () => {
@@ -229,9 +229,9 @@ test('what a newer version wrote is refused with a message that says so', async 
 
   const unknown = await newLog()
   const record = Buffer.from((unknown.disk.look(first) as Buffer).subarray(segmentHeadBytes, segmentHeadBytes + 68))
-  record[8] = 3
+  record[8] = 4
   const offset = Buffer.alloc(8)
   offset.writeDoubleLE(segmentHeadBytes)
   patch(unknown.disk, segmentHeadBytes, Buffer.concat([record, crcOf(offset, record)]))
-  await expect(reopen(unknown.disk)).rejects.toThrow('records of kind 3: a newer version wrote them')
+  await expect(reopen(unknown.disk)).rejects.toThrow('records of kind 4: a newer version wrote them')
 })

@@ -1,5 +1,6 @@
 /** What the write-ahead log has to tell. */
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { rangesBySource } from '../ledger/parts.ts'
 import type { RecordHead } from './record.ts'
 
 /** What a damaged record accounted for. */
@@ -21,7 +22,7 @@ export type WalEvent =
       readonly end: number
       readonly copy?: string
       /** What it was, if its head could be read and it was admitted. */
-      readonly lost?: DamagedRecord
+      readonly lost?: readonly DamagedRecord[]
     }
   | { readonly kind: 'corrupt_head'; readonly segment: number }
   /** Segments that should be there, `from` to `to`, are not, or end too early. */
@@ -30,7 +31,10 @@ export type WalEvent =
   | { readonly kind: 'resumed' }
 
 /** What is lost with a record whose head is sound. */
-export function lostOf(head: RecordHead | undefined): { readonly lost?: DamagedRecord } {
+export function lostOf(head: RecordHead | undefined): { readonly lost?: readonly DamagedRecord[] } {
   if (head?.source === undefined || head.accepted.length === 0) return {}
-  return { lost: { source: head.source.toString('hex'), ranges: head.accepted, records: head.records } }
+  const { source, accepted, records, seam } = head
+  const next = seam?.source.toString('hex')
+  const parts = rangesBySource(source, seam, accepted)
+  return { lost: parts.map((part) => ({ ...part, records: part.source === next ? seam!.records : records })) }
 }

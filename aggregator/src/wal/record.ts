@@ -3,7 +3,7 @@
  * even where the message is damaged, and what was lost with the message is known. Little-endian:
  *
  *      0  marker          8 bytes, the segment's: where a reader that lost its way finds one again
- *      8  kind            u8, 1; 2 for a hole, which stands where damage was found and told
+ *      8  kind            u8, 1; 2 for a hole, which stands where damage was found and told; 3 for a chunk with a seam
  *      9  flags           u8, 1: the record has a source
  *     10  ranges          u16, how many
  *     12  message length  u32
@@ -13,9 +13,11 @@
  *     28  received at     f64, ms since 1970
  *     36  source          16 bytes, zeros where it has none
  *     52  ranges          × (first f64, end f64)
+ *         of kind 3 only: the next source (16 bytes), the seam (f64), records behind it (u32)
  *         head CRC-32C    u32, of the head's offset in the segment (f64) and all of the head before
  *         message
  */
+import type { ChunkSeam } from '@tributary/protocol/chunk.ts'
 import type { ByteRange, ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import { crc32c } from './crc32c.ts'
@@ -30,6 +32,12 @@ export interface WalRecord {
   /** Whose bytes they are, and how many records lie in `accepted`: what has to be booked as lost if the message gets damaged. */
   readonly source?: SourceId | undefined
   readonly records?: number | undefined
+  /** Set where `accepted` reaches into the next source; `records` are those before it, these the ones behind. */
+  readonly seam?: WalSeam | undefined
+}
+
+export interface WalSeam extends ChunkSeam {
+  readonly records: number
 }
 
 /** What a head says. */
@@ -38,6 +46,7 @@ export interface RecordHead {
   readonly receivedAt: number
   readonly source: SourceId | undefined
   readonly records: number
+  readonly seam: WalSeam | undefined
   /** Offset of the first record that was committed with this one: all before it was confirmed. */
   readonly groupStart: number
   /** No record: damage was found here, and told. */
@@ -57,6 +66,8 @@ export const markerBytes = 8
 const fixedBytes = 52
 const recordKind = 1
 const holeKind = 2
+const seamKind = 3
+const seamBytes = 28
 const hasSource = 1
 /** Head of a record without ranges, bytes. */
 export const smallestHead = fixedBytes + 4
@@ -72,12 +83,13 @@ export interface RecordPlace {
 
 /** @param messageCrc the message's CRC-32C, made once however often the record has to be written */
 export function encodeHead(record: WalRecord, messageCrc: number, { marker, offset, groupStart }: RecordPlace): Buffer {
-  const { accepted, message, receivedAt, source, records } = record
+  const { accepted, message, receivedAt, source, records, seam } = record
   if (accepted.length > maxRanges) throw new RangeError(`${accepted.length} ranges in one record`)
-  const length = fixedBytes + 16 * accepted.length
+  const seamAt = fixedBytes + 16 * accepted.length
+  const length = seamAt + (seam === undefined ? 0 : seamBytes)
   const head = Buffer.alloc(length + 4)
   marker.copy(head)
-  head[8] = recordKind
+  head[8] = seam === undefined ? recordKind : seamKind
   head[9] = source === undefined ? 0 : hasSource
   head.writeUInt16LE(accepted.length, 10)
   head.writeUInt32LE(message.length, 12)
@@ -89,6 +101,11 @@ export function encodeHead(record: WalRecord, messageCrc: number, { marker, offs
   for (const [i, [first, end]] of accepted.entries()) {
     head.writeDoubleLE(first, fixedBytes + 16 * i)
     head.writeDoubleLE(end, fixedBytes + 16 * i + 8)
+  }
+  if (seam !== undefined) {
+    seam.source.copy(head, seamAt)
+    head.writeDoubleLE(seam.at, seamAt + 16)
+    head.writeUInt32LE(seam.records, seamAt + 24)
   }
   head.writeUInt32LE(headCrc(head, length, offset), length)
   return head
@@ -108,7 +125,7 @@ export function encodeHole(marker: Buffer, offset: number, end: number): Buffer 
 export function headLength(bytes: Buffer, marker: Buffer): number | undefined {
   if (bytes.compare(marker, 0, markerBytes, 0, markerBytes) !== 0) return undefined
   const ranges = bytes.readUInt16LE(10)
-  return ranges > maxRanges ? undefined : smallestHead + 16 * ranges
+  return ranges > maxRanges ? undefined : smallestHead + 16 * ranges + (bytes[8] === seamKind ? seamBytes : 0)
 }
 
 /**
@@ -119,13 +136,14 @@ export function headLength(bytes: Buffer, marker: Buffer): number | undefined {
 export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefined {
   const length = bytes.length - 4
   if (headCrc(bytes, length, offset) !== bytes.readUInt32LE(length)) return undefined
-  if (bytes[8] !== recordKind && bytes[8] !== holeKind) {
+  if (bytes[8]! < recordKind || bytes[8]! > seamKind) {
     throw new UnknownRecordError(
       `the write-ahead log has records of kind ${bytes[8]}: a newer version wrote them, and only it can read them`,
     )
   }
+  const ranges = bytes.readUInt16LE(10)
   const accepted = Array.from(
-    { length: bytes.readUInt16LE(10) },
+    { length: ranges },
     (_, i): ByteRange => [bytes.readDoubleLE(fixedBytes + 16 * i), bytes.readDoubleLE(fixedBytes + 16 * i + 8)],
   )
   return {
@@ -134,12 +152,18 @@ export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefine
     // Copied: the bytes are a part of something much larger.
     source: (bytes[9]! & hasSource) === 0 ? undefined : Buffer.from(bytes.subarray(36, 52)),
     records: bytes.readUInt32LE(20),
+    seam: bytes[8] === seamKind ? decodeSeam(bytes, fixedBytes + 16 * ranges) : undefined,
     groupStart: offset - bytes.readUInt32LE(24),
     isHole: bytes[8] === holeKind,
     headLength: bytes.length,
     messageLength: bytes.readUInt32LE(12),
     messageCrc: bytes.readUInt32LE(16),
   }
+}
+
+function decodeSeam(bytes: Buffer, at: number): WalSeam {
+  const source = Buffer.from(bytes.subarray(at, at + 16))
+  return { source, at: bytes.readDoubleLE(at + 16), records: bytes.readUInt32LE(at + 24) }
 }
 
 const offsetBytes = Buffer.alloc(8)

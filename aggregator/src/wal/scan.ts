@@ -59,8 +59,9 @@ export class SegmentScanner {
     if (message.length < messageLength || crc32c(message) !== head.messageCrc) {
       return { kind: 'damaged', start, end: this.#position, head }
     }
-    const { accepted, receivedAt, source, records, groupStart } = head
-    return { kind: 'record', start, end, groupStart, record: { accepted, message, receivedAt, source, records } }
+    const { accepted, receivedAt, source, records, seam, groupStart } = head
+    const record = { accepted, message, receivedAt, source, records, seam }
+    return { kind: 'record', start, end, groupStart, record }
   }
 
   async #headAt(at: number, limit: number): Promise<RecordHead | undefined> {

@@ -40,6 +40,8 @@ const relayOverhead = 1024
 
 export class Courier {
   readonly #options: CourierOptions
+  /** Names this process to the aggregators, which take no more chunks of the one before it. */
+  readonly #session = randomBytes(8).toString('hex')
   readonly #addresses: readonly string[]
   readonly #fluentd = new FluentdEncoder()
   readonly #encoded = new WeakMap<StreamMetadata['metadata'], readonly [Buffer, Buffer]>()
@@ -115,7 +117,7 @@ export class Courier {
 
   async #askOne(sender: Sender, sources: readonly SourceId[], answers: Map<string, ByteRanges>): Promise<void> {
     const id = randomBytes(16).toString('base64')
-    const { ranges } = await sender.send(id, forwardMessage('tributary', nothing, ledgerQueryOptions(id, sources)))
+    const { ranges } = await sender.send(id, forwardMessage('tributary', nothing, ledgerQueryOptions(id, sources, this.#session)))
     for (const [i, source] of sources.entries()) answers.set(source.toString('hex'), ranges?.[i] ?? [])
   }
 
@@ -138,7 +140,7 @@ export class Courier {
     const { format, budget, metrics } = this.#options
     const tag = format === 'fluentd' ? fluentdTag(header) : 'tributary'
     const id = chunkId(header.source, header.range)
-    const own = chunkOptions(header, count, compression)
+    const own = chunkOptions({ ...header, session: this.#session }, count, compression)
     const options =
       format === 'fluentd'
         ? { chunk: id, size: count, ...(compression === 'none' ? {} : { compressed: compression }) }

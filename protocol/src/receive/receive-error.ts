@@ -24,6 +24,8 @@ export type ReceiveProblem =
   | 'too_many_connections'
   /** Too much was pending over all connections, and the one with the most did not go on; or a sender does not read its acknowledgements. */
   | 'buffer_full'
+  /** A chunk of a collector process after which another one began to read the same source. */
+  | 'fenced'
   /** A fault of the receiver. */
   | 'internal'
 
