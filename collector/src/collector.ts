@@ -12,12 +12,13 @@ import { ByteBudget } from './forward/budget.ts'
 import { Courier } from './forward/courier.ts'
 import { Sender } from './forward/sender.ts'
 import { portOf, serveHttp } from './http.ts'
+import { AnnotationProblems } from './metadata/annotation-problems.ts'
 import { CollectorMetrics } from './metrics.ts'
 import { pagesOf } from './pages.ts'
 import { Reloader, type ReloadResult } from './reload/reloader.ts'
 import { Spool } from './spool/spool.ts'
 import { Tailer } from './tail/tailer.ts'
-import { Treatments } from './tail/treatments.ts'
+import { treatmentsBy } from './treatments-by.ts'
 import { Vitals } from './vitals.ts'
 
 export interface RunningCollector {
@@ -51,13 +52,12 @@ export async function startCollector(
   const senders = openSenders(config, log, metrics)
   const budget = new ByteBudget(config.limits.inFlightBytes)
   const courier = new Courier({ ...config.forward, senders, budget, metrics })
-  const treat = (one: CollectorConfig) =>
-    new Treatments({ ...one, detectorOf: () => undefined, filterOf: () => undefined })
-  let treatments = treat(config)
+  const helpers = { pods: undefined, problems: new AnnotationProblems(log, metrics.annotationProblems), log }
+  let treatments = await treatmentsBy(config, helpers)
   const tailer = new Tailer({
     config,
     courier,
-    decide: ({ origin }) => treatments.decide(origin),
+    decide: (family, now) => treatments.decide(family, now),
     checkpoints: loaded.checkpoints,
     spool,
     firstStart: loaded.first,
@@ -69,7 +69,7 @@ export async function startCollector(
     log,
     metrics,
     async prepare(next) {
-      const replaced = treat(next)
+      const replaced = await treatmentsBy(next, helpers)
       return () => {
         treatments = replaced
         if (next.log.level !== reloader.config.log.level) log.level = next.log.level

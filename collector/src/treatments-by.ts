@@ -1,0 +1,35 @@
+/** Makes what decides about logs from one configuration. A change of the configuration makes it anew. */
+import type { Logger } from 'pino'
+import type { CollectorConfig } from './config.ts'
+import { selectBy } from './discover/selection.ts'
+import type { AnnotationProblems } from './metadata/annotation-problems.ts'
+import { policyOf } from './metadata/annotations.ts'
+import { describeBy } from './metadata/describe.ts'
+import { usualPolicy } from './metadata/log-policy.ts'
+import type { PodDirectory } from './metadata/pod-facts.ts'
+import { Treatments } from './tail/treatments.ts'
+
+export interface Helpers {
+  readonly pods: PodDirectory | undefined
+  readonly problems: AnnotationProblems
+  readonly log: Logger
+}
+
+/** Throws what is wrong with the configuration's rules, patterns and filters. */
+export async function treatmentsBy(config: CollectorConfig, { pods, problems }: Helpers): Promise<Treatments> {
+  const known = { parsers: [], patterns: Object.keys(config.multiline.patterns) }
+  return new Treatments({
+    ...config,
+    select: selectBy(config.logs),
+    describe: describeBy(config),
+    pods,
+    metadataTimeout: config.kubernetes.metadataTimeout,
+    policyOf: (facts, container) => {
+      const reading = policyOf(facts, container, { usual: usualPolicy, known })
+      problems.tell(reading.problems, facts?.workload)
+      return reading
+    },
+    detectorOf: () => undefined,
+    filterOf: () => undefined,
+  })
+}
