@@ -5,16 +5,13 @@
 import { encodeAck, relayPart } from '@tributary/protocol/chunk.ts'
 import { chunkOf, type ForwardMessage } from '@tributary/protocol/forward.ts'
 import { checkEntries, parseReceived, unsupportedSignal } from '@tributary/protocol/receive/check-entries.ts'
-import type { Connection } from '@tributary/protocol/receive/connection.ts'
+import type { Origin } from '@tributary/protocol/receive/connection.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import type { Peers } from './peers.ts'
 import { relayMessage } from './relay-message.ts'
 import { Repeats } from './repeats.ts'
-
-/** The part of a connection that counts here. */
-export type From = Pick<Connection, 'address' | 'closed'>
 
 export interface IntakeOptions {
   readonly courier: Pick<Courier, 'open' | 'relayedBytes' | 'relayRoute' | 'relay'>
@@ -35,7 +32,7 @@ export class Intake implements Sink {
   readonly #options: IntakeOptions
   readonly #repeats = new Repeats(remembered)
   /** Connections are spread over the aggregators as they come. */
-  readonly #routes = new WeakMap<From, number>()
+  readonly #routes = new WeakMap<Origin, number>()
   #connections = 0
 
   constructor(options: IntakeOptions) {
@@ -51,7 +48,7 @@ export class Intake implements Sink {
   }
 
   /** Takes one message; its acknowledgement, if one is asked for. Throws ReceiveError for a message that is refused. */
-  accept(bytes: Buffer, from: From): Promise<Buffer | undefined> | undefined {
+  accept(bytes: Buffer, from: Origin): Promise<Buffer | undefined> | undefined {
     const { metrics } = this.#options
     metrics.inputBytes.inc(bytes.length)
     const message = parseReceived(bytes)
@@ -63,7 +60,7 @@ export class Intake implements Sink {
   }
 
   /** Resolves when the message is durable, or there is nothing to keep of it. */
-  #take(bytes: Buffer, message: ForwardMessage, chunk: string | undefined, from: From): Promise<void> {
+  #take(bytes: Buffer, message: ForwardMessage, chunk: string | undefined, from: Origin): Promise<void> {
     const signal = unsupportedSignal(message)
     if (signal !== undefined) this.#options.onUnsupported(signal)
     else checkEntries(message, maxEntriesBytes)
@@ -74,7 +71,7 @@ export class Intake implements Sink {
     return acked
   }
 
-  #relay(bytes: Buffer, message: ForwardMessage, from: From): Promise<void> {
+  #relay(bytes: Buffer, message: ForwardMessage, from: Origin): Promise<void> {
     const { courier, peers, format, metrics } = this.#options
     const to = courier.relayRoute(this.#routeOf(from))
     const peer = peers.at(from.address)
@@ -94,7 +91,7 @@ export class Intake implements Sink {
     })
   }
 
-  #routeOf(from: From): number {
+  #routeOf(from: Origin): number {
     let route = this.#routes.get(from)
     if (route === undefined) {
       route = this.#connections++

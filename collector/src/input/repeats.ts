@@ -3,11 +3,10 @@
  * connection that got its answer are a new message: Fluent Bit's chunk ids are hashes, and two equal lines may be two lines.
  */
 import { hash } from 'node:crypto'
+import type { Connection } from '@tributary/protocol/receive/connection.ts'
 
-/** Where a message came from, and whether an answer can still get there. */
-export interface Origin {
-  readonly closed: boolean
-}
+/** The connection that a message came on: whether an answer can still get there. */
+type Origin = Pick<Connection['origin'], 'closed'>
 
 interface UnderWay {
   readonly acked: Promise<void>

@@ -37,9 +37,16 @@ export interface ConnectionOptions {
   readonly onData: (bytes: number) => void
 }
 
-export class Connection {
+/** Who a connection is from, in an object that may outlive it. */
+export interface Origin {
   /** The peer's. */
   readonly address: string
+  /** Nothing more can be said to the peer. */
+  readonly closed: boolean
+}
+
+export class Connection {
+  readonly #origin: { readonly address: string; closed: boolean }
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #splitter: ValueSplitter
@@ -47,14 +54,13 @@ export class Connection {
   #ready: boolean
   #unanswered = 0
   #ended = false
-  #closed = false
   /** When the message that is pending, or the handshake, began; and when bytes last came. Milliseconds of {@link performance.now}. */
   #pendingSince = performance.now()
   #lastData = performance.now()
   #answers: Buffer[] = []
 
   constructor(socket: Socket, options: ConnectionOptions) {
-    this.address = socket.remoteAddress ?? 'unknown'
+    this.#origin = { address: socket.remoteAddress ?? 'unknown', closed: false }
     this.#socket = socket
     this.#options = options
     this.#splitter = new ValueSplitter(options.maxMessageBytes)
@@ -73,12 +79,11 @@ export class Connection {
   }
 
   get peer(): string {
-    return `${this.address}:${this.#socket.remotePort ?? 0}`
+    return `${this.#origin.address}:${this.#socket.remotePort ?? 0}`
   }
 
-  /** Nothing more can be said to the peer. */
-  get closed(): boolean {
-    return this.#closed
+  get origin(): Origin {
+    return this.#origin
   }
 
   /** Bytes held of a message that is not complete. */
@@ -117,9 +122,9 @@ export class Connection {
 
   /** Reports what is wrong and closes the connection. */
   fail(error: ReceiveError): void {
-    if (this.#closed) return
+    if (this.#origin.closed) return
     this.#options.onError(error, this)
-    this.#closed = true
+    this.#origin.closed = true
     this.#socket.destroy()
   }
 
@@ -143,7 +148,7 @@ export class Connection {
       const messages = this.#splitter.push(data)
       if (this.#ready && (!pendedBefore || messages.length > 0)) this.#pendingSince = now
       for (const message of messages) {
-        if (this.#closed) return
+        if (this.#origin.closed) return
         if (this.#ready) this.#take(message)
         else this.#greet(message)
       }
@@ -175,7 +180,7 @@ export class Connection {
   /** Sends an answer. Those that become due together, as one group commit makes them, go out in one write. */
   #answer(bytes: Buffer | undefined): void {
     this.#unanswered--
-    if (bytes !== undefined && !this.#closed) {
+    if (bytes !== undefined && !this.#origin.closed) {
       if (this.#answers.length === 0) queueMicrotask(() => this.#flush())
       this.#answers.push(bytes)
     } else if (this.#ended && this.#unanswered === 0) queueMicrotask(() => this.#flush())
@@ -184,7 +189,7 @@ export class Connection {
   #flush(): void {
     const answers = this.#answers
     this.#answers = []
-    if (this.#closed) return
+    if (this.#origin.closed) return
     if (answers.length > 0) this.#socket.write(answers.length === 1 ? answers[0]! : Buffer.concat(answers))
     if (this.#socket.writableLength > maxUnreadBytes) {
       this.fail(new ReceiveError('buffer_full', 'the sender does not read its acknowledgements', true))
@@ -214,7 +219,7 @@ export class Connection {
       return
     }
     this.#options.onError(new ReceiveError('handshake', reason, true), this)
-    this.#closed = true
+    this.#origin.closed = true
     this.#socket.end(pong)
   }
 
@@ -236,10 +241,10 @@ export class Connection {
   }
 
   #close(): void {
-    if (!this.#closed && this.pendingBytes > 0 && !this.#ended) {
+    if (!this.#origin.closed && this.pendingBytes > 0 && !this.#ended) {
       this.#options.onError(new ReceiveError('cut_off', 'the connection ended within a message', true), this)
     }
-    this.#closed = true
+    this.#origin.closed = true
     this.#options.onClose(this)
   }
 }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
-import { Connection, type Security } from './connection.ts'
+import { Connection, type Origin, type Security } from './connection.ts'
 import { ReceiveError } from './receive-error.ts'
 
 export interface ReceiverOptions {
@@ -28,8 +28,8 @@ export interface ReceiverOptions {
 
 /** Where messages go. */
 export interface Sink {
-  /** Takes one message that came on `connection`; see {@link Connection}. */
-  accept(message: Buffer, connection: Connection): Promise<Buffer | undefined> | undefined
+  /** Takes one message; see {@link Connection}. */
+  accept(message: Buffer, from: Origin): Promise<Buffer | undefined> | undefined
   /** Bytes taken that are not durable yet. */
   readonly undurableBytes: number
   /** Nothing more fits, until some of what is kept was released. */
@@ -159,7 +159,7 @@ export class Receiver {
     const connection: Connection = new Connection(socket, {
       maxMessageBytes,
       ...(security === undefined ? {} : { security }),
-      accept: (message) => this.#sink.accept(message, connection),
+      accept: (message) => this.#sink.accept(message, connection.origin),
       onError: (error, { peer }) => this.#events.onError(error, peer),
       onClose: (closed) => {
         this.#connections.delete(closed)
