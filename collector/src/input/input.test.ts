@@ -1,10 +1,12 @@
+import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, connect as dial, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as dialTls } from 'node:tls'
 import { FluentClient } from '@fluent-org/logger'
 import { TestSender } from '@tributary/aggregator/receive/test-sender.ts'
 import { chunkHeader } from '@tributary/protocol/chunk.ts'
@@ -348,6 +350,28 @@ test('a wrong key is refused', async () => {
   const [pong] = (await once(socket, 'data')) as [Buffer]
   expect(decode(pong)).toMatchObject(['PONG', false, 'shared_key mismatch', '', ''])
   await once(socket, 'close')
+})
+
+test('with TLS and a CA only applications with a certificate of that CA are taken', async () => {
+  const [certFile, keyFile] = [join(root, 'cert.pem'), join(root, 'key.pem')]
+  execFileSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+    ...['-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile],
+  ])
+  const collector = await start({ input: { tls: { certFile, keyFile, clientCaFile: certFile } } })
+  const [cert, key] = [readFileSync(certFile), readFileSync(keyFile)]
+  const dialed = (own: object) =>
+    dialTls({ port: collector.inputPort!, host: '127.0.0.1', servername: 'localhost', ca: cert, ...own })
+  const known = dialed({ cert, key })
+  const answers = collect(known)
+  known.write(message('x', 'c'))
+  await until(() => answers.length === 1)
+  const unknown = dialed({})
+  unknown.on('error', () => {}).resume()
+  await new Promise((resolve) => unknown.once('close', resolve))
+  expect(await counted(collector, 'errors_total')).toBe(1)
+  expect(lines()).toEqual(['x'])
+  known.destroy()
 })
 
 test('a port that is taken is an error that names the key', async () => {
