@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Application, type ApplicationMode, type ApplicationVerdict, judgeApplication } from '../harness/application.ts'
-import { freePorts, Pipeline } from '../harness/processes.ts'
+import { freePorts, Pipeline, until } from '../harness/processes.ts'
 import { FaultyProxy } from '../harness/proxy.ts'
 import { type AuditAnswer, readLines } from '../harness/read-back.ts'
 import { chooseSeed, randomFrom } from './run.ts'
@@ -33,8 +33,13 @@ async function start(via?: (port: number) => Promise<number>): Promise<Setup> {
 /** Waits for the last acknowledgement, reads everything back and compares. */
 async function conclude({ pipeline, applications }: Setup, name: string, events: Record<string, number>) {
   await Promise.all(applications.map((one) => one.finish()))
-  const response = await fetch(`${pipeline.url}/api/v1/audit?wait=30s`)
-  const audit = (await response.json()) as AuditAnswer
+  let audit: AuditAnswer | undefined
+  const stored = async () => {
+    const response = await fetch(`${pipeline.url}/api/v1/audit?wait=10s`)
+    if (response.ok) audit = (await response.json()) as AuditAnswer
+    return audit?.caughtUp === true
+  }
+  await until(stored, 60_000, () => `not stored: ${pipeline.aggregator.output}`)
   const verdicts: ApplicationVerdict[] = []
   for (const application of applications) {
     const lines: string[] = []
