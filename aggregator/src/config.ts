@@ -113,6 +113,10 @@ export const aggregatorConfig = z
           .boolean()
           .default(true)
           .describe('Give streams without a label `service_name` one, from the label that fits best, as Loki does.'),
+        detectTrace: z
+          .boolean()
+          .default(true)
+          .describe('Look for the ids of trace and span in each line, kept as `trace_id` and `span_id`.'),
         detectLevel: z.boolean().default(true).describe('Look for a level in each line, kept as `detected_level`.'),
       })
       .prefault({}),

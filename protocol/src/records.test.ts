@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decode, EventTime, MsgpackError } from './msgpack.ts'
 import {
+  decodeAttributes,
+  encodeAttributes,
   malformedFlag,
   RecordScanner,
   recordOverhead,
@@ -19,8 +21,11 @@ function encodeOne(record: {
   stream: 0 | 1
   flags: number
   binary: boolean
+  attributes?: Record<string, string>
 }) {
-  const out = Buffer.alloc(record.line.length + recordOverhead)
+  const { attributes = {} } = record
+  const encoded = encodeAttributes(attributes)
+  const out = Buffer.alloc(record.line.length + encoded.length + recordOverhead)
   const at = writeRecordHead(
     out,
     0,
@@ -31,6 +36,8 @@ function encodeOne(record: {
     record.stream,
     record.flags,
     record.binary,
+    encoded,
+    Object.keys(attributes).length,
   )
   record.line.copy(out, at)
   return out.subarray(0, at + record.line.length)
@@ -50,6 +57,17 @@ const record = fc.record({
   stream: fc.constantFrom(stdout, stderr),
   flags: fc.constantFrom(0, truncatedFlag, malformedFlag, truncatedFlag | malformedFlag),
   binary: fc.boolean(),
+  attributes: fc.oneof(
+    fc.constant({}),
+    fc.dictionary(
+      fc.string({ maxLength: 40 }).map((name) => `${name}_`),
+      fc.string({ maxLength: 300 }),
+      {
+        maxKeys: 20,
+        noNullPrototype: true,
+      },
+    ),
+  ),
 })
 
 test('what is written by hand is what a reference decoder reads', () => {
@@ -61,10 +79,11 @@ test('what is written by hand is what a reference decoder reads', () => {
     stream: stderr,
     flags: truncatedFlag,
     binary: false,
+    attributes: { a: '1' },
   })
   expect(decode(bytes)).toEqual([
     new EventTime(1767225600, 7),
-    { offset: 2 ** 40, stream: 'stderr', truncated: 'true', log: 'hé' },
+    { offset: 2 ** 40, stream: 'stderr', truncated: 'true', a: '1', log: 'hé' },
   ])
 })
 
@@ -73,10 +92,15 @@ test('the scanner gives back every record of a chunk', () => {
     fc.property(fc.array(record, { maxLength: 8 }), (records) => {
       const bytes = Buffer.concat(records.map(encodeOne))
       const scanner = new RecordScanner(bytes)
-      for (const { seconds, nanoseconds, offset, line, stream, flags } of records) {
+      let start = 0
+      for (const { seconds, nanoseconds, offset, line, stream, flags, attributes } of records) {
         expect(scanner.next()).toBe(true)
         expect(scanner).toMatchObject({ seconds, nanoseconds, offset, stream, flags })
         expect(bytes.subarray(scanner.lineStart, scanner.lineEnd).equals(line)).toBe(true)
+        expect([scanner.start, scanner.end]).toEqual([start, scanner.lineEnd])
+        start = scanner.end
+        expect(scanner.attributeCount).toBe(Object.keys(attributes).length)
+        expect(decodeAttributes(bytes, scanner.attributesStart, scanner.attributesEnd)).toEqual(attributes)
       }
       expect(scanner.next()).toBe(false)
     }),

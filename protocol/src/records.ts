@@ -1,9 +1,9 @@
 /**
  * The records of a chunk: a sequence of MessagePack `[EventTime, {"offset": n, "log": line, …}]`. Only what differs from record to
- * record is here. `stream` is left out for stdout; `truncated` and other attributes stand where they apply. Both directions are
- * hot: no strings, no objects, no views per record.
+ * record is here. `stream` is left out for stdout; `truncated` stands where it applies, and so do attributes, pairs of strings, before
+ * `log`. Both directions are hot: no strings, no objects, no views per record.
  */
-import { MsgpackError, readUint, skip } from './msgpack.ts'
+import { decode, encode, MsgpackError, readUint, skip } from './msgpack.ts'
 
 export const stdout = 0
 export const stderr = 1
@@ -25,9 +25,10 @@ const malformedPair = Buffer.from('\xa9malformed\xa4true', 'latin1')
 
 /**
  * Writes one record's head, up to where the line's bytes go, and returns the position behind it. The caller copies exactly
- * `length` bytes of line there. `out` has room for {@link recordOverhead} more bytes and the line: not checked.
+ * `length` bytes of line there. `out` has room for {@link recordOverhead} more bytes, the attributes and the line: not checked.
  *
  * @param binary the line is not valid UTF-8, which a str must be: written as bin
+ * @param attributes as {@link encodeAttributes} made them, `attributeCount` pairs
  */
 export function writeRecordHead(
   out: Buffer,
@@ -39,6 +40,8 @@ export function writeRecordHead(
   stream: StreamName,
   flags: number,
   binary: boolean,
+  attributes?: Buffer,
+  attributeCount = 0,
 ): number {
   let p = at
   out[p++] = 0x92
@@ -46,7 +49,13 @@ export function writeRecordHead(
   out[p++] = 0x00
   p = writeUint32(out, p, seconds)
   p = writeUint32(out, p, nanoseconds)
-  out[p++] = 0x82 + stream + (flags & truncatedFlag) + ((flags & malformedFlag) >> 1)
+  const pairs = 2 + stream + (flags & truncatedFlag) + ((flags & malformedFlag) >> 1) + attributeCount
+  if (pairs < 16) out[p++] = 0x80 + pairs
+  else {
+    out[p++] = 0xde
+    out[p++] = pairs >> 8
+    out[p++] = pairs & 0xff
+  }
   p = copyShort(out, p, offsetKey)
   if (offset <= 0xffffffff) {
     out[p++] = 0xce
@@ -59,6 +68,7 @@ export function writeRecordHead(
   if (stream === stderr) p = copyShort(out, p, streamPair)
   if (flags & truncatedFlag) p = copyShort(out, p, truncatedPair)
   if (flags & malformedFlag) p = copyShort(out, p, malformedPair)
+  if (attributeCount > 0) p += attributes!.copy(out, p)
   p = copyShort(out, p, logKey)
   if (length < 0x20 && !binary) out[p++] = 0xa0 | length
   else if (length < 0x100) {
@@ -73,6 +83,25 @@ export function writeRecordHead(
     p = writeUint32(out, p, length)
   }
   return p
+}
+
+/** Attributes as they lie in a record. */
+export function encodeAttributes(attributes: Readonly<Record<string, string>>): Buffer {
+  return Buffer.concat(Object.entries(attributes).flatMap(([name, value]) => [encode(name), encode(value)]))
+}
+
+/** The attributes between two positions of `bytes`, as a scanner tells them. Pairs that are not of strings are left out. */
+export function decodeAttributes(bytes: Buffer, start: number, end: number): Record<string, string> {
+  const attributes: Record<string, string> = {}
+  for (let at = start; at < end; ) {
+    const value = skip(bytes, at, end)
+    const next = skip(bytes, value, end)
+    const name = decode(bytes.subarray(at, value))
+    const text = decode(bytes.subarray(value, next))
+    if (typeof name === 'string' && typeof text === 'string') attributes[name] = text
+    at = next
+  }
+  return attributes
 }
 
 function writeUint32(out: Buffer, at: number, value: number): number {
@@ -104,6 +133,13 @@ export class RecordScanner {
   flags = 0
   lineStart = 0
   lineEnd = 0
+  /** Where the record begins and ends in the bytes. */
+  start = 0
+  end = 0
+  /** Attributes: pairs of strings, one after another. */
+  attributeCount = 0
+  attributesStart = 0
+  attributesEnd = 0
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
@@ -117,9 +153,14 @@ export class RecordScanner {
       throw new MsgpackError(`no record starts at byte ${p} of the chunk`)
     this.seconds = uint32At(b, p + 3)
     this.nanoseconds = uint32At(b, p + 7)
-    const pairs = b[p + 11]! & 0x0f
-    if ((b[p + 11]! & 0xf0) !== 0x80) throw new MsgpackError(`the record at byte ${p} of the chunk is not a small map`)
-    p += 12
+    let pairs = b[p + 11]! & 0x0f
+    this.start = p
+    if ((b[p + 11]! & 0xf0) === 0x80) p += 12
+    else if (b[p + 11] === 0xde && p + 14 <= b.length) {
+      pairs = readUint(b, p + 12, 2)
+      p += 14
+    } else throw new MsgpackError(`the record at byte ${p} of the chunk is not a map`)
+    this.attributeCount = this.attributesStart = this.attributesEnd = 0
     this.stream = stdout
     this.flags = 0
     this.offset = -1
@@ -127,7 +168,7 @@ export class RecordScanner {
     for (let i = 0; i < pairs; i++) p = this.#pair(p)
     if (this.offset < 0 || this.lineStart < 0)
       throw new MsgpackError(`the record before byte ${p} of the chunk has no offset or no log`)
-    this.#at = p
+    this.#at = this.end = p
     return true
   }
 
@@ -147,10 +188,18 @@ export class RecordScanner {
       this.flags |= malformedFlag
       return p + malformedPair.length
     }
-    // An attribute of a newer collector: stepped over, as the option map's version says that this is safe.
+    return this.#attribute(p)
+  }
+
+  #attribute(p: number): number {
+    const b = this.#bytes
     const value = skip(b, p, b.length)
     const end = value === -1 ? -1 : skip(b, value, b.length)
     if (end === -1) throw new MsgpackError('the chunk ends within a record')
+    if (this.attributeCount === 0) this.attributesStart = this.attributesEnd = p
+    if (this.attributesEnd !== p) throw new MsgpackError('the attributes of a record do not stand together')
+    this.attributeCount++
+    this.attributesEnd = end
     return end
   }
 

@@ -4,13 +4,19 @@ import { CompressionError, compress } from '@tributary/protocol/compression.ts'
 import { forwardMessage } from '@tributary/protocol/forward.ts'
 import { EventTime, encode, MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
-import { recordOverhead, writeRecordHead } from '@tributary/protocol/records.ts'
+import { encodeAttributes, recordOverhead, writeRecordHead } from '@tributary/protocol/records.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { labelColumns, type RowStream } from '../store/row-stream.ts'
 import { MessageDecoder, type RowSink } from './decode-message.ts'
 
-const options = { discoverServiceName: true, detectLevel: true, maxEntriesBytes: 1 << 20, id: 'here' }
+const options = {
+  discoverServiceName: true,
+  detectLevel: true,
+  detectTrace: true,
+  maxEntriesBytes: 1 << 20,
+  id: 'here',
+}
 const position = { segment: 3, offset: 77 }
 
 interface Row {
@@ -32,14 +38,14 @@ function decode(message: Buffer, accepted: ByteRange[], changes: Partial<typeof 
     setStream: (next) => {
       stream = next
     },
-    add: (seconds, nanoseconds, offset, level, bytes, start, end, flags = 0) => {
+    add: (seconds, nanoseconds, offset, level, bytes, start, end, flags = 0, attributes = {}) => {
       const own = labelColumns.filter((name) => stream![name] !== '').map((name) => [name, stream![name]])
       rows.push({
         labels: { ...stream!.labels, ...Object.fromEntries(own) },
         sid: stream!.sid,
         time: [seconds, nanoseconds],
         level,
-        metadata: stream!.meta,
+        metadata: { ...stream!.meta, ...attributes },
         flags,
         line: bytes.toString('utf8', start, end),
         source: stream!.source.toString('hex'),
@@ -86,6 +92,44 @@ test('a chunk of ours becomes rows with its labels, its metadata and its identit
   expect(rows[1]!.sid).not.toBe(rows[0]!.sid)
 })
 
+test("a record's own attributes are metadata of its row, a level it tells is its level, and ids of traces are found", () => {
+  const line = Buffer.from('level=warn trace_id=4bf92f3577b34da6a3ce929d0e0e4736')
+  const attributes = { status: '200', pod_uid: 'own', detected_level: 'error' }
+  const out = Buffer.alloc(1000)
+  let p = writeRecordHead(out, 0, 1, 2, 100, line.length, 0, 0, false, encodeAttributes(attributes), 3)
+  p += line.copy(out, p)
+  p = writeRecordHead(out, p, 1, 3, 110, 5, 0, 0, false)
+  p += out.write('plain', p)
+  const header = { source, range, seen: 200, rawBytes: p, path: '/p', labels: {}, metadata: { pod_uid: 'u' } }
+  const message = Buffer.concat(forwardMessage('t', out.subarray(0, p), chunkOptions(header, 2, 'none')))
+  const { rows } = decode(message, [range])
+  expect(rows.map(({ level, metadata }) => [level, metadata])).toEqual([
+    ['error', { status: '200', pod_uid: 'own', trace_id: '4bf92f3577b34da6a3ce929d0e0e4736' }],
+    ['', { pod_uid: 'u' }],
+  ])
+})
+
+test('of a chunk with a seam, the records behind it are rows of the next source', () => {
+  const next = Buffer.alloc(16, 8)
+  const out = Buffer.alloc(1000)
+  let p = 0
+  for (const offset of [100, 150, 170]) {
+    p = writeRecordHead(out, p, 1, 2, offset, 1, 0, 0, false)
+    out[p++] = 0x78
+  }
+  const header = { source, range, seen: 200, rawBytes: p, path: '/p', labels: {}, metadata: {} }
+  const options = chunkOptions({ ...header, seam: { source: next, at: 150 } }, 3, 'none')
+  const message = Buffer.concat(forwardMessage('t', out.subarray(0, p), options))
+  const identities = (accepted: ByteRange[]) => decode(message, accepted).rows.map((row) => [row.source, row.offset])
+  const all = [
+    [source.toString('hex'), 100],
+    [next.toString('hex'), 0],
+    [next.toString('hex'), 20],
+  ]
+  expect(identities([range])).toEqual(all)
+  expect(identities([[160, 200]])).toEqual(all.slice(2))
+})
+
 test('only the records in the accepted parts become rows', () => {
   const offsets = [100, 110, 120, 130, 140, 150]
   const { rows } = decode(chunk(offsets), [
@@ -98,7 +142,11 @@ test('only the records in the accepted parts become rows', () => {
 })
 
 test('level and service name are left out when they are not asked for', () => {
-  const [row] = decode(chunk([100]), [range], { discoverServiceName: false, detectLevel: false }).rows
+  const [row] = decode(chunk([100]), [range], {
+    discoverServiceName: false,
+    detectLevel: false,
+    detectTrace: false,
+  }).rows
   expect(row!.level).toBe('')
   expect(row!.labels['service_name']).toBeUndefined()
 })

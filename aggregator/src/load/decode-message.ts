@@ -8,11 +8,12 @@ import { decompress } from '@tributary/protocol/compression.ts'
 import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
-import { RecordScanner, stderr } from '@tributary/protocol/records.ts'
+import { decodeAttributes, RecordScanner, stderr } from '@tributary/protocol/records.ts'
 import type { LogBlock } from '../store/log-block.ts'
 import { foreignPrefix, type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
 import type { WalPosition } from '../wal/position.ts'
 import { detectLevel, levels } from './detect-level.ts'
+import { TraceFinder } from './detect-trace.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
 import { type Labels, streamOf, withServiceName } from './labels.ts'
 
@@ -22,6 +23,8 @@ export type RowSink = Pick<LogBlock, 'setStream' | 'add'>
 export interface DecodeOptions {
   readonly discoverServiceName: boolean
   readonly detectLevel: boolean
+  /** Look for trace_id and span_id in lines. */
+  readonly detectTrace: boolean
   /** Cap on what a message may decompress to. */
   readonly maxEntriesBytes: number
   /** Goes into the identity of rows whose sender gave them none; differs from aggregator to aggregator. */
@@ -85,16 +88,23 @@ export class MessageDecoder {
     const own = this.#streamsOf(header.source, header)
     const seam = header.seam?.at ?? Number.POSITIVE_INFINITY
     const next = header.seam && this.#streamsOf(header.seam.source, header)
-    const { detectLevel: detect } = this.#options
+    const { detectLevel: detect, detectTrace } = this.#options
+    const traces = detectTrace ? new TraceFinder(entries) : undefined
     const whole = accepted.length === 1 && accepted[0]![0] <= from && accepted[0]![1] >= to
     while (records.next()) {
       const { offset, lineStart, lineEnd } = records
       if (!whole && !accepted.some(([first, end]) => offset >= first && offset < end)) continue
-      const level = detect ? levels[detectLevel(entries, lineStart, lineEnd)]! : ''
+      let level: string = detect ? levels[detectLevel(entries, lineStart, lineEnd)]! : ''
+      let attributes: Attributes | undefined = traces?.find(lineStart, lineEnd)
+      if (records.attributeCount > 0) {
+        const { detected_level: told, ...rest } = attributesOf(records, entries)
+        level = told ?? level
+        attributes = { ...attributes, ...rest }
+      }
       const streams = offset < seam ? own : next!
       sink.setStream(records.stream === stderr ? streams.stderr : streams.stdout)
       const at = offset < seam ? offset : offset - seam
-      sink.add(records.seconds, records.nanoseconds, at, level, entries, lineStart, lineEnd, records.flags)
+      sink.add(records.seconds, records.nanoseconds, at, level, entries, lineStart, lineEnd, records.flags, attributes)
     }
     return { malformed: 0, clamped: 0 }
   }
@@ -136,7 +146,9 @@ export class MessageDecoder {
       sink.setStream(this.#foreignStream(record.labels, metadata, source))
       const nanoseconds = outside ? 0 : Math.min(record.nanoseconds, 999_999_999)
       const level = this.#options.detectLevel ? levels[record.level]! : ''
-      sink.add(seconds, nanoseconds, index, level, record.line, 0, record.line.length)
+      const traces = this.#options.detectTrace && metadata['trace_id'] === undefined
+      const attributes = traces ? new TraceFinder(record.line).find(0, record.line.length) : undefined
+      sink.add(seconds, nanoseconds, index, level, record.line, 0, record.line.length, 0, attributes)
     }
     return { malformed, clamped }
   }
@@ -172,6 +184,12 @@ function relayedSource({ source, range }: ChunkHeader): Buffer {
   const own = Buffer.alloc(16)
   createHash('sha256').update(source).update(`:${range[0]}`).digest().copy(own, foreignPrefix.length, 0, 10)
   return own
+}
+
+type Attributes = Readonly<Record<string, string>>
+
+function attributesOf({ attributesStart, attributesEnd }: RecordScanner, bytes: Buffer): Record<string, string> {
+  return decodeAttributes(bytes, attributesStart, attributesEnd)
 }
 
 interface OwnStreams {

@@ -20,6 +20,7 @@ export interface LoaderSettings {
   readonly maxEntriesBytes: number
   readonly discoverServiceName: boolean
   readonly detectLevel: boolean
+  readonly detectTrace: boolean
 }
 
 export type ToLoader =

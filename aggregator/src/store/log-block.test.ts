@@ -91,6 +91,7 @@ interface Row {
   readonly level: string
   readonly line: Uint8Array
   readonly flags: number
+  readonly attributes: Record<string, string> | undefined
 }
 
 describe('whatever the rows are', () => {
@@ -104,6 +105,7 @@ describe('whatever the rows are', () => {
       fc.string({ unit: 'grapheme' }).map((text) => Buffer.from(text)),
     ),
     flags: fc.constantFrom(0, 0, 0, truncatedFlag, malformedFlag),
+    attributes: fc.constantFrom(undefined, undefined, {}, { a: 'own' }, { trace_id: 'é', b: '' }),
   })
   const streams: RowStream[] = [
     rowStream(),
@@ -118,9 +120,9 @@ describe('whatever the rows are', () => {
       fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 60 }), async (rows) => {
         await opened.client.command('TRUNCATE TABLE logs')
         block.reset()
-        for (const [offset, { stream, seconds, nanoseconds, level, line, flags }] of rows.entries()) {
+        for (const [offset, { stream, seconds, nanoseconds, level, line, flags, attributes }] of rows.entries()) {
           block.setStream(streams[stream]!)
-          block.add(seconds, nanoseconds, offset, level, Buffer.from(line), 0, line.length, flags)
+          block.add(seconds, nanoseconds, offset, level, Buffer.from(line), 0, line.length, flags, attributes)
         }
         expect(block.rows).toBe(rows.length)
         await insert(block)
@@ -133,6 +135,7 @@ describe('whatever the rows are', () => {
           const flagged = {
             ...(given.flags === truncatedFlag ? { truncated: 'true' } : {}),
             ...(given.flags === malformedFlag ? { malformed: 'true' } : {}),
+            ...given.attributes,
           }
           return {
             o,

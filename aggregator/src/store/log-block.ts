@@ -91,6 +91,7 @@ export class LogBlock {
    * @param level detected level, '' for none
    * @param bytes the line is `[start, end)` of it, copied
    * @param flags `truncatedFlag` and `malformedFlag` of records.ts
+   * @param attributes structured metadata of this row alone
    */
   add(
     seconds: number,
@@ -101,6 +102,7 @@ export class LogBlock {
     start: number,
     end: number,
     flags = 0,
+    attributes?: Readonly<Record<string, string>>,
   ): void {
     if (flags !== this.#flags) {
       this.#endMeta()
@@ -112,8 +114,12 @@ export class LogBlock {
     this.#line.append(bytes, start, end)
     this.streams.add(seconds, nanoseconds, end - start)
     this.#streamRun++
-    this.#metaRun++
     this.#levelRun++
+    if (attributes === undefined) this.#metaRun++
+    else {
+      this.#endMeta()
+      this.#meta.repeat(this.#meta.prepare({ ...metaOf(this.#stream!, flags), ...attributes }), 1)
+    }
   }
 
   /** The block in Native format. The buffers are views: valid until {@link add} or {@link reset}. */
