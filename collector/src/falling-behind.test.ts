@@ -1,0 +1,223 @@
+/**
+ * Random writes, rotations and deletions with an aggregator that comes and goes, small budgets and restarts: afterwards every byte that was
+ * seen is sent or reported as lost, none twice, and with room in the spool none is lost.
+ */
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+import { fingerprintOf, sourceId } from '@tributary/protocol/source.ts'
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { Sink } from '../../test/harness/sink.ts'
+import { type RunningCollector, startCollector } from './collector.ts'
+import { collectorConfig } from './config.ts'
+
+function randomFrom(seed: number): (n: number) => number {
+  let state = seed
+  return (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * n)
+  }
+}
+
+/** One pod's log: all that was ever written to it, by generation. */
+class Log {
+  readonly name: string
+  readonly directory: string
+  readonly generations: string[] = []
+  #open = false
+  #rotations = 0
+  #written = 0
+
+  constructor(root: string, name: string) {
+    this.name = name
+    this.directory = join(root, 'pods', `ns_${name}_uid-${name}`, 'main')
+    mkdirSync(this.directory, { recursive: true })
+    mkdirSync(join(root, 'containers'), { recursive: true })
+    writeFileSync(this.#path, '')
+    symlinkSync(this.#path, join(root, 'containers', `${name}_ns_main-${'0'.repeat(64)}.log`))
+  }
+
+  get #path(): string {
+    return join(this.directory, '0.log')
+  }
+
+  get #rotated(): string[] {
+    return readdirSync(this.directory).filter((name) => name.startsWith('0.log.'))
+  }
+
+  write(lines: number, random: (n: number) => number): void {
+    if (!this.#open) this.generations.push('')
+    this.#open = true
+    let text = ''
+    for (let i = 0; i < lines; i++) {
+      const at = `2026-01-01T00:00:00.${String(this.#written).padStart(9, '0')}Z`
+      text += `${at} stdout F ${this.name}-${this.#written++}-${'x'.repeat(random(300))}\n`
+    }
+    this.generations[this.generations.length - 1] += text
+    appendFileSync(this.#path, text)
+  }
+
+  rotate(): void {
+    if (!this.#open) return
+    this.#open = false
+    renameSync(this.#path, `${this.#path}.20260101-${String(this.#rotations++).padStart(6, '0')}`)
+  }
+
+  compress(): void {
+    for (const name of this.#rotated
+      .filter((one) => !one.endsWith('.gz'))
+      .sort()
+      .slice(0, -1)) {
+      const path = join(this.directory, name)
+      const content = this.generations[Number(name.slice(-6))]!
+      writeFileSync(`${path}.tmp`, gzipSync(content))
+      renameSync(`${path}.tmp`, `${path}.gz`)
+      unlinkSync(path)
+    }
+  }
+
+  deleteRotated(): void {
+    for (const name of this.#rotated) unlinkSync(join(this.directory, name))
+  }
+}
+
+interface Run {
+  readonly seed: number
+  readonly spoolBytes: string
+}
+
+async function run({ seed, spoolBytes }: Run): Promise<{ lost: number; spooled: number; reasons: Set<string> }> {
+  const random = randomFrom(seed)
+  const root = mkdtempSync(join(tmpdir(), 'tributary-behind-'))
+  let sink = await Sink.listen({ keep: true })
+  const { address } = sink
+  let away = false
+  const goAway = async () => {
+    away = true
+    await sink[Symbol.asyncDispose]()
+  }
+  const comeBack = async () => {
+    away = false
+    const { sources } = sink
+    sink = await Sink.listen({ keep: true }, Number(address.split(':')[1]))
+    for (const [key, source] of sources) sink.sources.set(key, source)
+  }
+  const logs = ['a', 'b', 'c'].map((name) => new Log(root, name))
+  const config = collectorConfig.parse({
+    node: 'n',
+    stateDir: join(root, 'state'),
+    logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
+    aggregator: { address, ackTimeout: '150ms' },
+    limits: { unlinkedBytes: '30KiB', unlinkedBytesPerPod: '12KiB', inFlightBytes: '1', spoolBytes },
+    http: { listen: '127.0.0.1', port: 0 },
+    shutdown: { drain: '0s' },
+    checkpoints: { interval: '10ms' },
+  })
+  const open = () => startCollector(config, { log: pino({ level: 'silent' }) })
+  let collector: RunningCollector = await open()
+  let spooled = 0
+  const restart = async () => {
+    await collector.close()
+    spooled += collector.metrics.spooledBytes.total
+    collector = await open()
+  }
+  for (let step = 0; step < 60; step++) {
+    const log = logs[random(3)]!
+    const action = random(20)
+    if (action < 9) log.write(1 + random(40), random)
+    else if (action < 12) log.rotate()
+    else if (action < 13) {
+      await sleep(150)
+      log.compress()
+    } else if (action < 16) {
+      // Long enough for all of it to have been seen.
+      await sleep(150)
+      log.deleteRotated()
+    } else if (action < 18) {
+      if (!away) await goAway()
+      else if (random(3) === 0) await comeBack()
+    } else if (action < 19) {
+      await sleep(150)
+      await restart()
+    } else await sleep(random(200))
+  }
+  // However the dice fell: more than may be held open, and the rest of it when the collector is told to stop.
+  if (!away) await goAway()
+  for (const log of logs) {
+    log.write(100, random)
+    log.rotate()
+  }
+  await sleep(300)
+  for (const log of logs) log.deleteRotated()
+  await sleep(300)
+  await restart()
+  await comeBack()
+  const accounts = () => logs.flatMap(({ name, generations }) => generations.map((text) => accountOf(sink, name, text)))
+  const spool = () => readdirSync(join(root, 'state', 'spool'))
+  const isCalm = () => spool().length === 0 && accounts().every(({ open }) => open === 0)
+  for (const end = Date.now() + 25_000; Date.now() < end && !isCalm(); ) await sleep(50)
+  expect({ seed, spool: spool(), wrong: accounts().filter(({ problem }) => problem !== '') }).toEqual({
+    seed,
+    spool: [],
+    wrong: [],
+  })
+  const lost = accounts().reduce((sum, one) => sum + one.lost, 0)
+  await collector.close()
+  await sink[Symbol.asyncDispose]()
+  rmSync(root, { recursive: true, force: true })
+  const outcomes = [...sink.sources.values()].flatMap((source) => source.outcomes.map(({ outcome }) => outcome))
+  return { lost, spooled, reasons: new Set(outcomes) }
+}
+
+/** What the sink has of a generation, compared with what was written. */
+function accountOf(sink: Sink, name: string, text: string): { open: number; lost: number; problem: string } {
+  const bytes = Buffer.from(text)
+  const origin = { cluster: 'default', node: 'n', pod: `uid-${name}`, container: 'main', restart: 0, distinction: '' }
+  const source = sink.sources.get(sourceId(origin, fingerprintOf(bytes)!).toString('hex'))
+  const accepted = source?.accepted ?? []
+  const account = `${name}: ${JSON.stringify(accepted)} of ${bytes.length}`
+  if (accepted.length !== 1 || accepted[0]![0] !== 0 || accepted[0]![1] !== bytes.length)
+    return { open: bytes.length, lost: 0, problem: account }
+  const lost = source!.outcomes.map(({ range }) => range)
+  const isLost = (offset: number) => lost.some(([first, end]) => offset >= first && offset < end)
+  const expected = new Map<number, string>()
+  for (const { index, 0: line } of text.matchAll(/^.*$/gm))
+    if (line !== '' && !isLost(index)) expected.set(index, line.slice(line.indexOf(' F ') + 3))
+  const wrong = source!.records.filter(({ offset, line }) => expected.get(offset) !== line)
+  const problem =
+    wrong.length > 0 || source!.records.length !== expected.size
+      ? `${account}: ${source!.records.length} records, not ${expected.size}, ${wrong.length} wrong, lost ${JSON.stringify(lost)}`
+      : ''
+  return { open: 0, lost: lost.reduce((sum, [first, end]) => sum + end - first, 0), problem }
+}
+
+const seeds = process.env['BEHIND_SEEDS']?.split(',').map(Number) ?? [1, Date.now() % 1e6]
+
+test.for(seeds)(
+  'with room in the spool nothing is lost, whatever is deleted (seed %i)',
+  { timeout: 60_000 },
+  async (seed) => {
+    const { lost, spooled } = await run({ seed, spoolBytes: '100MiB' })
+    expect(lost).toBe(0)
+    expect(spooled, 'the run reached the spool').toBeGreaterThan(0)
+  },
+)
+
+test.for(seeds)('without, what is lost is reported, exactly (seed %i)', { timeout: 60_000 }, async (seed) => {
+  const { lost, reasons } = await run({ seed, spoolBytes: '4KiB' })
+  expect(lost, 'the run lost something').toBeGreaterThan(0)
+  for (const reason of reasons) expect(['lost:shed', 'lost:deleted']).toContain(reason)
+})
