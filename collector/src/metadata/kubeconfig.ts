@@ -21,7 +21,9 @@ export async function kubeconfigAccess(file: string): Promise<ApiAccess> {
   try {
     const { cluster, user, tokenFile } = readParts(await readFile(file, 'utf8'))
     const path = (name: string) => resolve(dirname(file), name)
-    return { server: new URL(cluster.server), credentials: () => credentialsOf(cluster, user, tokenFile, path) }
+    // It remembers what the plugin said until that expires, or for ever: as long as this access is used.
+    const exec = new ExecAuth()
+    return { server: new URL(cluster.server), credentials: () => credentialsOf(cluster, user, tokenFile, exec, path) }
   } catch (error) {
     throw new ApiError('config', `kubernetes.kubeconfig: ${file}: ${(error as Error).message}`, { cause: error })
   }
@@ -54,12 +56,11 @@ function readParts(text: string): Parts {
   return { cluster, user, tokenFile: own?.tokenFile }
 }
 
-const exec = new ExecAuth()
-
 async function credentialsOf(
   cluster: Cluster,
   user: User,
   tokenFile: string | undefined,
+  exec: ExecAuth,
   path: (name: string) => string,
 ): Promise<ApiCredentials> {
   const content = async (file: string | undefined, data: string | undefined) =>
