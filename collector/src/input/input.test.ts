@@ -19,6 +19,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Sink, type SinkOptions } from '../../../test/harness/sink.ts'
 import { type RunningCollector, startCollector } from '../collector.ts'
 import { collectorConfig } from '../config.ts'
+import { ByteBudget } from '../forward/budget.ts'
+import { Courier } from '../forward/courier.ts'
+import { Sender } from '../forward/sender.ts'
+import type { PodFacts } from '../metadata/pod-facts.ts'
+import { CollectorMetrics } from '../metrics.ts'
+import { startInput } from './input.ts'
 
 let root: string
 let sink: Sink
@@ -178,6 +184,51 @@ test('all four modes of a real logger arrive, acknowledged', async () => {
     ['message', 'forward', 'packed', 'packed'].map((mode) => [mode, 'app.test']),
   )
   expect(await counted(collector, 'acked_messages_total')).toBe(4)
+})
+
+test('what a pod sends carries its name', async () => {
+  sink = await Sink.listen()
+  sinkOpen = true
+  const log = pino({ level: 'silent' })
+  const metrics = new CollectorMetrics()
+  const options = { address: sink.address, credentials: { hostname: 'n1' }, ackTimeout: 1000, log, metrics }
+  await using senders = new AsyncDisposableStack()
+  const sender = senders.adopt(new Sender(options), (one) => one.close())
+  const budget = new ByteBudget(1 << 20)
+  const courier = new Courier({
+    senders: [sender],
+    format: 'tributary',
+    compression: 'none',
+    window: 8,
+    budget,
+    metrics,
+  })
+  const config = collectorConfig.parse({
+    node: 'n1',
+    aggregator: { address: sink.address },
+    input: { forward: { enabled: true, port: 0 } },
+  })
+  const pod: PodFacts = {
+    uid: 'u',
+    namespace: 'shop',
+    name: 'cart-0',
+    labels: { app: 'cart' },
+    annotations: {},
+    namespaceLabels: {},
+    addresses: ['127.0.0.1'],
+    workload: undefined,
+    containers: { web: { image: 'cart:1', imageId: undefined } },
+  }
+  const directory = { findByAddress: (address: string) => (pod.addresses.includes(address) ? pod : undefined) }
+  const input = await startInput(config, { courier, directory, log, metrics })
+  const application = await TestSender.connect(input.port)
+  await application.send(message('x', 'c'))
+  expect(chunkHeader(sink.relayed[0]!.message.options)).toMatchObject({
+    labels: { cluster: 'default', node: 'n1', namespace: 'shop', pod: 'cart-0', container: 'web', app: 'cart' },
+    metadata: { pod_uid: 'u', image: 'cart:1' },
+  })
+  application.close()
+  await input.close(AbortSignal.timeout(5000))
 })
 
 test('a UDP heartbeat is answered with one byte 0', async () => {
