@@ -1,0 +1,109 @@
+/** Files are deleted while the aggregator is away, more than may be held open: the rest waits in the spool, over a restart of the collector. */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Truth, totals } from 'tributary/generate/truth.ts'
+import { expect, test } from 'vitest'
+import { lostRecords } from '../harness/oracle.ts'
+import { cluster, node, Pipeline, until } from '../harness/processes.ts'
+import { chooseSeed, conclude, Writer, wholeVerdict } from './run.ts'
+
+// A generation lives for a second and one more is kept: what was written while the aggregator is away is deleted, but for the last of it.
+const load = {
+  containers: 6,
+  rate: 6000,
+  duration: 4000,
+  rotateBytes: 160 * 1024,
+  partial: 2,
+  pieceBytes: 120,
+  keep: 1,
+}
+const limits = { unlinkedBytes: '512KiB', unlinkedBytesPerPod: '256KiB', inFlightBytes: '1MiB' }
+
+interface Behind {
+  readonly pipeline: Pipeline
+  readonly truth: Truth
+  readonly seed: number
+}
+
+/** A collector that has fallen behind, with deleted files in its hands and in the spool. The aggregator is away. */
+async function fallBehind(namespace: string, spoolBytes: string): Promise<Behind> {
+  const seed = chooseSeed()
+  const pipeline = await Pipeline.start({
+    collector: {
+      limits: { ...limits, spoolBytes },
+      logs: { scanInterval: '100ms' },
+      checkpoints: { interval: '100ms' },
+      shutdown: { drain: '0s' },
+    },
+  })
+  const writer = new Writer(pipeline, { ...load, seed, namespace, rotation: 'kubelet' })
+  await sleep(1000)
+  await pipeline.aggregator.kill()
+  const truth = await writer.truth()
+  // All of it was seen, and the checkpoints say so.
+  await sleep(1000)
+  return { pipeline, truth, seed }
+}
+
+const spoolOf = ({ root }: Pipeline) => readdirSync(join(root, 'collector', 'spool'))
+
+async function isEmptied(pipeline: Pipeline): Promise<void> {
+  await until(
+    () => spoolOf(pipeline).length === 0,
+    10_000,
+    () => `still in the spool: ${spoolOf(pipeline).join(', ')}`,
+  )
+}
+
+test('what is deleted while the aggregator is away is spooled, and sent after a restart', {
+  timeout: 90_000,
+}, async () => {
+  const { pipeline, truth, seed } = await fallBehind('spool', '100MiB')
+  await using _ = pipeline
+  expect(spoolOf(pipeline).length).toBeGreaterThan(0)
+  const held = (await pipeline.metric('collector_unlinked_bytes'))!
+  expect(held).toBeGreaterThan(0)
+  expect(held).toBeLessThanOrEqual(512 * 1024)
+  const before = spoolOf(pipeline).length
+  await pipeline.collector.stop()
+  expect(spoolOf(pipeline).length, 'what was held open is saved too').toBeGreaterThan(before)
+  pipeline.collector.start()
+  pipeline.aggregator.start()
+  const { verdicts, audit } = await conclude(pipeline, [truth], { name: 'spooled', seed })
+  for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+  expect(audit.totals).toMatchObject({ missingBytes: 0, lostBytes: 0, storedBytes: totals(truth).bytes })
+  await isEmptied(pipeline)
+})
+
+/** What is lost is what the audit says is lost, and it has every byte. */
+async function expectExactLoss({ pipeline, truth, seed }: Behind, name: string): Promise<void> {
+  const { verdicts, audit } = await conclude(pipeline, [truth], { name, seed })
+  const { lost, unknownSources } = lostRecords(truth, { cluster, node }, audit.sources)
+  expect(unknownSources).toBe(0)
+  expect(lost.reduce((sum, { size }) => sum + size, 0)).toBeGreaterThan(100)
+  for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+  expect(audit.totals.missingBytes).toBe(0)
+  expect(audit.totals.storedBytes + audit.totals.lostBytes).toBe(totals(truth).bytes)
+  await isEmptied(pipeline)
+}
+
+test('a collector that is killed while it saves loses what was not in the spool, and says which', {
+  timeout: 90_000,
+}, async () => {
+  const behind = await fallBehind('killed', '100MiB')
+  await using pipeline = behind.pipeline
+  await pipeline.collector.stop('SIGTERM', 10)
+  pipeline.collector.start()
+  pipeline.aggregator.start()
+  await expectExactLoss(behind, 'killed while spooling')
+})
+
+test('without room in the spool the loss is exactly what is reported', { timeout: 90_000 }, async () => {
+  const behind = await fallBehind('tiny', '128KiB')
+  await using pipeline = behind.pipeline
+  await pipeline.collector.stop()
+  pipeline.collector.start()
+  pipeline.aggregator.start()
+  await expectExactLoss(behind, 'tiny spool')
+})
