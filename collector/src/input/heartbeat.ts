@@ -22,6 +22,8 @@ export class Heartbeat {
     // A peer that is gone, or a full buffer: the next heartbeat will do.
     socket.on('error', () => {})
     socket.on('message', (_, peer) => {
+      // Senders ask from a port of their own. What comes from ours may be another's answer, forged to begin an endless exchange.
+      if (peer.port === port) return
       onBeat()
       socket.send(answer, peer.port, peer.address, () => {})
     })

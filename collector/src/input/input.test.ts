@@ -146,6 +146,20 @@ test('a UDP heartbeat is answered with one byte 0', async () => {
   expect(await counted(collector, 'heartbeats_total')).toBe(1)
 })
 
+test('a heartbeat from our own port is another answer, and is not answered', async () => {
+  const collector = await node.start()
+  const [same, other] = [createSocket('udp4'), createSocket('udp4')]
+  same.bind(collector.inputPort!, '127.0.0.2')
+  await once(same, 'listening')
+  same.on('message', () => expect.unreachable())
+  await new Promise((resolve) => same.send(Buffer.of(0), collector.inputPort!, '127.0.0.1', resolve))
+  other.send(Buffer.of(0), collector.inputPort!, '127.0.0.1')
+  await once(other, 'message')
+  expect(await counted(collector, 'heartbeats_total')).toBe(1)
+  same.close()
+  other.close()
+})
+
 test.for([
   { what: 'a handshake that does not end', input: { sharedKey: 'k' }, bytes: Buffer.of(0x96, 0xa4), reason: 'timeout' },
   { what: 'a message that does not end', input: {}, bytes: Buffer.of(0x93, 0xa4), reason: 'timeout' },

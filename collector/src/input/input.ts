@@ -79,18 +79,35 @@ interface PortEvents extends ReceiverEvents {
   onBeat(): void
 }
 
-/** TCP and UDP on one port; both or none. */
-async function openPorts(options: ReceiverOptions, sink: Intake, events: PortEvents) {
+interface Ports {
+  readonly receiver: Receiver
+  readonly heartbeat: Heartbeat
+}
+
+async function openPorts(options: ReceiverOptions, sink: Intake, events: PortEvents): Promise<Ports> {
   const { listen, port } = options
-  let receiver: Receiver | undefined
+  // A port that is free for TCP may be taken for UDP: where any will do, another is tried.
+  for (let left = port === 0 ? 5 : 1; ; left--) {
+    try {
+      return await openBoth(options, sink, events)
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      const taken = code === 'EADDRINUSE'
+      if (taken && left > 1) continue
+      const cure = taken ? `${listen}:${port} is in use; set another port, or 0 for a free one` : message
+      throw new Error(`input.forward: ${cure}`, { cause: error })
+    }
+  }
+}
+
+/** TCP and UDP on one port; both or none. */
+async function openBoth(options: ReceiverOptions, sink: Intake, events: PortEvents): Promise<Ports> {
+  const receiver = await Receiver.open(options, sink, events)
   try {
-    receiver = await Receiver.open(options, sink, events)
-    return { receiver, heartbeat: await Heartbeat.open(listen, receiver.port, events.onBeat) }
+    return { receiver, heartbeat: await Heartbeat.open(options.listen, receiver.port, events.onBeat) }
   } catch (error) {
-    await receiver?.close(AbortSignal.abort())
-    const { code, message } = error as NodeJS.ErrnoException
-    const cure = code === 'EADDRINUSE' ? `${listen}:${port} is in use; set another port, or 0 for a free one` : message
-    throw new Error(`input.forward: ${cure}`, { cause: error })
+    await receiver.close(AbortSignal.abort())
+    throw error
   }
 }
 
