@@ -117,7 +117,10 @@ export class Courier {
 
   async #askOne(sender: Sender, sources: readonly SourceId[], answers: Map<string, ByteRanges>): Promise<void> {
     const id = randomBytes(16).toString('base64')
-    const { ranges } = await sender.send(id, forwardMessage('tributary', nothing, ledgerQueryOptions(id, sources, this.#session)))
+    const { ranges } = await sender.send(
+      id,
+      forwardMessage('tributary', nothing, ledgerQueryOptions(id, sources, this.#session)),
+    )
     for (const [i, source] of sources.entries()) answers.set(source.toString('hex'), ranges?.[i] ?? [])
   }
 
