@@ -1,0 +1,37 @@
+import type { RecordView } from '../filter/record-view.ts'
+import type { Stage } from '../filter/stage.ts'
+import { FieldTaker } from './field-taker.ts'
+import type { Parser } from './parser.ts'
+
+export interface ParseStageOptions {
+  readonly parser: Parser
+  /** Names of the stream's labels, which no field may stand in for. */
+  readonly labels: Iterable<string>
+  /** Called for each line that is not what the parser reads. */
+  onError(parser: string): void
+}
+
+/** Makes attributes of a line's fields. The line stays as it is; one that does not parse is flagged `parse_error`. */
+export class ParseStage implements Stage {
+  readonly name: string
+  readonly #options: ParseStageOptions
+  readonly #fields: FieldTaker
+
+  constructor(name: string, options: ParseStageOptions) {
+    this.name = name
+    this.#options = options
+    this.#fields = new FieldTaker(options.labels)
+  }
+
+  apply(record: RecordView): undefined {
+    const { parser, onError } = this.#options
+    const { bytes, lineStart, lineEnd } = record
+    this.#fields.begin()
+    const parsed = parser.parse(bytes, lineStart, lineEnd, this.#fields.take)
+    if (parsed) for (const [name, value] of this.#fields.fields) record.setAttribute(name, value)
+    else {
+      record.setAttribute('parse_error', parser.name)
+      onError(parser.name)
+    }
+  }
+}
