@@ -13,6 +13,7 @@ import { Courier } from './forward/courier.ts'
 import { Sender } from './forward/sender.ts'
 import { portOf, serveHttp } from './http.ts'
 import { AnnotationProblems } from './metadata/annotation-problems.ts'
+import type { PodDirectoryOptions, WatchedPods } from './metadata/pod-directory.ts'
 import { CollectorMetrics } from './metrics.ts'
 import { pagesOf } from './pages.ts'
 import { Reloader, type ReloadResult } from './reload/reloader.ts'
@@ -52,7 +53,8 @@ export async function startCollector(
   const senders = openSenders(config, log, metrics)
   const budget = new ByteBudget(config.limits.inFlightBytes)
   const courier = new Courier({ ...config.forward, senders, budget, metrics })
-  const helpers = { pods: undefined, problems: new AnnotationProblems(log, metrics.annotationProblems), log }
+  const pods = await openPods(config, { disk, log, metrics })
+  const helpers = { pods, problems: new AnnotationProblems(log, metrics.annotationProblems), log }
   let treatments = await treatmentsBy(config, helpers)
   const tailer = new Tailer({
     config,
@@ -64,6 +66,10 @@ export async function startCollector(
     log,
     metrics,
   })
+  if (pods !== undefined) {
+    pods.onChange = (uid) => tailer.podChanged(uid)
+    pods.isNeeded = (uid) => tailer.hasPod(uid)
+  }
   const reloader = new Reloader({
     config,
     log,
@@ -75,6 +81,7 @@ export async function startCollector(
         if (next.log.level !== reloader.config.log.level) log.level = next.log.level
         budget.resize(next.limits.inFlightBytes)
         spool.limit = next.limits.spoolBytes
+        pods?.reconfigure(next.kubernetes)
         tailer.reconfigure(next)
       }
     },
@@ -88,7 +95,7 @@ export async function startCollector(
   const server = await serveHttp(config.http, pages)
   // Loaded only where it is used: most of an idle collector's memory is code.
   const input = config.input.forward.enabled
-    ? await (await import('./input/input.ts')).startInput(config, { courier, directory: undefined, log, metrics })
+    ? await (await import('./input/input.ts')).startInput(config, { courier, directory: pods, log, metrics })
     : undefined
   const stop = new AbortController()
   const checkpointer = new Checkpointer({
@@ -116,12 +123,18 @@ export async function startCollector(
       await Promise.all([reading, input?.close(deadline)])
       await drain(senders, deadline)
       await tailer.close(AbortSignal.timeout(reloader.config.shutdown.spool))
-      await checkpointer.close()
+      await Promise.all([checkpointer.close(), pods?.close()])
       await Promise.all(senders.map((sender) => sender.close()))
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** Loaded only where it is used. Undefined where nobody is asked about pods. */
+async function openPods(config: CollectorConfig, parts: PodDirectoryOptions): Promise<WatchedPods | undefined> {
+  if (!config.kubernetes.enabled) return undefined
+  return (await import('./metadata/pod-directory.ts')).openPodDirectory(config, parts)
 }
 
 function openSenders({ aggregator, node }: CollectorConfig, log: Logger, metrics: CollectorMetrics): Sender[] {

@@ -10,8 +10,6 @@ import { watchConfig } from './reload/config-watch.ts'
 export async function runCollector(file: string): Promise<void> {
   const config = loadConfig(file, collectorConfig)
   const log = pino({ name: 'collector', level: config.log.level })
-  if (config.kubernetes.enabled)
-    log.warn('kubernetes.enabled has no effect in this version: the identity of pods comes from the paths')
   const stop = stopRequest(['SIGTERM', 'SIGINT'])
   const started = startCollector(config, { log })
   const reload = async () => (await started).reload(() => loadConfig(file, collectorConfig))

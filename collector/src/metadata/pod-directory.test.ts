@@ -284,6 +284,7 @@ describe('annotations', () => {
       'tributary.io/parser': 'json',
       'fluentbit.io/exclude': 'true',
     })
+    pods.reconfigure(kubernetesConfig.parse({ annotations: [] }))
     pods.reconfigure(kubernetesConfig.parse({ annotations: ['example.com/*'] }))
     await eventually(() => pods.find('a')?.annotations).toHaveProperty(['example.com/run'], '7')
     expect(pods.find('a')?.annotations).not.toHaveProperty(['kubectl.kubernetes.io/last-applied-configuration'])

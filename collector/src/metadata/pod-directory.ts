@@ -1,5 +1,6 @@
 /** The pods of this node: asked of the Kubernetes API, kept in memory and on disk. */
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { type Disk, replaceFile } from '@tributary/protocol/disk.ts'
 import type { Logger } from 'pino'
 import type { CollectorMetrics } from '../metrics.ts'
@@ -58,6 +59,7 @@ export class WatchedPods implements PodDirectory {
   readonly #path: string
   readonly #pods: KnownPods
   readonly #watches: ResourceWatch[]
+  #annotations: readonly string[]
   #keepAnnotation: NameMatcher
   #saved = 0
   #saving: Promise<void> | undefined
@@ -72,6 +74,7 @@ export class WatchedPods implements PodDirectory {
   ) {
     this.#options = options
     this.#path = path
+    this.#annotations = kubernetes.annotations
     this.#keepAnnotation = keepAnnotations(kubernetes)
     this.#pods = new KnownPods(
       {
@@ -110,8 +113,10 @@ export class WatchedPods implements PodDirectory {
     return this.#watches.find(({ trouble }) => trouble !== undefined)?.trouble
   }
 
-  /** Takes `annotations` of a changed configuration. */
+  /** Takes `annotations` of a changed configuration: the pods are listed anew where other ones are to be kept. */
   reconfigure(kubernetes: KubernetesConfig): void {
+    if (isDeepStrictEqual(kubernetes.annotations, this.#annotations)) return
+    this.#annotations = kubernetes.annotations
     this.#keepAnnotation = keepAnnotations(kubernetes)
     this.#watches[0]!.relist()
   }

@@ -116,6 +116,12 @@ export class Tailer {
     this.#stir()
   }
 
+  /** Something of a pod's logs is there to be read, or on its way. */
+  hasPod(uid: string): boolean {
+    for (const family of this.#families.values()) if (family.origin.identity?.uid === uid) return true
+    return false
+  }
+
   /** Something happened that may let a log be read, or be let go of. */
   #stir(): void {
     this.#stirred = true
