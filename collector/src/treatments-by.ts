@@ -7,6 +7,7 @@ import { policyOf } from './metadata/annotations.ts'
 import { describeBy } from './metadata/describe.ts'
 import { usualPolicy } from './metadata/log-policy.ts'
 import type { PodDirectory } from './metadata/pod-facts.ts'
+import { detectorsBy } from './multiline/detectors.ts'
 import { Treatments } from './tail/treatments.ts'
 
 export interface Helpers {
@@ -29,7 +30,7 @@ export async function treatmentsBy(config: CollectorConfig, { pods, problems }: 
       problems.tell(reading.problems, facts?.workload)
       return reading
     },
-    detectorOf: () => undefined,
+    detectorOf: await detectorsBy(config.multiline),
     filterOf: () => undefined,
   })
 }

@@ -24,3 +24,5 @@ export const multilineConfig = z
     timeout: duration.prefault('1s').describe('How long the last lines of what may be a stack trace wait for more.'),
   })
   .prefault({})
+
+export type MultilineConfig = z.output<typeof multilineConfig>

@@ -4,8 +4,8 @@
  */
 export interface RecordDetector {
   /**
-   * By a line's first byte, 256 for an empty line: 1 when such a line may continue a record. One look-up that spares most lines
-   * everything else.
+   * By a line's first byte, 256 for an empty line: 1 when such a line may be the second of a record. One look-up that spares most
+   * lines everything else.
    */
   readonly mayContinue: Uint8Array
   /** Whether the line `bytes[start, end)` may be the first of several: the state behind it, or 0. */

@@ -266,7 +266,7 @@ export class ChunkCutter {
   #joins(group: Pending, stream: StreamName, lineStart: number, lineEnd: number): boolean {
     const { parser, detectors, offset } = this.#request
     const { start, end } = parser
-    const state = nextState(detectors[stream]!, group.state, parser.arena, start, end)
+    const state = detectors[stream]!.next(group.state, parser.arena, start, end)
     if (state === 0 || end - start > this.maxLineBytes) {
       this.#emitPending(group, stream)
       return false
@@ -322,7 +322,7 @@ export class ChunkCutter {
     const [start, end] = line.parts as [number, number]
     const group = this.#groups[stream]
     if (group.active) {
-      const state = nextState(detector!, group.state, arena, start, end)
+      const state = detector!.next(group.state, arena, start, end)
       const fits = group.lines < this.maxLines && group.length + 1 + line.length <= this.maxLineBytes
       if (state !== 0 && fits) {
         group.addLineFeed()
@@ -454,11 +454,6 @@ export class ChunkCutter {
     this.seconds = seconds
     this.nanoseconds = nanoseconds
   }
-}
-
-function nextState(detector: RecordDetector, state: number, arena: Buffer, start: number, end: number): number {
-  if (detector.mayContinue[start < end ? arena[start]! : emptyLine] !== 1) return 0
-  return detector.next(state, arena, start, end)
 }
 
 function lineEnd(bytes: Buffer, at: number, whole: number): number {
