@@ -5,6 +5,7 @@ import { LeftOutBytes } from './left-out.ts'
 import { RecordView } from './record-view.ts'
 import type { Stage } from './stage.ts'
 import type { FilteredRecords, StreamFilter } from './stream-filter.ts'
+import { isEmpty, resetTally, type Tally } from './tally.ts'
 
 /** What the filters of all logs work with, one chunk after another. */
 export class Workbench {
@@ -13,21 +14,29 @@ export class Workbench {
   readonly record = new RecordView()
 }
 
+export interface ChainFilterOptions {
+  readonly bench: Workbench
+  /** What the stages count in. */
+  readonly tally: Tally
+  onTally(tally: Tally): void
+}
+
 /** The stages of one log, in order. */
 export class ChainFilter implements StreamFilter {
   readonly metadata: Readonly<Record<string, string>>
   readonly stages: readonly Stage[]
-  readonly #bench: Workbench
+  readonly #options: ChainFilterOptions
 
-  constructor(metadata: Readonly<Record<string, string>>, stages: readonly Stage[], bench: Workbench) {
+  constructor(metadata: Readonly<Record<string, string>>, stages: readonly Stage[], options: ChainFilterOptions) {
     this.metadata = metadata
     this.stages = stages
-    this.#bench = bench
+    this.#options = options
   }
 
   apply(records: Buffer, count: number, range: ByteRange): FilteredRecords {
     if (this.stages.length === 0) return { records, count, leftOut: undefined }
-    const { writer, leftOut, record } = this.#bench
+    const { writer, leftOut, record } = this.#options.bench
+    const { tally, onTally } = this.#options
     for (const stage of this.stages) stage.begin?.(records)
     writer.begin(records)
     leftOut.begin()
@@ -39,6 +48,10 @@ export class ChainFilter implements StreamFilter {
       if (reason !== undefined) continue
       if (record.changed) writer.write(record)
       else writer.keep(scanner)
+    }
+    if (!isEmpty(tally)) {
+      onTally(tally)
+      resetTally(tally)
     }
     return { records: writer.finish(), count: writer.count, leftOut: leftOut.of(range) }
   }

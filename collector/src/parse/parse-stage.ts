@@ -3,6 +3,9 @@ import type { Stage } from '../filter/stage.ts'
 import { FieldTaker } from './field-taker.ts'
 import type { Parser } from './parser.ts'
 
+/** A longer line is not parsed, bytes: no field of it may be worth the time. */
+const maxLine = 64 * 1024
+
 export interface ParseStageOptions {
   readonly parser: Parser
   /** Names of the stream's labels, which no field may stand in for. */
@@ -27,7 +30,7 @@ export class ParseStage implements Stage {
     const { parser, onError } = this.#options
     const { bytes, lineStart, lineEnd } = record
     this.#fields.begin()
-    const parsed = parser.parse(bytes, lineStart, lineEnd, this.#fields.take)
+    const parsed = lineEnd - lineStart <= maxLine && parser.parse(bytes, lineStart, lineEnd, this.#fields.take)
     if (parsed) for (const [name, value] of this.#fields.fields) record.setAttribute(name, value)
     else {
       record.setAttribute('parse_error', parser.name)
