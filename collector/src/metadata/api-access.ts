@@ -36,7 +36,8 @@ export async function apiAccess(
   return {
     server: new URL(`https://${isIPv6(host) ? `[${host}]` : host}:${port}`),
     async credentials() {
-      const [token, ca] = await Promise.all([secret(join(directory, 'token')), secret(join(directory, 'ca.crt'))])
+      const token = await secret(join(directory, 'token'))
+      const ca = await secret(join(directory, 'ca.crt'))
       return { headers: bearer(token), tls: { ca } }
     },
   }

@@ -125,7 +125,8 @@ test('who is not in a whole list is gone; while it comes, nobody is', () => {
   pods.listing()
   pods.seen(pod('a'))
   pods.listed(10)
-  expect([pods.present, pods.deleted]).toEqual([1, 1])
+  const deleted = [...pods.all()].filter(({ deletedAt }) => deletedAt !== undefined)
+  expect(deleted.map(({ facts, deletedAt }) => [facts.uid, deletedAt])).toEqual([['b', 10]])
   expect(pods.find('b')?.uid).toBe('b')
 })
 
