@@ -105,6 +105,8 @@ export interface PipelineOptions {
   /** Directory whose *.log are read; default `<root>/logs/containers`. */
   readonly logs?: string
   readonly collector?: Record<string, unknown>
+  /** What is started as the collector; default: the sources. */
+  readonly collectorScript?: string
   readonly aggregator?: Record<string, unknown>
   /** Where the collector sends to, instead of directly to the aggregator: the port of a proxy. */
   readonly via?: (forwardPort: number) => Promise<number>
@@ -163,8 +165,8 @@ export class Pipeline {
       },
       options.collector ?? {},
     )
-    this.aggregator = this.#process('aggregator', aggregator, [])
-    this.collector = this.#process('collector', collector, nodeFlags)
+    this.aggregator = this.#process('aggregator', script('aggregator'), aggregator, [])
+    this.collector = this.#process('collector', options.collectorScript ?? script('collector'), collector, nodeFlags)
   }
 
   /** Nothing runs yet. */
@@ -189,12 +191,17 @@ export class Pipeline {
     }
   }
 
-  #process(name: 'collector' | 'aggregator', config: object, nodeArgs: readonly string[]): ManagedProcess {
+  #process(
+    name: 'collector' | 'aggregator',
+    main: string,
+    config: object,
+    nodeArgs: readonly string[],
+  ): ManagedProcess {
     const file = join(this.root, `${name}.yaml`)
     writeFileSync(file, JSON.stringify(config, undefined, 2))
     return new ManagedProcess({
       name,
-      args: [script(name), '--config', file],
+      args: [main, '--config', file],
       nodeArgs,
       supervised: true,
       logFile: join(this.root, `${name}.out`),

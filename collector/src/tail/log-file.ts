@@ -40,15 +40,19 @@ export class PlainFile implements LogFile {
   }
 }
 
+/** What is read of a compressed file, and decompressed, at a time. */
+const blockBytes = 64 * 1024
+
 /** A gzipped generation, read forwards. Going back costs a start from the beginning, but for the bytes of the last read. */
 export class GzipFile implements LogFile {
   readonly gzip = true
   readonly #fd: number
   #chunks: AsyncIterator<Buffer> | undefined
   #stop: (() => void) | undefined
-  /** Uncompressed bytes at hand: the first is at #position. */
-  #held: Buffer = Buffer.alloc(0)
+  /** Uncompressed bytes at hand, from #position to #end. */
+  #pieces: Buffer[] = []
   #position = 0
+  #end = 0
 
   constructor(path: string) {
     this.#fd = openSync(path, 'r')
@@ -62,15 +66,21 @@ export class GzipFile implements LogFile {
   async read(into: Buffer, at: number, length: number, position: number): Promise<number> {
     if (this.#chunks === undefined || position < this.#position) this.#restart()
     for (;;) {
-      const skip = Math.min(position - this.#position, this.#held.length)
-      this.#held = this.#held.subarray(skip)
-      this.#position += skip
-      if (this.#position === position && this.#held.length >= length) break
+      while (this.#pieces.length > 0 && this.#position + this.#pieces[0]!.length <= position)
+        this.#position += this.#pieces.shift()!.length
+      if (this.#end >= position + length) break
       const next = await this.#chunks!.next()
       if (next.done) break
-      this.#held = this.#held.length === 0 ? next.value : Buffer.concat([this.#held, next.value])
+      this.#pieces.push(next.value)
+      this.#end += next.value.length
     }
-    return this.#position === position ? this.#held.copy(into, at, 0, length) : 0
+    let from = this.#position
+    let done = 0
+    for (const piece of this.#pieces) {
+      if (from <= position + done) done += piece.copy(into, at + done, position + done - from, position + length - from)
+      from += piece.length
+    }
+    return done
   }
 
   /** How many bytes it is uncompressed, as its last bytes say; of more than 4 GiB only the remainder. */
@@ -81,9 +91,9 @@ export class GzipFile implements LogFile {
   }
 
   #restart(): void {
-    this.#stop?.()
+    this.rest()
     const compressed = Readable.from(blocksOf(this.#fd))
-    const gunzip = createGunzip({ chunkSize: 128 * 1024 })
+    const gunzip = createGunzip({ chunkSize: blockBytes })
     compressed.on('error', (error) => gunzip.destroy(error))
     compressed.pipe(gunzip)
     this.#chunks = gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>
@@ -91,12 +101,19 @@ export class GzipFile implements LogFile {
       compressed.destroy()
       gunzip.on('error', () => undefined).destroy()
     }
-    this.#held = Buffer.alloc(0)
-    this.#position = 0
+  }
+
+  /** Gives back the memory; the next read starts from the beginning. */
+  rest(): void {
+    this.#stop?.()
+    this.#stop = undefined
+    this.#chunks = undefined
+    this.#pieces = []
+    this.#position = this.#end = 0
   }
 
   close(): void {
-    this.#stop?.()
+    this.rest()
     closeSync(this.#fd)
   }
 }
@@ -104,7 +121,7 @@ export class GzipFile implements LogFile {
 /** All of a file, block by block. The descriptor stays the caller's, which a stream of the file system would close. */
 function* blocksOf(fd: number): Generator<Buffer> {
   for (let at = 0; ; ) {
-    const block = Buffer.allocUnsafe(128 * 1024)
+    const block = Buffer.allocUnsafe(blockBytes)
     const n = readSync(fd, block, 0, block.length, at)
     if (n === 0) return
     at += n
@@ -118,7 +135,8 @@ export function readHead(file: LogFile, path: string, length: number): Buffer {
   if (!file.gzip) return head.subarray(0, file.read(head, 0, length, 0) as number)
   const fd = openSync(path, 'r')
   try {
-    const compressed = Buffer.alloc(16 * 1024)
+    // Even of bytes that don't compress it is more than what is asked for, and of a thousand files not too much at once.
+    const compressed = Buffer.alloc(4096)
     const n = readSync(fd, compressed, 0, compressed.length, 0)
     // Z_SYNC_FLUSH: the rest of the file is missing on purpose.
     return gunzipSync(compressed.subarray(0, n), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, length)

@@ -17,6 +17,7 @@ import { SpoolDamage } from '../spool/spool-format.ts'
 import { Family, type FamilyEvents } from './family.ts'
 import type { Generation } from './generation.ts'
 import { Identifier } from './identifier.ts'
+import { Inflating } from './inflating.ts'
 import { GzipFile, PlainFile } from './log-file.ts'
 import { isGone, orphanOf, spoolOrphanOf } from './orphan.ts'
 import { chunkBytes, Reader } from './reader.ts'
@@ -61,6 +62,7 @@ export class Tailer {
   readonly #identifier: Identifier
   readonly #discovery: Discovery
   readonly #unlinked: Unlinked
+  readonly #inflating = new Inflating()
   readonly #families = new Map<string, Family>()
   readonly #wake = new Wake()
   readonly #journal = new Journal()
@@ -287,6 +289,7 @@ export class Tailer {
         passedOver ??= family
         continue
       }
+      if (!this.#inflating.admit(generation, performance.now())) continue
       family.reading = true
       try {
         worked = (await this.#turn(family, generation)) || worked
