@@ -29,7 +29,7 @@ export function metricsPage(): string {
 # Metrics
 
 Both processes answer \`/metrics\` in Prometheus' format: the collector on port 2020, the aggregator on 3100. Labels are bounded: reasons, formats and
-states, never a pod, a path or a peer. What stands for one pod is told by \`tributary why\` and \`tributary audit\`. Which metrics tell where lines
+states, never a path or a peer, and a pod only where few can be. What stands for one pod is told by \`tributary why\` and \`tributary audit\`. Which metrics tell where lines
 are, and what to alert on: [operations](operations.md#metrics).
 
 Beside these there are Node's own, as \`collector_process_…\` and \`collector_nodejs_…\`, and likewise for the aggregator.

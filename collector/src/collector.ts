@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
 import { Checkpointer } from './checkpoint/checkpointer.ts'
 import type { CollectorConfig } from './config.ts'
+import { FilterCounts } from './filter/filter-metrics.ts'
 import { ByteBudget } from './forward/budget.ts'
 import { Courier } from './forward/courier.ts'
 import { Sender } from './forward/sender.ts'
@@ -33,9 +34,17 @@ export interface RunningCollector {
   close(): Promise<void>
 }
 
+export interface CollectorSurroundings {
+  readonly log: Logger
+  readonly disk?: Disk
+  readonly stallMs?: number
+  /** Where the configuration is from: paths of filter modules are relative to it. */
+  readonly configFile?: string
+}
+
 export async function startCollector(
   config: CollectorConfig,
-  { log, disk = nodeDisk, stallMs }: { log: Logger; disk?: Disk; stallMs?: number },
+  { log, disk = nodeDisk, stallMs, configFile = 'collector.yaml' }: CollectorSurroundings,
 ): Promise<RunningCollector> {
   await disk.mkdir(config.stateDir)
   const path = join(config.stateDir, 'checkpoints')
@@ -54,7 +63,8 @@ export async function startCollector(
   const budget = new ByteBudget(config.limits.inFlightBytes)
   const courier = new Courier({ ...config.forward, senders, budget, metrics })
   const pods = await openPods(config, { disk, log, metrics })
-  const helpers = { pods, problems: new AnnotationProblems(log, metrics.annotationProblems), log }
+  const problems = new AnnotationProblems(log, metrics.annotationProblems)
+  const helpers = { pods, problems, log, filterCounts: new FilterCounts({ log, metrics }), configFile }
   let treatments = await treatmentsBy(config, helpers)
   const tailer = new Tailer({
     config,

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { selectionConfig } from './discover/selection.ts'
+import { filtersConfig, parsersConfig } from './filter/config.ts'
 import { inputConfig } from './input/config.ts'
 import { kubernetesConfig } from './metadata/config.ts'
 import { multilineConfig } from './multiline/config.ts'
@@ -58,6 +59,8 @@ export const collectorConfig = z.strictObject({
     })
     .prefault({}),
   multiline: multilineConfig,
+  parsers: parsersConfig,
+  filters: filtersConfig,
   aggregator: z.strictObject({
     address: z
       .union([address, z.array(address).min(1)])

@@ -11,7 +11,7 @@ export async function runCollector(file: string): Promise<void> {
   const config = loadConfig(file, collectorConfig)
   const log = pino({ name: 'collector', level: config.log.level })
   const stop = stopRequest(['SIGTERM', 'SIGINT'])
-  const started = startCollector(config, { log })
+  const started = startCollector(config, { log, configFile: file })
   const reload = async () => (await started).reload(() => loadConfig(file, collectorConfig))
   const stopping = new AbortController()
   void watchConfig({ file }, reload, stopping.signal)

@@ -117,6 +117,28 @@ export class CollectorMetrics {
     'Lines without the format of their file, kept as they were found.',
     ['format'],
   )
+  readonly parseErrors = this.#counter<string>(
+    'collector_parse_errors_total',
+    'Lines that were not what the parser of their pod reads, kept as they were.',
+    ['parser'],
+  )
+  readonly redactions = this.#counter<string>('collector_redactions_total', 'Secrets taken out of lines, by pattern.', [
+    'rule',
+  ])
+  readonly withheldLines = this.#counter(
+    'collector_withheld_lines_total',
+    'Lines of which a part was left out because it was too long to be searched for secrets.',
+  )
+  readonly rateLimitedRecords = new Counter({
+    name: 'collector_rate_limited_records_total',
+    help: 'Records left out because their pod wrote more than its rate allows. The last 100 pods that did.',
+    labelNames: ['namespace', 'pod'],
+    registers: this.#registers,
+  })
+  readonly moduleErrors = this.#counter(
+    'collector_module_errors_total',
+    'Records that a filter module failed at, kept as they were.',
+  )
   readonly inputProblems = this.#counter<InputProblem>(
     'collector_input_problems_total',
     'Names in the log directory that could not be read.',

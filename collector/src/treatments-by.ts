@@ -2,6 +2,8 @@
 import type { Logger } from 'pino'
 import type { CollectorConfig } from './config.ts'
 import { selectBy } from './discover/selection.ts'
+import { FilterChain } from './filter/chain.ts'
+import type { FilterCounts } from './filter/filter-metrics.ts'
 import type { AnnotationProblems } from './metadata/annotation-problems.ts'
 import { policyOf } from './metadata/annotations.ts'
 import { describeBy } from './metadata/describe.ts'
@@ -14,11 +16,20 @@ export interface Helpers {
   readonly pods: PodDirectory | undefined
   readonly problems: AnnotationProblems
   readonly log: Logger
+  readonly filterCounts: FilterCounts
+  /** The configuration file: what it names is relative to it. */
+  readonly configFile: string
 }
 
 /** Throws what is wrong with the configuration's rules, patterns and filters. */
-export async function treatmentsBy(config: CollectorConfig, { pods, problems }: Helpers): Promise<Treatments> {
-  const known = { parsers: [], patterns: Object.keys(config.multiline.patterns) }
+export async function treatmentsBy(config: CollectorConfig, helpers: Helpers): Promise<Treatments> {
+  const { pods, problems, filterCounts, configFile } = helpers
+  const filters = await FilterChain.create({
+    config,
+    file: configFile,
+    onTally: (tally, stream) => filterCounts.add(tally, stream),
+  })
+  const known = { parsers: filters.parsers, patterns: Object.keys(config.multiline.patterns) }
   return new Treatments({
     ...config,
     select: selectBy(config.logs),
@@ -31,6 +42,6 @@ export async function treatmentsBy(config: CollectorConfig, { pods, problems }: 
       return reading
     },
     detectorOf: await detectorsBy(config.multiline),
-    filterOf: () => undefined,
+    filterOf: (stream, policy) => filters.forStream(stream, policy),
   })
 }

@@ -13,6 +13,8 @@ export const liveKeys: readonly string[] = [
   'logs.flushInterval',
   'logs.partialTimeout',
   'multiline',
+  'parsers',
+  'filters',
   'limits',
   'kubernetes.labels',
   'kubernetes.annotations',
