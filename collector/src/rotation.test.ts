@@ -158,13 +158,13 @@ async function run(seed: number): Promise<void> {
       collector = await open()
     } else await sleep(random(60))
   }
-  const expected = logs.flatMap(({ name, written }) => Array.from({ length: written }, (_, i) => `${name}-${i}`)).sort()
   for (const log of logs) {
     log.create()
     log.finish()
     // Something ordinary, so that nothing is waited for any more.
     log.write(1, () => 5)
   }
+  const expected = logs.flatMap(({ name, written }) => Array.from({ length: written }, (_, i) => `${name}-${i}`)).sort()
   for (const end = Date.now() + 20_000; sink.lines().length < expected.length && Date.now() < end; ) await sleep(20)
   await sleep(100)
   const outcomes = [...sink.sources.values()].flatMap(({ outcomes }) => outcomes)
