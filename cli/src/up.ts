@@ -106,6 +106,8 @@ function startChildren(plan: Plan) {
     {
       stateDir: join(data, 'collector'),
       logs: { path: logs },
+      // What it reads belongs to no cluster, also where this runs in one.
+      kubernetes: { enabled: false },
       aggregator: { address: `${loopback}:${forwardPort}` },
       http: { listen: loopback, port: collectorPort },
     },

@@ -100,7 +100,13 @@ export async function startCollector(
   const pages = pagesOf({
     registry: metrics.registry,
     vitals,
-    why: { config: () => reloader.config, tailer, courier, staleConfig: () => reloader.stale },
+    why: {
+      config: () => reloader.config,
+      tailer,
+      courier,
+      staleConfig: () => reloader.stale,
+      podsTrouble: () => pods?.trouble,
+    },
   })
   const server = await serveHttp(config.http, pages)
   // Loaded only where it is used: most of an idle collector's memory is code.

@@ -133,3 +133,14 @@ test('what an annotation or a rule leaves out is not read', async () => {
   ).toBe(4)
   expect(sink.lines()).toEqual(['web'])
 })
+
+test('/why tells that the API server can not be asked', async () => {
+  api.status = 403
+  const { httpPort } = await start({ metadataTimeout: '50ms' })
+  write('web', 'line')
+  await eventually(() => sink.lines()).toEqual(['line'])
+  const answer = await fetch(`http://127.0.0.1:${httpPort}/why?namespace=shop&pod=web`)
+  expect(await answer.text()).toMatch(
+    /told nothing of this pod in time.*allow the service account to list and watch pods/,
+  )
+})

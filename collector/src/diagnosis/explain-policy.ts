@@ -8,7 +8,8 @@ export function explainPolicy(log: LogSnapshot): Finding[] {
   return [...explainMetadata(log), ...(log.policy ? [explainStreams(log.policy, log.policyFrom)] : [])]
 }
 
-function explainMetadata({ metadata }: LogSnapshot): Finding[] {
+function explainMetadata({ metadata, metadataTrouble }: LogSnapshot): Finding[] {
+  const because = metadataTrouble === undefined ? '' : `; ${metadataTrouble}`
   switch (metadata) {
     case 'known':
       return [fine('metadata', 'the pod is known: its records carry labels, workload and image')]
@@ -16,11 +17,11 @@ function explainMetadata({ metadata }: LogSnapshot): Finding[] {
       return [
         notice(
           'metadata_partial',
-          'the Kubernetes API told nothing of this pod in time: its records carry what the path says, and partial_metadata',
+          `the Kubernetes API told nothing of this pod in time: its records carry what the path says, and partial_metadata${because}`,
         ),
       ]
     case 'waiting':
-      return [notice('metadata_waiting', 'it waits to be read until the pod is known, for a bounded time')]
+      return [notice('metadata_waiting', `it waits to be read until the pod is known, for a bounded time${because}`)]
     default:
       return []
   }

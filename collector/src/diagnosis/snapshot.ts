@@ -68,6 +68,8 @@ export interface LogSnapshot {
   readonly excludedBy?: string
   /** What the Kubernetes API told about its pod; `off`: it is not asked. */
   readonly metadata?: 'known' | 'partial' | 'waiting' | 'off'
+  /** Why the Kubernetes API tells nothing at the moment. */
+  readonly metadataTrouble?: string
   readonly policy?: LogPolicy
   /** What decided the policy. */
   readonly policyFrom?: string

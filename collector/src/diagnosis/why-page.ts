@@ -15,6 +15,8 @@ export interface WhyPageOptions {
   readonly courier: Pick<Courier, 'aggregators' | 'aggregatorOf' | 'inFlightBytes'>
   /** Why the configuration file is not what the collector runs with. */
   staleConfig(): string | undefined
+  /** Why the Kubernetes API tells nothing at the moment. */
+  podsTrouble?(): string | undefined
 }
 
 /** Logs that the summary names at most. */
@@ -36,9 +38,11 @@ async function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Promise
   const { tailer, courier } = options
   const logsPath = options.config().logs.path
   const { enabled } = options.config().kubernetes
+  const metadataTrouble = options.podsTrouble?.()
   const logs = snapshotLogs(tailer.view, filter, performance.now()).map((log) => ({
     // Who is asked for pods and has nothing to complain of knows this one.
     metadata: enabled && log.pod !== undefined ? ('known' as const) : ('off' as const),
+    ...(metadataTrouble === undefined ? {} : { metadataTrouble }),
     ...addAggregators(log, courier),
   }))
   return { logsPath, ...(await withNames(logsPath, logs, filter)), collector: collectorOf(options) }
