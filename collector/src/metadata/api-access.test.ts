@@ -43,9 +43,9 @@ afterAll(() => {
 
 const port = () => (server.address() as AddressInfo).port
 
-async function get(access: ApiAccess): Promise<string> {
+async function get(access: ApiAccess, signal = new AbortController().signal): Promise<string> {
   const pieces: Buffer[] = []
-  const request = { path: '/x?y', accept: 'a', silence: 5000, signal: new AbortController().signal, opened: () => {} }
+  const request = { path: '/x?y', accept: 'a', silence: 5000, signal, opened: () => {} }
   for await (const piece of getPieces(access, request)) pieces.push(piece)
   return Buffer.concat(pieces).toString()
 }
@@ -164,6 +164,16 @@ describe('with a kubeconfig file', () => {
     expect(error.reason).toBe('config')
     expect(error.message).toContain(`kubernetes.kubeconfig: ${path('config')}`)
     expect(error.message).toContain(says)
+  })
+
+  test('a plugin that does not end is not waited for at the end', async () => {
+    const access = await config({ exec: { command: 'sleep', args: ['3'] } })
+    const stop = new AbortController()
+    const asking = failure(get(access, stop.signal))
+    const started = performance.now()
+    stop.abort()
+    expect((await asking).reason).toBe('config')
+    expect(performance.now() - started).toBeLessThan(2000)
   })
 
   test('a plugin that fails is an error of its own', async () => {

@@ -3,7 +3,7 @@
  * minutes, and a connection that is made anew can't be one that broke unnoticed.
  */
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
-import type { ApiAccess } from './api-access.ts'
+import type { ApiAccess, ApiCredentials } from './api-access.ts'
 import { ApiError, statusError } from './api-error.ts'
 
 export interface ApiRequest {
@@ -51,10 +51,7 @@ export async function* getPieces(access: ApiAccess, asked: ApiRequest): AsyncGen
 }
 
 async function send(access: ApiAccess, { path, accept, signal }: ApiRequest): Promise<ClientRequest> {
-  const { headers, tls } = await access.credentials().catch((error: unknown) => {
-    if (error instanceof ApiError) throw error
-    throw new ApiError('config', `no credentials for the API server: ${(error as Error).message}`, { cause: error })
-  })
+  const { headers, tls } = await credentialsOf(access, signal)
   // Each loaded only where it is used: TLS alone is 7 MiB.
   const { request } = access.server.protocol === 'http:' ? await import('node:http') : await import('node:https')
   const options: RequestOptions = {
@@ -65,6 +62,20 @@ async function send(access: ApiAccess, { path, accept, signal }: ApiRequest): Pr
   }
   const base = access.server.href.replace(/\/$/, '')
   return request(new URL(base + path), options)
+}
+
+/** A plugin that gives them may take for ever. */
+async function credentialsOf(access: ApiAccess, signal: AbortSignal): Promise<ApiCredentials> {
+  const end = AbortSignal.any([signal, AbortSignal.timeout(openTimeout)])
+  const ended = new Promise<never>((_, reject) => {
+    end.addEventListener('abort', () => reject(end.reason), { once: true })
+  })
+  try {
+    return await Promise.race([access.credentials(), ended])
+  } catch (error) {
+    if (error instanceof ApiError) throw error
+    throw new ApiError('config', `no credentials for the API server: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function responseOf(request: ClientRequest): Promise<IncomingMessage> {
