@@ -103,8 +103,11 @@ export class Reader {
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
     const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
     const same = crc32(fingerprintOf(head) ?? head) === successor.identity.head
+    const late = this.#isLate(generation, now)
+    // It may have been copied and truncated just now: then what it held is found in the copy.
+    if (!same && !late) return this.#wait(generation, successor, now)
     if (!same) this.#cut(generation, got, 'all')
-    else if (!this.#cut(generation, got + more, this.#isLate(generation, now) ? 'pending' : 'wait', got))
+    else if (!this.#cut(generation, got + more, late ? 'pending' : 'wait', got))
       return this.#wait(generation, successor, now)
     this.#send(generation, { successor, bytes: got })
     return 'read'
