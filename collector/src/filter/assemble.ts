@@ -8,6 +8,7 @@ import { parseExpression } from './expression.ts'
 import { type FieldChange, fieldStage, removeFields, renameFields, setFields } from './fields.ts'
 import type { Prepared } from './prepared.ts'
 import type { RateLimiter } from './rate-limiter.ts'
+import { redactStage } from './redact/redact-stage.ts'
 import type { Stage } from './stage.ts'
 import { dropStage, excludeStage, ofStream, rateStage, sampleStage } from './stages.ts'
 import { countOne, type Tally } from './tally.ts'
@@ -82,7 +83,9 @@ class Assembler implements Assembly {
     else if (entry.rateLimit !== undefined) {
       const { linesPerSecond, burst = Math.max(1, Math.ceil(linesPerSecond)), where } = entry.rateLimit
       this.#add(this.#rateStage(name, String(index), { linesPerSecond, burst }, this.#condition(where)))
-    } else if (entry.set !== undefined) this.#addChange(name, setFields(this.metadata, entry.set))
+    } else if (entry.redact !== undefined)
+      this.#add(redactStage(name, entry.redact, this.#shared.prepared.compileRegex, this.#shared.tally))
+    else if (entry.set !== undefined) this.#addChange(name, setFields(this.metadata, entry.set))
     else if (entry.rename !== undefined) this.#addChange(name, renameFields(this.metadata, entry.rename))
     else if (entry.remove !== undefined) this.#addChange(name, removeFields(this.metadata, entry.remove))
   }

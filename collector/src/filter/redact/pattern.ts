@@ -1,0 +1,20 @@
+/** Finds secrets of one kind. */
+export interface SecretPattern {
+  readonly name: string
+  /** To be called before the records of each chunk. */
+  begin(chunk: Buffer): void
+  /** Hands over where `bytes[start, end)` has secrets, ascending. Costs next to nothing where there are none. */
+  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void
+}
+
+/** By byte: what may stand in a token of one kind. */
+export function byteClass(characters: RegExp): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, c) => Number(characters.test(String.fromCharCode(c))))
+}
+
+/** Position behind the run of bytes of a class that begins at `at`. */
+export function behindRun(bytes: Buffer, at: number, end: number, of: Uint8Array): number {
+  let p = at
+  while (p < end && of[bytes[p]!] === 1) p++
+  return p
+}

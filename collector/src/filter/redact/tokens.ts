@@ -1,0 +1,99 @@
+/** Tokens that begin with bytes of their own: bearer tokens, AWS keys, JSON web tokens. The bytes are looked for, then the rest is checked. */
+import { Needle } from '../needle.ts'
+import { behindRun, byteClass, type SecretPattern } from './pattern.ts'
+
+/** Looks at a hit: where the secret begins and ends, or undefined when it is none. */
+type Check = (bytes: Buffer, hit: number, start: number, end: number) => readonly [from: number, to: number] | undefined
+
+class TokenPattern implements SecretPattern {
+  readonly name: string
+  readonly #needles: readonly Needle[]
+  readonly #check: Check
+
+  constructor(name: string, beginnings: readonly string[], check: Check) {
+    this.name = name
+    this.#needles = beginnings.map((text) => new Needle(text))
+    this.#check = check
+  }
+
+  begin(chunk: Buffer): void {
+    for (const needle of this.#needles) needle.begin(chunk)
+  }
+
+  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void {
+    for (let i = 0; i < this.#needles.length; i++) {
+      const needle = this.#needles[i]!
+      for (let at = start; at < end; ) {
+        const hit = needle.find(bytes, at, end)
+        if (hit === -1) break
+        const secret = this.#check(bytes, hit, start, end)
+        if (secret !== undefined) found(secret[0], secret[1])
+        at = secret === undefined ? hit + needle.length : Math.max(hit + needle.length, secret[1])
+      }
+    }
+  }
+}
+
+const word = byteClass(/[A-Za-z0-9_]/)
+const tokenByte = byteClass(/[A-Za-z0-9._~+/=-]/)
+const base64Url = byteClass(/[A-Za-z0-9_-]/)
+const keyByte = byteClass(/[A-Z0-9]/)
+const secretByte = byteClass(/[A-Za-z0-9/+]/)
+const betweenByte = byteClass(/["'\\:=\s>]/)
+
+/** `Bearer <token>`, as in an Authorization header; the word stays. */
+export function bearerPattern(): SecretPattern {
+  // A word like this followed by few letters is prose.
+  const shortest = 8
+  return new TokenPattern('bearer', ['Bearer ', 'bearer ', 'BEARER '], (bytes, hit, start, end) => {
+    if (hit > start && word[bytes[hit - 1]!] === 1) return undefined
+    let from = hit + 'Bearer '.length
+    while (from < end && bytes[from] === 0x20) from++
+    const to = behindRun(bytes, from, end, tokenByte)
+    return to - from >= shortest ? [from, to] : undefined
+  })
+}
+
+/** Header, payload and signature in base64url, the first two JSON objects. The signature may be missing. */
+export function jwtPattern(): SecretPattern {
+  return new TokenPattern('jwt', ['eyJ'], (bytes, hit, start, end) => {
+    if (hit > start && base64Url[bytes[hit - 1]!] === 1) return undefined
+    const header = behindRun(bytes, hit, end, base64Url)
+    if (header - hit < 10 || bytes[header] !== 0x2e || bytes[header + 1] !== 0x65 || bytes[header + 2] !== 0x79)
+      return undefined
+    const payload = behindRun(bytes, header + 1, end, base64Url)
+    if (payload >= end || bytes[payload] !== 0x2e) return undefined
+    return [hit, behindRun(bytes, payload + 1, end, base64Url)]
+  })
+}
+
+/** Access key ids, and the secret behind a name such as `aws_secret_access_key`. */
+export function awsPatterns(): SecretPattern[] {
+  const ids = new TokenPattern('aws', ['AKIA', 'ASIA'], (bytes, hit, start, end) => {
+    const to = behindRun(bytes, hit, end, keyByte)
+    const alone = (hit === start || word[bytes[hit - 1]!] === 0) && (to === end || word[bytes[to]!] === 0)
+    return alone && to - hit === 20 ? [hit, to] : undefined
+  })
+  const secrets = new TokenPattern('aws', ['ecret', 'ECRET'], (bytes, hit, _, end) => {
+    const name = behindName(bytes, hit + 'ecret'.length, end)
+    if (name === -1) return undefined
+    const from = behindRun(bytes, name, Math.min(end, name + 8), betweenByte)
+    const to = behindRun(bytes, from, end, secretByte)
+    return from > name && to - from === 40 ? [from, to] : undefined
+  })
+  return [ids, secrets]
+}
+
+/** Position behind `AccessKey` or `Key`, in any case, with or without `_` or `-` between; -1 when neither is there. */
+function behindName(bytes: Buffer, at: number, end: number): number {
+  const access = behindWord(bytes, at, end, 'access')
+  return behindWord(bytes, access === -1 ? at : access, end, 'key')
+}
+
+function behindWord(bytes: Buffer, at: number, end: number, lower: string): number {
+  let p = at
+  if (bytes[p] === 0x5f || bytes[p] === 0x2d) p++
+  if (p + lower.length > end) return -1
+  for (let i = 0; i < lower.length; i++) if ((bytes[p + i]! | 0x20) !== lower.charCodeAt(i)) return -1
+  return p + lower.length
+}
