@@ -3,6 +3,7 @@
  * A plain Fluentd ignores that key and reads the records; our aggregator takes range and metadata from it.
  */
 import { createHash, randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 import { encode, MsgpackError } from './msgpack.ts'
 import type { ByteRange, ByteRanges } from './ranges.ts'
 import type { SourceId } from './source.ts'
@@ -101,7 +102,7 @@ export function chunkHeader(options: unknown): ChunkHeader | undefined {
   if (own === undefined || own === null) return undefined
   const { v, source, first, end, seen, raw, path, labels, metadata, outcome, relay } = own as Record<string, unknown>
   if (v !== chunkVersion && v !== seamVersion)
-    throw new MsgpackError(`chunk version ${v}, this aggregator reads ${chunkVersion} and ${seamVersion}`)
+    throw new MsgpackError(`chunk version ${text(v)}, this aggregator reads ${chunkVersion} and ${seamVersion}`)
   if (relay !== undefined) return relayHeader(relay, labels, metadata)
   if (source === undefined) return undefined
   if (!(source instanceof Uint8Array) || source.length !== 16)
@@ -115,7 +116,7 @@ export function chunkHeader(options: unknown): ChunkHeader | undefined {
     range: [first, end],
     seen,
     rawBytes: isOffset(raw) ? raw : 0,
-    path: String(path ?? ''),
+    path: typeof path === 'string' ? path : '',
     labels: stringMap('labels', labels),
     metadata: stringMap('metadata', metadata),
     ...(parsed === undefined ? {} : { outcome: parsed }),
@@ -168,6 +169,11 @@ function relayHeader(relay: unknown, labels: unknown, metadata: unknown): ChunkH
   }
 }
 
+/** Of anything a decoder can give, for a message to people. */
+function text(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 40 })
+}
+
 function isOffset(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
@@ -181,11 +187,11 @@ function stringMap(name: string, value: unknown): Record<string, string> {
 }
 
 function parseOutcome(value: unknown): Outcome {
-  const [kind, reason] = String(value).split(':')
+  const [kind, reason] = typeof value === 'string' ? value.split(':') : []
   if (kind === 'lost' && lossReasons.includes(reason as LossReason)) return { kind, reason: reason as LossReason }
   if (kind === 'filtered' && filterReasons.includes(reason as FilterReason))
     return { kind, reason: reason as FilterReason }
-  throw new MsgpackError(`tributary.outcome ${JSON.stringify(value)} is not one this aggregator knows`)
+  throw new MsgpackError(`tributary.outcome ${text(value)} is not one this aggregator knows`)
 }
 
 function parseLeftOut(value: unknown, [first, end]: ByteRange): LeftOut {
@@ -193,7 +199,7 @@ function parseLeftOut(value: unknown, [first, end]: ByteRange): LeftOut {
   let sum = 0
   for (const [reason, bytes] of entries) {
     if (!filterReasons.includes(reason as FilterReason) || !isOffset(bytes))
-      throw new MsgpackError(`tributary.left_out ${JSON.stringify(value)} is not a map of reasons to bytes`)
+      throw new MsgpackError(`tributary.left_out ${text(value)} is not a map of reasons to bytes`)
     sum += bytes
   }
   if (sum > end - first) throw new MsgpackError(`tributary.left_out is ${sum} bytes of a range of ${end - first}`)
