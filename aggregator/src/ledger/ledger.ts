@@ -83,7 +83,7 @@ export class Ledger {
       return own.map(([first, end]): ByteRange => [first + part.shift, end + part.shift])
     })
     const ranges = unionOf(...fresh)
-    const bookings = this.#book(header, parts, fresh, (part) => {
+    const bookings = this.#book(header, parts, fresh, fresh, (part) => {
       if (part.length === 0) return 0
       return parts.length === 1 && isWhole(ranges, header.range) ? records : countIn(part)
     })
@@ -104,24 +104,27 @@ export class Ledger {
   /** Books what the write-ahead log says was admitted, in the chunk's offsets. Booking the same twice changes nothing. */
   replay(header: ChunkHeader, accepted: ByteRanges, countIn: (ranges: readonly ByteRange[]) => number): void {
     const parts = partsOf(header)
-    const fresh = parts.map((part) => {
-      const own = toSource(part, within(part, accepted)).flatMap((range) => this.#account(part.source).fresh(range))
+    const admitted = parts.map((part) => within(part, accepted))
+    const fresh = parts.map((part, i) => {
+      const own = toSource(part, admitted[i]!).flatMap((range) => this.#account(part.source).fresh(range))
       return own.map(([first, end]): ByteRange => [first + part.shift, end + part.shift])
     })
     if (fresh.some((ranges) => ranges.length > 0))
-      this.#book(header, parts, fresh, (part) => (part.length === 0 ? 0 : countIn(part)))
+      this.#book(header, parts, admitted, fresh, (part) => (part.length === 0 ? 0 : countIn(part)))
   }
 
-  /** @param fresh what is new of each part, in the chunk's offsets */
+  /**
+   * @param admitted what was new of each part when it was admitted, in the chunk's offsets
+   * @param fresh what of that is not booked yet: after a crash a snapshot may have one of two sources
+   */
   #book(
     header: ChunkHeader,
     parts: readonly ChunkPart[],
+    admitted: readonly ByteRanges[],
     fresh: readonly ByteRanges[],
     count: (ranges: ByteRanges) => number,
   ): SourceBooking[] {
-    // Of a chunk that is new in parts nobody knows what was left out where.
-    const whole = isWhole(unionOf(...fresh), header.range)
-    const leftOut = spread(whole ? header.leftOut : undefined, fresh.map(totalBytes))
+    const leftOut = spread(header, admitted.map(totalBytes))
     // Counted first: where that fails nothing is booked.
     const records = fresh.map(count)
     return parts.map((part, i) => {
@@ -130,7 +133,7 @@ export class Ledger {
         source: account.source,
         ranges: toSource(part, fresh[i]!),
         records: records[i]!,
-        leftOut: leftOut[i]!,
+        leftOut: fresh[i]!.length === 0 ? {} : leftOut[i]!,
       }
       const seen = part.shift === 0 && header.seam === undefined ? header.seen : part.end - part.shift
       account.book({ ...header, seen }, booking, this.#now())

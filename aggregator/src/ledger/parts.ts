@@ -48,17 +48,21 @@ export function rangesBySource(
     .filter((one) => one.ranges.length > 0)
 }
 
-/** Spreads the bytes that were left out over parts with room for so many bytes, one after the other. */
-export function spread(leftOut: LeftOut | undefined, room: readonly number[]): LeftOut[] {
-  const left = [...room]
+/**
+ * The bytes that a chunk's filters left out, spread over parts of which so many bytes were admitted, one part after the other. Of a chunk
+ * that is new in parts nobody knows what was left out where: its share goes by the bytes.
+ */
+export function spread({ leftOut, range: [first, end] }: ChunkHeader, admitted: readonly number[]): LeftOut[] {
+  const room = [...admitted]
+  const all = room.reduce((sum, bytes) => sum + bytes, 0)
   const spread = room.map((): Partial<Record<FilterReason, number>> => ({}))
   for (const [reason, bytes] of Object.entries(leftOut ?? {}) as [FilterReason, number][]) {
-    let rest = bytes
+    let rest = all === end - first ? bytes : Math.floor((bytes * all) / (end - first))
     for (const [i, part] of spread.entries()) {
-      const taken = Math.min(rest, left[i]!)
+      const taken = Math.min(rest, room[i]!)
       if (taken === 0) continue
       part[reason] = taken
-      left[i]! -= taken
+      room[i]! -= taken
       rest -= taken
     }
   }
