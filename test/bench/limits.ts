@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import { bundleCollector } from '../../collector/bundle.ts'
 import { Cgroup } from '../harness/cgroup.ts'
 import { compileCache, until } from '../harness/processes.ts'
+import { BenchCluster } from './cluster.ts'
 import { LimitedCollector, type LimitedOptions, sources } from './limited-collector.ts'
-import { Load } from './load.ts'
+import { Load, loadPods } from './load.ts'
 import { cpuSeconds, peakRss } from './measure.ts'
 import type { BenchResult, Figure } from './result.ts'
 
@@ -23,7 +24,7 @@ const drainMs = 60_000
 
 export async function run(): Promise<BenchResult> {
   const seconds = Number(process.argv.find((word) => word.startsWith('--seconds='))?.split('=')[1] ?? 120)
-  const what = `${rate / 1000} k lines/s of 189 bytes from ${containers} containers for ${seconds} s, rotated at 10 MiB, within a cgroup of 100m CPU and 200 MiB; every line is counted at the other end`
+  const what = `${rate / 1000} k lines/s of 189 bytes from ${containers} containers for ${seconds} s, rotated at 10 MiB, with pod metadata from a Kubernetes API, within a cgroup of 100m CPU and 200 MiB; every line is counted at the other end`
   const probe = Cgroup.create(`tributary-probe-${process.pid}`, limits)
   if ('unavailable' in probe) {
     console.error(`limits: skipped: ${probe.unavailable}`)
@@ -55,7 +56,9 @@ type Program = Pick<LimitedOptions, 'script' | 'compileCache'>
 
 /** From the start of the process to the first byte read of a log that was there. */
 async function start(how: string, program: Program, atMost?: number): Promise<Figure> {
-  await using collector = await LimitedCollector.create({ limits, ...program })
+  await using cluster = await BenchCluster.start(loadPods(1))
+  const config = { kubernetes: cluster.kubernetes }
+  await using collector = await LimitedCollector.create({ limits, config, ...program })
   const load = new Load({ out: collector.logs, containers: 1, traceEvery: 0, rotateBytes: 1 << 30, keep: 1 })
   load.write(0, 1)
   load.close()
@@ -67,7 +70,9 @@ async function start(how: string, program: Program, atMost?: number): Promise<Fi
 }
 
 async function sustain(which: string, every: number, seconds: number, program: Program): Promise<Figure[]> {
-  await using collector = await LimitedCollector.create({ limits, ...program })
+  await using cluster = await BenchCluster.start(loadPods(containers))
+  const config = { kubernetes: cluster.kubernetes }
+  await using collector = await LimitedCollector.create({ limits, config, ...program })
   const load = new Load({ out: collector.logs, containers, traceEvery: every, rotateBytes: 10 << 20, keep: 5 })
   await collector.startUntilRead(() => load.write(0, 1))
   const before = cpuSeconds(collector.pid)

@@ -6,6 +6,7 @@ import { closeSync, mkdirSync, openSync, renameSync, symlinkSync, unlinkSync, wr
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Content } from 'tributary/generate/content.ts'
+import type { BenchPod } from './cluster.ts'
 
 export interface LoadOptions {
   /** Directory that gets `containers/` and `pods/`. */
@@ -104,6 +105,20 @@ export class Load {
   }
 }
 
+/** The pods whose logs a load of so many containers writes. */
+export function loadPods(containers: number): BenchPod[] {
+  return Array.from({ length: containers }, (_, i) => ({
+    namespace: 'load',
+    name: podName(i),
+    uid: `uid-${i}`,
+    container: 'main',
+  }))
+}
+
+function podName(container: number): string {
+  return `pod-${String(container).padStart(5, '0')}`
+}
+
 /** One container's log. */
 class Log {
   readonly container: number
@@ -116,7 +131,7 @@ class Log {
 
   constructor({ out }: LoadOptions, container: number) {
     this.container = container
-    const pod = `pod-${String(container).padStart(5, '0')}`
+    const pod = podName(container)
     const directory = join(out, 'pods', `load_${pod}_uid-${container}`, 'main')
     mkdirSync(directory, { recursive: true })
     this.#path = join(directory, '0.log')
