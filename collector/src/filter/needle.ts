@@ -28,11 +28,17 @@ export class Needle {
       const hit = bytes.subarray(start, end).indexOf(this.#wanted)
       return hit === -1 ? -1 : start + hit
     }
+    const hit = this.next(start)
+    return hit + this.length <= end ? hit : -1
+  }
+
+  /** Position of the first hit at or behind `start` in the chunk, whichever line it is in; beyond all lines when there is none. */
+  next(start: number): number {
     if (this.#hit < start || this.#from > start) {
-      const hit = bytes.indexOf(this.#wanted, start)
+      const hit = this.#chunk!.indexOf(this.#wanted, start)
       this.#from = start
       this.#hit = hit === -1 ? Number.MAX_SAFE_INTEGER : hit
     }
-    return this.#hit + this.length <= end ? this.#hit : -1
+    return this.#hit
   }
 }

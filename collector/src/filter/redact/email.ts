@@ -17,6 +17,10 @@ export class EmailPattern implements SecretPattern {
     this.#at.begin(chunk)
   }
 
+  next(start: number): number {
+    return this.#at.next(start)
+  }
+
   find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void {
     for (let from = start; from < end; ) {
       const at = this.#at.find(bytes, from, end)

@@ -3,6 +3,8 @@ export interface SecretPattern {
   readonly name: string
   /** To be called before the records of each chunk. */
   begin(chunk: Buffer): void
+  /** Before this position no line of the chunk that begins at or behind `start` has a secret; absent where nobody knows. */
+  next?(start: number): number
   /** Hands over where `bytes[start, end)` has secrets, ascending. Costs next to nothing where there are none. */
   find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void
 }

@@ -32,6 +32,10 @@ export interface Redacted {
 
 export class Redactor {
   readonly #patterns: readonly SecretPattern[]
+  /** The first of them know where the next secret may be: most lines lie before it, and are not looked at for any of these. */
+  readonly #marked: number
+  #chunk: Buffer | undefined
+  #clearTo = 0
   readonly #replacements: readonly Buffer[]
   readonly #maxLine: number
   readonly #marker: Buffer
@@ -47,7 +51,10 @@ export class Redactor {
     count: { found(rule: string): void; withheld(): void },
   ) {
     const own = Object.entries(custom).map(([name, pattern]) => customPattern(name, pattern, compileRegex))
-    this.#patterns = [...[...new Set(patterns)].flatMap((name) => builtIn[name]()), ...own]
+    const all = [...[...new Set(patterns)].flatMap((name) => builtIn[name]()), ...own]
+    const marked = all.filter(({ next }) => next !== undefined)
+    this.#marked = marked.length
+    this.#patterns = [...marked, ...all.filter(({ next }) => next === undefined)]
     this.#replacements = this.#patterns.map(({ name }) => Buffer.from(replacement.replaceAll('{name}', () => name)))
     this.#maxLine = maxLineBytes
     this.#marker = Buffer.from(`[withheld: not examined beyond ${maxLineBytes} bytes]`)
@@ -56,6 +63,8 @@ export class Redactor {
   }
 
   begin(chunk: Buffer): void {
+    this.#chunk = chunk
+    this.#clearTo = 0
     for (let i = 0; i < this.#patterns.length; i++) this.#patterns[i]!.begin(chunk)
   }
 
@@ -66,13 +75,22 @@ export class Redactor {
   redact(bytes: Buffer, start: number, end: number): Redacted | undefined {
     const stop = end - start <= this.#maxLine ? end : wholeWords(bytes, start, start + this.#maxLine)
     this.#cuts.length = 0
-    for (let i = 0; i < this.#patterns.length; i++) {
+    const clear = bytes === this.#chunk && stop <= this.#clearTo
+    for (let i = clear ? this.#marked : 0; i < this.#patterns.length; i++) {
       this.#pattern = i
       this.#patterns[i]!.find(bytes, start, stop, this.#found)
     }
+    if (bytes === this.#chunk && !clear) this.#clearTo = this.#next(stop)
     if (this.#cuts.length === 0 && stop === end) return undefined
     if (stop < end) this.#onWithheld()
     return this.#rewrite(bytes, start, stop, stop < end)
+  }
+
+  /** Up to where the chunk has nothing that the marked patterns look for. */
+  #next(start: number): number {
+    let first = Number.MAX_SAFE_INTEGER
+    for (let i = 0; i < this.#marked; i++) first = Math.min(first, this.#patterns[i]!.next!(start))
+    return first
   }
 
   readonly #found = (from: number, to: number): void => {
