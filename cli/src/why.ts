@@ -3,6 +3,7 @@
 import type { LogAnswer, WhyAnswer } from '@tributary/collector/diagnosis/explain.ts'
 import type { Finding, Level } from '@tributary/collector/diagnosis/finding.ts'
 import type { LogFilter } from '@tributary/collector/diagnosis/snapshot.ts'
+import type { StateOptions } from '@tributary/collector/diagnosis/state-snapshot.ts'
 import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
 import { ApiClient } from './api-client.ts'
 import type { Print } from './query.ts'
@@ -13,7 +14,7 @@ export interface WhyOptions {
   readonly state?: string
   /** Log directory to compare it with. */
   readonly logs: string
-  /** Configuration that tells both directories. */
+  /** Configuration that tells both directories, and the rules. */
   readonly config?: string
   readonly output: 'text' | 'json'
 }
@@ -45,15 +46,16 @@ async function readState(filter: LogFilter, options: WhyOptions): Promise<WhyAns
     import('@tributary/collector/diagnosis/state-snapshot.ts'),
     import('@tributary/collector/diagnosis/explain.ts'),
   ])
-  const snapshot = await snapshotState({ ...(await directoriesOf(options)), filter })
+  const snapshot = await snapshotState({ ...(await placesOf(options)), filter })
   return filter.pod === undefined ? summarize(snapshot, Number.POSITIVE_INFINITY) : explain(snapshot, filter)
 }
 
-async function directoriesOf({ config, state, logs }: WhyOptions): Promise<{ stateDir: string; logsPath: string }> {
+/** Where to look, and by which rules. */
+async function placesOf({ config, state, logs }: WhyOptions): Promise<Omit<StateOptions, 'filter'>> {
   if (config === undefined) return { stateDir: state!, logsPath: logs }
   const { collectorConfig } = await import('@tributary/collector/config.ts')
   const loaded = loadConfig(config, collectorConfig)
-  return { stateDir: state ?? loaded.stateDir, logsPath: loaded.logs.path }
+  return { stateDir: state ?? loaded.stateDir, logsPath: loaded.logs.path, selection: loaded.logs }
 }
 
 const mark: Record<Level, string> = { fine: ' ', notice: '~', problem: '!' }

@@ -17,6 +17,7 @@ import { Sink } from '../../../test/harness/sink.ts'
 import { decodeCheckpoints, encodeCheckpoints } from '../checkpoint/checkpoint-file.ts'
 import { startCollector } from '../collector.ts'
 import { collectorConfig } from '../config.ts'
+import { encodePods } from '../metadata/pod-file.ts'
 import { formatSpoolName } from '../spool/spool-format.ts'
 import { explain } from './explain.ts'
 import { snapshotState } from './state-snapshot.ts'
@@ -97,4 +98,34 @@ test('a state directory without checkpoints is said, and damaged ones are left w
   writeFileSync(join(root, 'state', 'checkpoints'), '{"format":"x"}\n{"sources":0,"crc32":1}\n')
   await expect(snapshot()).rejects.toThrow('checkpoints: the checksum differs')
   await expect(snapshot()).rejects.toThrow('checkpoints: the checksum differs')
+})
+
+test('saved pods and rules tell what leaves a log out', async () => {
+  writeFileSync(join(pod, '0.log'), line('one'))
+  await collect()
+  const excludedBy = async (selection?: object) => {
+    const { logs } = await snapshotState({
+      stateDir: join(root, 'state'),
+      logsPath: containers,
+      filter,
+      ...(selection ? { selection: { include: [], exclude: [], ...selection } } : {}),
+    })
+    return logs[0]!.excludedBy
+  }
+  expect(await excludedBy()).toBeUndefined()
+  expect(await excludedBy({ exclude: [{ pod: 'cart' }] })).toBe('logs.exclude[0]')
+  const save = (annotations: Record<string, string>) => {
+    const facts = {
+      ...{ uid: 'uid', namespace: 'shop', name: 'cart', labels: { team: 'x' }, annotations, namespaceLabels: {} },
+      ...{ addresses: [], workload: undefined, containers: { main: { image: 'i', imageId: undefined } } },
+    }
+    const known = { facts, staticHash: undefined, ended: false, deletedAt: undefined }
+    writeFileSync(join(root, 'state', 'pods'), encodePods([known]))
+  }
+  save({})
+  expect((await snapshot()).logs[0]).toMatchObject({ metadata: 'known' })
+  expect(await excludedBy({ include: [{ labels: { team: 'y' } }] })).toBe('logs.include')
+  save({ 'tributary.io/exclude': 'true' })
+  expect(await excludedBy()).toBe('annotation tributary.io/exclude')
+  expect(explain(await snapshot(), filter).logs[0]!.findings.map(({ code }) => code)).toContain('excluded')
 })

@@ -7,18 +7,24 @@ import { basename, dirname, join } from 'node:path'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import { type Checkpoint, decodeCheckpoints } from '../checkpoint/checkpoint-file.ts'
 import { compareGenerations, type GenerationName, parseGeneration, podFromPath } from '../discover/layout.ts'
+import type { SelectionConfig } from '../discover/selection.ts'
 import { parseSpoolName } from '../spool/spool-format.ts'
 import { withNames } from './names.ts'
+import { savedPods } from './saved-pods.ts'
 import { type LogFilter, type LogSnapshot, matches, type Snapshot, type SourceSnapshot } from './snapshot.ts'
 
 export interface StateOptions {
   readonly stateDir: string
   readonly logsPath: string
   readonly filter: LogFilter
+  /** The rules of the configuration; none where it is not known. */
+  readonly selection?: SelectionConfig
 }
 
 /** Throws when there are no checkpoints, or they can't be read. */
-export async function snapshotState({ stateDir, logsPath, filter }: StateOptions): Promise<Snapshot> {
+export async function snapshotState(options: StateOptions): Promise<Snapshot> {
+  const { stateDir, logsPath, filter, selection = { include: [], exclude: [] } } = options
+  const factsOf = savedPods(stateDir, selection)
   const spooled = spooledSources(stateDir)
   const byLog = Map.groupBy(readCheckpoints(stateDir), ({ path }) => logOfGeneration(path))
   // A log without a checkpoint, or whose name is gone, is found on the other side.
@@ -27,7 +33,7 @@ export async function snapshotState({ stateDir, logsPath, filter }: StateOptions
   const logs = [...paths]
     .map((path) => named.find((one) => one.path === path) ?? logOf(path))
     .filter((log) => matches(filter, log))
-    .map((log) => ({ ...log, sources: sourcesOf(log.path, byLog.get(log.path) ?? [], spooled) }))
+    .map((log) => ({ ...log, ...factsOf(log.path), sources: sourcesOf(log.path, byLog.get(log.path) ?? [], spooled) }))
   return { logsPath, logs, ...(logsProblem === undefined ? {} : { logsProblem }) }
 }
 
