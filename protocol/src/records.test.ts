@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decode, EventTime, MsgpackError } from './msgpack.ts'
+import { decode, EventTime, encode, MsgpackError } from './msgpack.ts'
 import {
   decodeAttributes,
   encodeAttributes,
@@ -61,7 +61,7 @@ const record = fc.record({
     fc.constant({}),
     fc.dictionary(
       fc.string({ maxLength: 40 }).map((name) => `${name}_`),
-      fc.string({ maxLength: 300 }),
+      fc.oneof(fc.string({ maxLength: 300 }), fc.constant('x'.repeat(70_000))),
       {
         maxKeys: 20,
         noNullPrototype: true,
@@ -107,6 +107,16 @@ test('the scanner gives back every record of a chunk', () => {
   )
 })
 
+test.for([
+  ['an EventTime of the wrong size', [0xd5, 0, 1, 2]],
+  ['a map with a map as key', [0x81, 0x80, 0x01]],
+  ['a number', [0x07]],
+  ['bytes', [0xc4, 0x01, 0x41]],
+])('%s is no attribute, and does not spoil the others', ([, value]) => {
+  const pairs = Buffer.concat([encode('odd'), Buffer.from(value as number[]), encodeAttributes({ a: '1' })])
+  expect(decodeAttributes(pairs, 0, pairs.length)).toEqual({ a: '1' })
+})
+
 test('any bytes give records or a typed error', () => {
   fc.assert(
     fc.property(
@@ -119,7 +129,10 @@ test('any bytes give records or a typed error', () => {
         whole[at % whole.length] = byte
         const scanner = new RecordScanner(whole.subarray(0, cut % (whole.length + 1)))
         try {
-          while (scanner.next()) expect(scanner.lineEnd).toBeLessThanOrEqual(whole.length)
+          while (scanner.next()) {
+            expect(scanner.lineEnd).toBeLessThanOrEqual(whole.length)
+            decodeAttributes(whole, scanner.attributesStart, scanner.attributesEnd)
+          }
         } catch (error) {
           expect(error).toBeInstanceOf(MsgpackError)
         }

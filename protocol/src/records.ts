@@ -3,7 +3,7 @@
  * record is here. `stream` is left out for stdout; `truncated` stands where it applies, and so do attributes, pairs of strings, before
  * `log`. Both directions are hot: no strings, no objects, no views per record.
  */
-import { decode, encode, MsgpackError, readUint, skip } from './msgpack.ts'
+import { encode, MsgpackError, readUint, skip } from './msgpack.ts'
 
 export const stdout = 0
 export const stderr = 1
@@ -96,12 +96,19 @@ export function decodeAttributes(bytes: Buffer, start: number, end: number): Rec
   for (let at = start; at < end; ) {
     const value = skip(bytes, at, end)
     const next = skip(bytes, value, end)
-    const name = decode(bytes.subarray(at, value))
-    const text = decode(bytes.subarray(value, next))
-    if (typeof name === 'string' && typeof text === 'string') attributes[name] = text
+    const name = textOf(bytes, at, value)
+    const text = textOf(bytes, value, next)
+    if (name !== undefined && text !== undefined) attributes[name] = text
     at = next
   }
   return attributes
+}
+
+/** The str that a value `[start, end)` is, undefined where it is none. A whole decoder would refuse some values of other types. */
+function textOf(bytes: Buffer, start: number, end: number): string | undefined {
+  const type = bytes[start]!
+  if (type >= 0xa0 && type <= 0xbf) return bytes.toString('utf8', start + 1, end)
+  return type >= 0xd9 && type <= 0xdb ? bytes.toString('utf8', start + 1 + 2 ** (type - 0xd9), end) : undefined
 }
 
 function writeUint32(out: Buffer, at: number, value: number): number {
