@@ -9,15 +9,15 @@ export const levels = ['', 'trace', 'debug', 'info', 'warn', 'error', 'critical'
 const maxBytes = 200
 
 const words: readonly (readonly [level: number, words: string])[] = [
-  [1, 'trace trc'],
-  [2, 'debug dbg'],
+  [1, 'trace trc trce'],
+  [2, 'debug dbg dbug'],
   [3, 'info inf information informational notice'],
   [4, 'warn warning wrn'],
-  [5, 'error err eror'],
+  [5, 'error err eror fail'],
   [6, 'critical crit alert emerg emergency'],
   [7, 'fatal panic'],
 ]
-/** These are looked for after a key only, or in capitals: as words of a sentence they say nothing. */
+/** These count after a key, in capitals, as `[info]`, or as `info:` at the start: as words of a sentence they say nothing. */
 const weak = new Set([
   'inf',
   'notice',
@@ -28,8 +28,9 @@ const weak = new Set([
   'critical',
   'trace',
   'info',
+  'fail',
 ])
-const keys = ['level', 'lvl', 'severity', 'loglevel', 'levelname', 'log_level']
+const keys = ['level', 'lvl', 'severity', 'loglevel', 'levelname', 'log_level', 'severity_text']
 
 interface Word {
   readonly bytes: Buffer
@@ -59,17 +60,25 @@ for (let c = 48; c < 58; c++) kind[c] = 1
 
 const pinoLevels: Readonly<Record<number, number>> = { 10: 1, 20: 2, 30: 3, 40: 4, 50: 5, 60: 7 }
 
+/** By the letter that klog, the log of Kubernetes itself, begins its lines with: `E0102 15:04:05.000000`. */
+const klogLevels = new Uint8Array(256)
+for (const [letter, level] of Object.entries({ I: 3, W: 4, E: 5, F: 7 })) klogLevels[letter.charCodeAt(0)] = level
+
 /**
  * The level of the line `bytes[start, end)` as an index into {@link levels}. A value after a key such as `level=` or `"severity":"`
- * wins, then the first word in capitals, then the first word that is a level in any case.
+ * wins, then the first word in capitals, then the first word that is a level in any case. Of a record of several lines, such as a stack
+ * trace, the first one tells.
  */
 export function detectLevel(bytes: Buffer, start: number, end: number): number {
   const stop = Math.min(end, start + maxBytes)
+  const klog = start < end ? klogLevels[bytes[start]!]! : 0
+  if (klog !== 0 && isKlog(bytes, start + 1, end)) return klog
   let fallback = 0
   let p = start
   while (p < stop) {
     const type = kind[bytes[p]!]!
     if (type === 0) {
+      if (bytes[p] === 0x0a) break
       p = bytes[p] === 0x1b ? behindColour(bytes, p + 1, stop) : p + 1
       continue
     }
@@ -81,7 +90,7 @@ export function detectLevel(bytes: Buffer, start: number, end: number): number {
           const level = valueAt(bytes, after, end)
           if (level !== 0) return level
         } else if (bytes[after - 1]! < 97) return word.level
-        else if (fallback === 0 && !word.weak) fallback = word.level
+        else if (fallback === 0 && (!word.weak || standsOut(bytes, start, p, after, end))) fallback = word.level
         p = after
         continue
       }
@@ -90,6 +99,19 @@ export function detectLevel(bytes: Buffer, start: number, end: number): number {
     while (p < stop && kind[bytes[p]!] !== 0)
   }
   return fallback
+}
+
+/** Month and day behind the letter, and a blank. */
+function isKlog(bytes: Buffer, at: number, end: number): boolean {
+  if (at + 5 > end || bytes[at + 4] !== 0x20) return false
+  for (let i = 0; i < 4; i++) if (!isDigit(bytes[at + i])) return false
+  return true
+}
+
+/** `[info]`, or `info:` where the line begins. */
+function standsOut(bytes: Buffer, start: number, first: number, after: number, end: number): boolean {
+  if (after >= end) return false
+  return first === start ? bytes[after] === 0x3a : bytes[first - 1] === 0x5b && bytes[after] === 0x5d
 }
 
 /** Behind an escape sequence such as `ESC [ 32 m`: its letter is not part of the word that follows. */
