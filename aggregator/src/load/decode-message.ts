@@ -99,7 +99,8 @@ export class MessageDecoder {
       if (records.attributeCount > 0) {
         const { detected_level: told, ...rest } = attributesOf(records, entries)
         level = told ?? level
-        attributes = { ...attributes, ...rest }
+        // Ids that the collector found belong together: no span of another trace is added.
+        attributes = rest['trace_id'] === undefined ? { ...attributes, ...rest } : rest
       }
       const streams = offset < seam ? own : next!
       sink.setStream(records.stream === stderr ? streams.stderr : streams.stdout)

@@ -121,6 +121,21 @@ test.for([
     metadata: { pod_uid: 'other' },
   },
   {
+    of: 'a pod about itself, mistaken of where it runs',
+    record: {
+      log: 'x',
+      kubernetes: { pod_name: 'cart-0', host: 'elsewhere', container_name: 'main', labels: { app: 'own' } },
+    },
+    labels: { ...sender.labels, container: 'main', app: 'own' },
+    metadata: { pod_uid: 'uid' },
+  },
+  {
+    of: 'a pod about one of the same name',
+    record: { log: 'x', kubernetes: { namespace_name: 'test', pod_name: 'cart-0', host: 'elsewhere' } },
+    labels: { cluster: 'c', node: 'elsewhere', namespace: 'test', pod: 'cart-0' },
+    metadata: {},
+  },
+  {
     of: 'a pod that tails the files of others',
     record: { log: 'x' },
     tag: containerTag,

@@ -123,12 +123,16 @@ function foreignRecord(entry: Entry, ofTag: Labels, group: Group, sender: Stream
 
 /** Labels of the sender that hold for the records of other pods too, which it may collect. */
 const nodeLabels = ['cluster', 'node']
+/** Labels that the collector knows better than a pod that speaks of itself. */
+const identityLabels = [...nodeLabels, 'namespace', 'pod', 'container']
 
 /** What a record does not tell itself is known of who sent it, unless it tells that it is another pod's. */
 function addSender(sender: StreamMetadata, labels: Record<string, string>, metadata: Record<string, string>): void {
-  const own = labels['pod'] === undefined || labels['pod'] === sender.labels['pod']
-  for (const [name, value] of Object.entries(sender.labels))
-    if (own || nodeLabels.includes(name)) labels[name] ??= value
+  const own = ['namespace', 'pod'].every((name) => [undefined, sender.labels[name]].includes(labels[name]))
+  for (const [name, value] of Object.entries(sender.labels)) {
+    if (own && identityLabels.includes(name)) labels[name] = value
+    else if (own || nodeLabels.includes(name)) labels[name] ??= value
+  }
   if (!own) return
   for (const [name, value] of Object.entries(sender.metadata)) metadata[name] ??= value
   // The pod makes the stream; what tells its own kinds of records apart stays with them.
