@@ -90,3 +90,14 @@ test('the totals add up what was read to what became of it', () => {
     problems: 1,
   })
 })
+
+test('what filters left out of stored ranges is filtered, and the sum stays', () => {
+  const one = account({
+    seen: 110,
+    leftOut: { dropped: 30, rate: 5 },
+    filtered: [{ reason: 'start_at', ranges: [[100, 110]] }],
+  })
+  const { seenBytes, storedBytes, filteredBytes } = auditTotals([auditSource(one, one, rows(10), 0)])
+  expect({ storedBytes, filteredBytes }).toEqual({ storedBytes: 65, filteredBytes: 45 })
+  expect(storedBytes + filteredBytes).toBe(seenBytes)
+})

@@ -66,3 +66,14 @@ test('loss is named by reason and range, gaps by range, and what is on its way i
   expect(lines[2]).toBe('')
   expect(lines.at(-1)).toBe('NOT ALL IS ACCOUNTED FOR: 1 problems, listed above.')
 })
+
+test('what filters left out is named by reason and size, and is not stored', () => {
+  const filtered = source({
+    seen: 110,
+    filtered: [{ reason: 'start_at', ranges: [[100, 110]] }],
+    leftOut: { dropped: 30, rate: 5 },
+  })
+  const lines = formatAudit(audit([filtered], { seenBytes: 110, storedBytes: 65, filteredBytes: 45 }), false)
+  expect(lines[1]).toMatch(/ 110 +65 +start_at 100-110, dropped 30 bytes, rate 5 bytes +- +- +10 +10 +-$/)
+  expect(lines).toContain('read 110 bytes (110 B) = stored 65 + filtered 45 + lost 0')
+})
