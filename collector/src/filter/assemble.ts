@@ -6,6 +6,7 @@ import { type Condition, conditionOf } from './condition.ts'
 import type { FilterConfig } from './config.ts'
 import { parseExpression } from './expression.ts'
 import { type FieldChange, fieldStage, removeFields, renameFields, setFields } from './fields.ts'
+import { moduleStage } from './module-stage.ts'
 import type { Prepared } from './prepared.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 import { redactStage } from './redact/redact-stage.ts'
@@ -85,7 +86,17 @@ class Assembler implements Assembly {
       this.#add(this.#rateStage(name, String(index), { linesPerSecond, burst }, this.#condition(where)))
     } else if (entry.redact !== undefined)
       this.#add(redactStage(name, entry.redact, this.#shared.prepared.compileRegex, this.#shared.tally))
-    else if (entry.set !== undefined) this.#addChange(name, setFields(this.metadata, entry.set))
+    else if (entry.module !== undefined) {
+      this.#add(
+        moduleStage(
+          name,
+          this.#shared.prepared.modules.get(index)!,
+          { labels: this.#labels, metadata: this.metadata },
+          this.#shared.tally,
+        ),
+      )
+      this.#ownAttributes = true
+    } else if (entry.set !== undefined) this.#addChange(name, setFields(this.metadata, entry.set))
     else if (entry.rename !== undefined) this.#addChange(name, renameFields(this.metadata, entry.rename))
     else if (entry.remove !== undefined) this.#addChange(name, removeFields(this.metadata, entry.remove))
   }

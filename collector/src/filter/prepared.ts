@@ -7,6 +7,8 @@ import { RegexParser } from '../parse/regex.ts'
 import { regexesOf } from './condition.ts'
 import type { FilterConfig, ParsersConfig } from './config.ts'
 import { parseExpression } from './expression.ts'
+import type { FilterModule } from './module.ts'
+import { loadModule } from './module-loader.ts'
 import { type CompileRegex, regexCompiler } from './regex.ts'
 
 /** Filters as the configuration has them, in order. */
@@ -19,6 +21,8 @@ export interface Prepared {
   readonly filters: readonly FilterConfig[]
   readonly parsers: ReadonlyMap<string, Parser>
   readonly compileRegex: CompileRegex
+  /** By their place in `filters`. */
+  readonly modules: ReadonlyMap<number, FilterModule>
 }
 
 /** A regular expression and where the configuration has it. */
@@ -27,7 +31,7 @@ interface Place {
   readonly pattern: string
 }
 
-/** Throws {@link ConfigError} with every pattern that is none. */
+/** Throws {@link ConfigError} with every pattern that is none, or with a module that can't be loaded. */
 export async function prepare(config: FiltersConfig, file: string): Promise<Prepared> {
   const places = placesOf(config)
   const compileRegex = places.length > 0 ? await regexCompiler() : withoutRegex
@@ -37,7 +41,10 @@ export async function prepare(config: FiltersConfig, file: string): Promise<Prep
   for (const name of builtInParsers) parsers.set(name, builtInParser(name))
   for (const [name, { regex }] of Object.entries(config.parsers))
     parsers.set(name, new RegexParser(name, compileRegex(regex)))
-  return { filters: config.filters, parsers, compileRegex }
+  const modules = new Map<number, FilterModule>()
+  for (const [i, { module }] of config.filters.entries())
+    if (module !== undefined) modules.set(i, await loadModule(file, `filters.${i}.module`, module))
+  return { filters: config.filters, parsers, compileRegex, modules }
 }
 
 const withoutRegex: CompileRegex = (pattern) => {
