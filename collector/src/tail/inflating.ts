@@ -32,6 +32,8 @@ export class Inflating {
   }
 }
 
-function isInflated({ name, file, state }: Generation): boolean {
-  return name.gzip && state !== 'done' && (file === undefined || file.gzip)
+function isInflated({ name, file, state, ended, unread }: Generation): boolean {
+  // What was read to its end gives up its place at once, though its last chunk may be on its way.
+  if (state === 'done' || (ended && unread === 0)) return false
+  return name.gzip && (file === undefined || file.gzip)
 }
