@@ -10,7 +10,7 @@ const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 /** Writes it to `directory`, and returns the file to start. What is loaded only when it is used stays a file of its own. */
 export async function bundleCollector(directory: string): Promise<string> {
   await using bundle = await rolldown({
-    input: { main: path('src/main.ts') },
+    input: { main: path('src/main.ts'), 'filter-worker': path('src/filter/worker.ts') },
     platform: 'node',
     treeshake: true,
     logLevel: 'warn',

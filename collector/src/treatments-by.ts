@@ -28,6 +28,7 @@ export async function treatmentsBy(config: CollectorConfig, helpers: Helpers): P
     config,
     file: configFile,
     onTally: (tally, stream) => filterCounts.add(tally, stream),
+    offload: filterCounts,
   })
   const known = { parsers: filters.parsers, patterns: Object.keys(config.multiline.patterns) }
   return new Treatments({

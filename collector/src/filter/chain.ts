@@ -2,10 +2,12 @@ import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { LogPolicy } from '../metadata/log-policy.ts'
 import { assemble, type Shared } from './assemble.ts'
 import { ChainFilter, Workbench } from './chain-filter.ts'
+import { CostMeter, OffloadingFilter } from './offload.ts'
 import { type FiltersConfig, type Prepared, prepare } from './prepared.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import type { StreamFilter } from './stream-filter.ts'
 import { emptyTally, type Tally } from './tally.ts'
+import { FilterThread } from './thread.ts'
 
 export interface FilterChainOptions {
   readonly config: FiltersConfig
@@ -13,8 +15,17 @@ export interface FilterChainOptions {
   readonly file: string
   /** Called with what was counted, once per chunk in which there was something. */
   onTally(tally: Tally, stream: StreamMetadata): void
+  /** With it, filters that turn out to be slow work in a thread of their own. */
+  readonly offload?: {
+    /** @param mean what a chunk takes, ms of the processor's time */
+    onSlow(mean: number): void
+    /** The thread ended; the work is done here again. */
+    onFailed(error: Error): void
+  }
   /** ms, never going back. */
   readonly now?: () => number
+  /** Time of this thread on the processor, ms. */
+  readonly cpu?: () => number
 }
 
 /** All configured filters; makes the filter of each log from them and from the log's policy. */
@@ -22,11 +33,15 @@ export class FilterChain {
   readonly #options: FilterChainOptions
   readonly #shared: Shared
   readonly #bench = new Workbench()
+  readonly #meter: CostMeter
+  #thread: FilterThread | undefined
+  #told = false
 
   private constructor(options: FilterChainOptions, prepared: Prepared) {
     this.#options = options
     const limiter = new RateLimiter(options.now ?? (() => performance.now()))
     this.#shared = { prepared, limiter, tally: emptyTally() }
+    this.#meter = new CostMeter(options.cpu)
   }
 
   /** Throws {@link ConfigError} with all that is wrong. */
@@ -41,19 +56,41 @@ export class FilterChain {
 
   /** Undefined when nothing is done with the log's records. */
   forStream(stream: StreamMetadata, policy: LogPolicy): StreamFilter | undefined {
-    const { metadata, stages } = assemble(stream, policy, this.#shared)
-    if (stages.length === 0 && metadata === stream.metadata) return undefined
-    const { tally } = this.#shared
-    const { onTally } = this.#options
-    return new ChainFilter(metadata, stages, {
-      bench: this.#bench,
-      tally,
-      onTally: (counted) => onTally(counted, stream),
+    const filter = this.stagesFor(stream, policy)
+    if (filter.stages.length === 0) return filter.metadata === stream.metadata ? undefined : filter
+    if (this.#options.offload === undefined) return filter
+    const onTally = (tally: Tally) => this.#options.onTally(tally, stream)
+    return new OffloadingFilter(filter, stream, policy, {
+      meter: this.#meter,
+      thread: () => this.#slowThread(),
+      onTally,
     })
+  }
+
+  /** As {@link forStream}, with every stage to look at, and always here. */
+  stagesFor(stream: StreamMetadata, policy: LogPolicy): ChainFilter {
+    const { metadata, stages } = assemble(stream, policy, this.#shared)
+    const { tally } = this.#shared
+    const onTally = (counted: Tally) => this.#options.onTally(counted, stream)
+    return new ChainFilter(metadata, stages, { bench: this.#bench, tally, onTally })
   }
 
   /** Forgets the rates of a pod that is gone. */
   forget(podUid: string): void {
     this.#shared.limiter.forget(podUid)
+  }
+
+  /** Once slow, all work goes to the thread: it has rates of its own, which begin full. */
+  #slowThread(): FilterThread | undefined {
+    if (this.#thread === undefined) {
+      if (!this.#meter.slow) return undefined
+      const { config, file, offload } = this.#options
+      this.#thread = new FilterThread({ config: { filters: config.filters, parsers: config.parsers }, file })
+      offload!.onSlow(this.#meter.mean)
+    }
+    if (this.#thread.failed === undefined) return this.#thread
+    if (!this.#told) this.#options.offload!.onFailed(this.#thread.failed)
+    this.#told = true
+    return undefined
   }
 }

@@ -17,7 +17,7 @@ export type FilterMetrics = Pick<
 
 interface Options {
   readonly metrics: FilterMetrics
-  readonly log: Pick<Logger, 'error'>
+  readonly log: Pick<Logger, 'error' | 'warn'>
   readonly now?: () => number
 }
 
@@ -40,6 +40,20 @@ export class FilterCounts {
     if (tally.rateLimited > 0)
       this.#limited({ namespace: labels['namespace'] ?? '', pod: labels['pod'] ?? '' }, tally.rateLimited)
     if (tally.moduleErrors > 0) this.#moduleFailed(tally)
+  }
+
+  onSlow(mean: number): void {
+    this.#options.log.warn(
+      { ms: Math.round(mean) },
+      'the filters take long for each chunk; they work in a thread of their own from now on',
+    )
+  }
+
+  onFailed(error: Error): void {
+    this.#options.log.error(
+      { reason: error.message },
+      'the thread of the filters ended; they work beside reading again',
+    )
   }
 
   #limited(pod: { namespace: string; pod: string }, count: number): void {
