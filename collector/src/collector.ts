@@ -9,6 +9,7 @@ import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
 import { Checkpointer } from './checkpoint/checkpointer.ts'
 import type { CollectorConfig } from './config.ts'
 import { FilterCounts } from './filter/filter-metrics.ts'
+import { Taps } from './filter/taps.ts'
 import { ByteBudget } from './forward/budget.ts'
 import { Courier } from './forward/courier.ts'
 import { Sender } from './forward/sender.ts'
@@ -64,7 +65,8 @@ export async function startCollector(
   const courier = new Courier({ ...config.forward, senders, budget, metrics })
   const pods = await openPods(config, { disk, log, metrics })
   const problems = new AnnotationProblems(log, metrics.annotationProblems)
-  const helpers = { pods, problems, log, filterCounts: new FilterCounts({ log, metrics }), configFile }
+  const taps = new Taps()
+  const helpers = { pods, problems, log, filterCounts: new FilterCounts({ log, metrics }), taps, configFile }
   let treatments = await treatmentsBy(config, helpers)
   const tailer = new Tailer({
     config,

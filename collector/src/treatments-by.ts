@@ -4,6 +4,7 @@ import type { CollectorConfig } from './config.ts'
 import { selectBy } from './discover/selection.ts'
 import { FilterChain } from './filter/chain.ts'
 import type { FilterCounts } from './filter/filter-metrics.ts'
+import type { TapSource } from './filter/trace.ts'
 import type { AnnotationProblems } from './metadata/annotation-problems.ts'
 import { policyOf } from './metadata/annotations.ts'
 import { describeBy } from './metadata/describe.ts'
@@ -17,18 +18,21 @@ export interface Helpers {
   readonly problems: AnnotationProblems
   readonly log: Logger
   readonly filterCounts: FilterCounts
+  /** Those who look at what the filters do. */
+  readonly taps: TapSource
   /** The configuration file: what it names is relative to it. */
   readonly configFile: string
 }
 
 /** Throws what is wrong with the configuration's rules, patterns and filters. */
 export async function treatmentsBy(config: CollectorConfig, helpers: Helpers): Promise<Treatments> {
-  const { pods, problems, filterCounts, configFile } = helpers
+  const { pods, problems, filterCounts, taps, configFile } = helpers
   const filters = await FilterChain.create({
     config,
     file: configFile,
     onTally: (tally, stream) => filterCounts.add(tally, stream),
     offload: filterCounts,
+    taps,
   })
   const known = { parsers: filters.parsers, patterns: Object.keys(config.multiline.patterns) }
   return new Treatments({

@@ -1,3 +1,4 @@
+import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { RecordScanner } from '@tributary/protocol/records.ts'
 import { FilteredWriter } from './filtered-writer.ts'
@@ -6,6 +7,7 @@ import { RecordView } from './record-view.ts'
 import type { Stage } from './stage.ts'
 import type { FilteredRecords, StreamFilter } from './stream-filter.ts'
 import { isEmpty, resetTally, type Tally } from './tally.ts'
+import { type RecordTrace, type Tap, traceRecord } from './trace.ts'
 
 /** What the filters of all logs work with, one chunk after another. */
 export class Workbench {
@@ -19,31 +21,44 @@ export interface ChainFilterOptions {
   /** What the stages count in. */
   readonly tally: Tally
   onTally(tally: Tally): void
+  /** Who looks at the log's records. */
+  tap(): Tap | undefined
 }
 
 /** The stages of one log, in order. */
 export class ChainFilter implements StreamFilter {
   readonly metadata: Readonly<Record<string, string>>
   readonly stages: readonly Stage[]
+  readonly #labels: Readonly<Record<string, string>>
   readonly #options: ChainFilterOptions
 
-  constructor(metadata: Readonly<Record<string, string>>, stages: readonly Stage[], options: ChainFilterOptions) {
+  /** @param stream labels, and structured metadata behind the last stage */
+  constructor({ labels, metadata }: StreamMetadata, stages: readonly Stage[], options: ChainFilterOptions) {
+    this.#labels = labels
     this.metadata = metadata
     this.stages = stages
     this.#options = options
   }
 
+  /** Somebody looks at the records. */
+  get tapped(): boolean {
+    return this.#options.tap() !== undefined
+  }
+
   apply(records: Buffer, count: number, range: ByteRange): FilteredRecords {
-    if (this.stages.length === 0) return { records, count, leftOut: undefined }
-    const { writer, leftOut, record } = this.#options.bench
-    const { tally, onTally } = this.#options
+    const tap = this.#options.tap()
+    if (this.stages.length === 0 && tap === undefined) return { records, count, leftOut: undefined }
+    const show = tap === undefined ? undefined : this.#showTo(tap)
+    tap?.begin()
+    const { bench, tally, onTally } = this.#options
+    const { writer, leftOut, record } = bench
     for (const stage of this.stages) stage.begin?.(records)
     writer.begin(records)
     leftOut.begin()
     const scanner = new RecordScanner(records)
     while (scanner.next()) {
       record.take(records, scanner)
-      const reason = reasonOf(this.stages, record)
+      const reason = tap?.wants() ? traceRecord(this.stages, record, show!) : reasonOf(this.stages, record)
       leftOut.add(record.offset, reason)
       if (reason !== undefined) continue
       if (record.changed) writer.write(record)
@@ -54,6 +69,11 @@ export class ChainFilter implements StreamFilter {
       resetTally(tally)
     }
     return { records: writer.finish(), count: writer.count, leftOut: leftOut.of(range) }
+  }
+
+  #showTo(tap: Tap): (trace: RecordTrace) => void {
+    const stream = { labels: this.#labels, metadata: this.metadata }
+    return (trace) => tap.show(trace, stream)
   }
 }
 

@@ -8,6 +8,7 @@ import { RateLimiter } from './rate-limiter.ts'
 import type { StreamFilter } from './stream-filter.ts'
 import { emptyTally, type Tally } from './tally.ts'
 import { FilterThread } from './thread.ts'
+import type { TapSource } from './trace.ts'
 
 export interface FilterChainOptions {
   readonly config: FiltersConfig
@@ -22,6 +23,8 @@ export interface FilterChainOptions {
     /** The thread ended; the work is done here again. */
     onFailed(error: Error): void
   }
+  /** With them, each log has a filter that can be looked into. */
+  readonly taps?: TapSource
   /** ms, never going back. */
   readonly now?: () => number
   /** Time of this thread on the processor, ms. */
@@ -56,8 +59,9 @@ export class FilterChain {
 
   /** Undefined when nothing is done with the log's records. */
   forStream(stream: StreamMetadata, policy: LogPolicy): StreamFilter | undefined {
-    const filter = this.stagesFor(stream, policy)
-    if (filter.stages.length === 0) return filter.metadata === stream.metadata ? undefined : filter
+    const filter = this.#chainFor(stream, policy)
+    if (filter.stages.length === 0)
+      return filter.metadata === stream.metadata && this.#options.taps === undefined ? undefined : filter
     if (this.#options.offload === undefined) return filter
     const onTally = (tally: Tally) => this.#options.onTally(tally, stream)
     return new OffloadingFilter(filter, stream, policy, {
@@ -67,12 +71,12 @@ export class FilterChain {
     })
   }
 
-  /** As {@link forStream}, with every stage to look at, and always here. */
-  stagesFor(stream: StreamMetadata, policy: LogPolicy): ChainFilter {
+  #chainFor(stream: StreamMetadata, policy: LogPolicy): ChainFilter {
     const { metadata, stages } = assemble(stream, policy, this.#shared)
     const { tally } = this.#shared
     const onTally = (counted: Tally) => this.#options.onTally(counted, stream)
-    return new ChainFilter(metadata, stages, { bench: this.#bench, tally, onTally })
+    const tap = () => this.#options.taps?.find(stream)
+    return new ChainFilter({ ...stream, metadata }, stages, { bench: this.#bench, tally, onTally, tap })
   }
 
   /** Forgets the rates of a pod that is gone. */

@@ -73,7 +73,7 @@ export class OffloadingFilter implements StreamFilter {
 
   apply(records: Buffer, count: number, range: ByteRange): FilteredRecords | Promise<FilteredRecords> {
     const { meter, thread, onTally } = this.#options
-    const running = thread()
+    const running = this.#chain.tapped ? undefined : thread()
     if (running === undefined) return meter.measure(() => this.#chain.apply(records, count, range))
     const here = (kept: Buffer) => this.#chain.apply(kept, count, range)
     return running.run({ log: this.#log, records, count, range }, here).then(({ tally, ...filtered }) => {
