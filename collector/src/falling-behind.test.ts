@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -195,7 +196,11 @@ function accountOf(sink: Sink, name: string, text: string): { open: number; lost
   const isLost = (offset: number) => lost.some(([first, end]) => offset >= first && offset < end)
   const expected = new Map<number, string>()
   for (const { index, 0: line } of text.matchAll(/^.*$/gm))
-    if (line !== '' && !isLost(index)) expected.set(index, line.slice(line.indexOf(' F ') + 3))
+    if (line !== '' && !isLost(index)) {
+      // A loss that begins within a line leaves what is before it.
+      const cut = lost.find(([first]) => first > index && first < index + line.length)
+      expected.set(index, text.slice(index, cut?.[0] ?? index + line.length).replace(/^.*? F /, ''))
+    }
   const wrong = source!.records.filter(({ offset, line }) => expected.get(offset) !== line)
   const problem =
     wrong.length > 0 || source!.records.length !== expected.size
@@ -221,3 +226,53 @@ test.for(seeds)('without, what is lost is reported, exactly (seed %i)', { timeou
   expect(lost, 'the run lost something').toBeGreaterThan(0)
   for (const reason of reasons) expect(['lost:shed', 'lost:deleted']).toContain(reason)
 })
+
+test.for([
+  ['a block', 600_000],
+  ['the header', 40],
+] as const)(
+  'of a spool file that is damaged in %s, what is behind the damage is lost, and the rest is sent',
+  async ([, position]) => {
+    const root = mkdtempSync(join(tmpdir(), 'tributary-damage-'))
+    const log = new Log(root, 'a')
+    await using sink = await Sink.listen({ keep: true, fault: () => (spooled ? undefined : 'drop') })
+    let spooled = false
+    const config = collectorConfig.parse({
+      node: 'n',
+      stateDir: join(root, 'state'),
+      logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
+      aggregator: { address: sink.address },
+      http: { listen: '127.0.0.1', port: 0 },
+      shutdown: { drain: '0s' },
+      checkpoints: { interval: '10ms' },
+    })
+    const open = () => startCollector(config, { log: pino({ level: 'silent' }) })
+    let collector = await open()
+    log.write(8000, (n) => Math.floor(Math.random() * n))
+    log.rotate()
+    await sleep(300)
+    log.deleteRotated()
+    await sleep(300)
+    await collector.close()
+    spooled = true
+    const [name] = readdirSync(join(root, 'state', 'spool'))
+    const path = join(root, 'state', 'spool', name!)
+    const bytes = readFileSync(path)
+    // Within the file, whatever it was compressed to.
+    bytes[Math.min(position, Math.floor(bytes.length / 2))]! ^= 4
+    writeFileSync(path, bytes)
+    collector = await open()
+    const [text] = log.generations as [string]
+    const account = () => accountOf(sink, 'a', text)
+    for (const end = Date.now() + 15_000; Date.now() < end && account().open > 0; ) await sleep(50)
+    expect(account()).toMatchObject({ open: 0, problem: '' })
+    const outcomes = [...sink.sources.values()].flatMap((source) => source.outcomes)
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(['lost:corrupt'])
+    const [first, end] = outcomes[0]!.range
+    expect(end).toBe(text.length)
+    if (position === 40) expect(first).toBe(0)
+    else expect(first).toBeGreaterThan(0)
+    await collector.close()
+    rmSync(root, { recursive: true, force: true })
+  },
+)
