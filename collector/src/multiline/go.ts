@@ -17,6 +17,8 @@ const fatal = literal('fatal error: ')
 const http = literal('http')
 const serving = literal('http: panic serving ')
 const goroutine = literal('goroutine ')
+const runtimeStack = literal('runtime stack:')
+const unavailable = literal('\tgoroutine running on other thread')
 const signal = literal('[signal ')
 const createdBy = literal('created by ')
 const elided = literal('...')
@@ -35,13 +37,13 @@ export const go: LanguageDetector = {
   next(state, b, start, end) {
     switch (state) {
       case told:
-        if (isGoroutine(b, start, end)) return functions
+        if (isGoroutine(b, start, end) || startsWith(b, start, end, runtimeStack)) return functions
         if (start === end || startsWith(b, start, end, signal)) return told
         // A panic while another was handled, or raised again.
         return startsWith(b, b[start] === tab ? start + 1 : start, end, panic) ? told : 0
       case functions:
         if (start === end) return between
-        if (startsWith(b, start, end, elided)) return functions
+        if (startsWith(b, start, end, elided) || startsWith(b, start, end, unavailable)) return functions
         return isFunction(b, start, end) ? place : 0
       case place:
         return b[start] === tab ? functions : 0

@@ -39,20 +39,35 @@ const over = 10
 
 const at = literal('at ')
 const more = literal(' more')
+const omitted = literal(' omitted')
+const inThread = literal('Exception in thread "')
+const unhandled = literal('Unhandled exception. ')
 const causedBy = literal('Caused by: ')
+/** Logback, root cause first. */
+const wrappedBy = literal('Wrapped by: ')
+const throwing = literal('throw ')
 const suppressed = literal('Suppressed: ')
 const circular = literal('[CIRCULAR REFERENCE')
 const boundary = literal('(Coroutine boundary)')
 const inner = literal('---> ')
 const endOf = literal('--- End of ')
+const hint = literal('(Use `node --trace-uncaught')
 const nodeVersion = literal('Node.js v')
 const endings = ['Exception', 'Error', 'Throwable'].map(literal)
 
 export function throwables(languages: Throwables): LanguageDetector {
   return {
-    second: [' ', '\t', ...(languages.java ? ['C', 'S'] : []), ...(languages.dotnet ? ['-'] : [])],
+    second: [
+      ' ',
+      '\t',
+      ...(languages.java ? ['C', 'S', 'W'] : []),
+      ...(languages.node ? ['t'] : []),
+      ...(languages.dotnet ? ['-'] : []),
+    ],
     begin(b, start, end) {
       if (languages.node && isPlace(b, start, end)) return place
+      if (languages.java && startsWith(b, start, end, inThread)) return named
+      if (languages.dotnet && startsWith(b, start, end, unhandled)) return named
       return isExceptionName(b, start, end) ? named : 0
     },
     beforeColon: 'nre]',
@@ -76,9 +91,10 @@ function nextOfTrace({ java, node, dotnet }: Throwables, b: Buffer, start: numbe
 
 /** `Caused by:`, `Suppressed:`, `... 12 more` and the like. */
 function isJavaPart(b: Buffer, p: number, end: number, indented: boolean): boolean {
-  if (startsWith(b, p, end, causedBy)) return true
+  if (startsWith(b, p, end, causedBy) || startsWith(b, p, end, wrappedBy)) return true
   if (!indented) return false
-  if (b[p] === 0x2e) return b[p + 1] === 0x2e && b[p + 2] === 0x2e && endsWith(b, p, end, more)
+  if (b[p] === 0x2e && b[p + 1] === 0x2e && b[p + 2] === 0x2e)
+    return endsWith(b, p, end, more) || endsWith(b, p, end, omitted)
   return startsWith(b, p, end, suppressed) || startsWith(b, p, end, circular) || startsWith(b, p, end, boundary)
 }
 
@@ -89,15 +105,20 @@ function nextOfNode(state: number, b: Buffer, start: number, end: number): numbe
       if (b[start] === 0x7d) return state === properties ? over : beforeVersion
       return isBlank(b[start]) ? state : 0
     case place:
+      // A source line at the margin is taken for one only where it throws.
+      if (startsWith(b, start, end, throwing)) return source
       return isBlank(b[start]) && behindBlanks(b, start, end) < end ? source : 0
     case source:
       return isMarks(b, start, end) ? marks : 0
     case marks:
       return start === end ? beforeError : 0
     case beforeError:
-      return namesError(b, start, end) ? uncaught : 0
+      // Whatever was thrown: behind place, source and marks it needs no name of an error.
+      if (start === end) return 0
+      return b[end - 1] === 0x7b ? uncaughtProperties : uncaught
     case uncaught: {
       if (start === end) return beforeVersion
+      if (startsWith(b, start, end, hint)) return uncaught
       const p = behindBlanks(b, start, end)
       if (p === start || !startsWith(b, p, end, at)) return 0
       return b[end - 1] === 0x7b ? uncaughtProperties : uncaught
@@ -129,13 +150,6 @@ function isMarks(b: Buffer, start: number, end: number): boolean {
   let q = p
   while (q < end && b[q] === 0x5e) q++
   return behindBlanks(b, q, end) === end
-}
-
-/** The line begins with a class name such as `TypeError`, and a colon or nothing behind it. */
-function namesError(b: Buffer, start: number, end: number): boolean {
-  let p = start
-  while (p < end && b[p] !== colon) p++
-  return isExceptionName(b, start, p)
 }
 
 /**

@@ -48,7 +48,11 @@ Caused by: java.sql.SQLException: no connection
 \t... 12 more
 Caused by: java.net.ConnectException
 \tat java.base/sun.nio.ch.Net.pollConnect(Native Method)
-\t... 40 common frames omitted more`,
+\t... 40 common frames omitted
+Wrapped by: java.lang.Error: x
+\tat A.a(A.java:1)`,
+    'in a thread, by a class of any name': `Exception in thread "main" com.shop.NotFound: cart
+\tat com.shop.App.run(App.java:10)`,
     'behind a log prefix': `2026-11-23 14:00:01,123 ERROR [http-nio-8080-exec-1] c.s.CartController - java.lang.ArithmeticException: / by zero
 \tat com.shop.Price.of(Price.java:9)`,
     kotlin: `kotlin.UninitializedPropertyAccessException: lateinit property db has not been initialized
@@ -139,6 +143,16 @@ exit status 2`,
 goroutine 34 [running]:
 net/http.(*conn).serve.func1()
 \t/usr/local/go/src/net/http/server.go:1868 +0xb9`,
+    'of the runtime': `fatal error: runtime: out of memory
+
+runtime stack:
+runtime.throw({0x51d3a0?, 0x1?})
+\t/usr/local/go/src/runtime/panic.go:1023 +0x5c
+
+goroutine 5 [running]:
+\tgoroutine running on other thread; stack unavailable
+created by main.main
+\t/app/main.go:4 +0x1`,
     'a dump alone': `goroutine 7 [running]:
 runtime/debug.Stack()
 \t/usr/local/go/src/runtime/debug/stack.go:24 +0x5e
@@ -170,6 +184,31 @@ Error: boom
     at Module._compile (node:internal/modules/cjs/loader:1730:14)
 
 Node.js v24.21.0`,
+    'uncaught at the margin': `/app/index.js:1
+throw new Error('boom')
+^
+
+Error: boom
+    at Object.<anonymous> (/app/index.js:1:7)
+
+Node.js v24.21.0`,
+    'a rejection that is no error': `node:internal/process/promises:394
+      triggerUncaughtException(err, true /* fromPromise */);
+      ^
+
+[UnhandledPromiseRejection: This error originated either by throwing inside of an async function] {
+  code: 'ERR_UNHANDLED_REJECTION'
+}
+
+Node.js v24.21.0`,
+    'a thrown text': `/app/index.js:2
+  throw 'boom'
+  ^
+
+boom
+(Use \`node --trace-uncaught ...\` to show where the exception was thrown)
+
+Node.js v24.21.0`,
     'uncaught, with properties': `node:events:485
       throw er; // Unhandled 'error' event
       ^
@@ -183,6 +222,8 @@ Error: listen EADDRINUSE: address already in use :::3000
 Node.js v24.21.0`,
   },
   dotnet: {
+    'unhandled, by a class of any name': `Unhandled exception. Shop.NotFound: cart
+   at Program.Main()`,
     unhandled: `Unhandled exception. System.InvalidOperationException: Sequence contains no elements
    at System.Linq.ThrowHelper.ThrowNoElementsException()
    at Shop.Cart.First() in /src/Cart.cs:line 12
