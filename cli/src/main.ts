@@ -73,6 +73,14 @@ program
   })
 
 program
+  .command('test')
+  .description('run the tests beside a collector configuration: lines and the records they shall become')
+  .argument('<file...>', 'cases, YAML; see docs/testing-configuration.md')
+  .action(async (files: string[]) => {
+    if (!(await (await import('./golden.ts')).runGolden(files, print))) process.exitCode = 1
+  })
+
+program
   .command('query')
   .description('ask for lines or a metric, with LogQL')
   .argument('<logql>', `such as '{namespace="shop"} |= "error"' or 'sum by (pod) (rate({namespace="shop"}[5m]))'`)

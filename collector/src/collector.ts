@@ -66,7 +66,7 @@ export async function startCollector(
   const pods = await openPods(config, { disk, log, metrics })
   const problems = new AnnotationProblems(log, metrics.annotationProblems)
   const taps = new Taps()
-  const helpers = { pods, problems, log, filterCounts: new FilterCounts({ log, metrics }), taps, configFile }
+  const helpers = { pods, problems, filterCounts: new FilterCounts({ log, metrics }), taps, configFile }
   let treatments = await treatmentsBy(config, helpers)
   const tailer = new Tailer({
     config,

@@ -1,5 +1,4 @@
 /** Makes what decides about logs from one configuration. A change of the configuration makes it anew. */
-import type { Logger } from 'pino'
 import type { CollectorConfig } from './config.ts'
 import { selectBy } from './discover/selection.ts'
 import { FilterChain } from './filter/chain.ts'
@@ -15,9 +14,8 @@ import { Treatments } from './tail/treatments.ts'
 
 export interface Helpers {
   readonly pods: PodDirectory | undefined
-  readonly problems: AnnotationProblems
-  readonly log: Logger
-  readonly filterCounts: FilterCounts
+  readonly problems: Pick<AnnotationProblems, 'tell'>
+  readonly filterCounts: Pick<FilterCounts, 'add' | 'onSlow' | 'onFailed'>
   /** Those who look at what the filters do. */
   readonly taps: TapSource
   /** The configuration file: what it names is relative to it. */
