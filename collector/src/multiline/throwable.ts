@@ -45,7 +45,6 @@ const unhandled = literal('Unhandled exception. ')
 const causedBy = literal('Caused by: ')
 /** Logback, root cause first. */
 const wrappedBy = literal('Wrapped by: ')
-const throwing = literal('throw ')
 const suppressed = literal('Suppressed: ')
 const circular = literal('[CIRCULAR REFERENCE')
 const boundary = literal('(Coroutine boundary)')
@@ -60,8 +59,8 @@ export function throwables(languages: Throwables): LanguageDetector {
     second: [
       ' ',
       '\t',
-      ...(languages.java ? ['C', 'S', 'W'] : []),
-      ...(languages.node ? ['t'] : []),
+      ...(languages.java ? ['C', 'S'] : []),
+
       ...(languages.dotnet ? ['-'] : []),
     ],
     begin(b, start, end) {
@@ -105,8 +104,6 @@ function nextOfNode(state: number, b: Buffer, start: number, end: number): numbe
       if (b[start] === 0x7d) return state === properties ? over : beforeVersion
       return isBlank(b[start]) ? state : 0
     case place:
-      // A source line at the margin is taken for one only where it throws.
-      if (startsWith(b, start, end, throwing)) return source
       return isBlank(b[start]) && behindBlanks(b, start, end) < end ? source : 0
     case source:
       return isMarks(b, start, end) ? marks : 0

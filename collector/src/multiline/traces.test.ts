@@ -184,14 +184,6 @@ Error: boom
     at Module._compile (node:internal/modules/cjs/loader:1730:14)
 
 Node.js v24.21.0`,
-    'uncaught at the margin': `/app/index.js:1
-throw new Error('boom')
-^
-
-Error: boom
-    at Object.<anonymous> (/app/index.js:1:7)
-
-Node.js v24.21.0`,
     'a rejection that is no error': `node:internal/process/promises:394
       triggerUncaughtException(err, true /* fromPromise */);
       ^
