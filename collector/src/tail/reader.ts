@@ -26,6 +26,8 @@ export type Turn =
   | 'waiting'
   /** The bytes before the position are not those that were read: the file was truncated and written anew. */
   | 'replaced'
+  /** The same of the file that came after it, where its last record may go on. */
+  | 'successor replaced'
 
 /** What of the configuration reading goes by. */
 type ReadConfig = Pick<CollectorConfig, 'logs' | 'multiline'>
@@ -108,8 +110,8 @@ export class Reader {
     const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
     const same = crc32(fingerprintOf(head) ?? head) === successor.identity.head
     const late = this.#isLate(generation, now)
-    // It may have been copied and truncated just now: then what it held is found in the copy.
-    if (!same && !late) return this.#wait(generation, successor, now)
+    // It was copied and truncated before it was read: what it held is found in the copy.
+    if (!same && !successor.file.gzip && !successor.spooled) return 'successor replaced'
     if (!same) this.#cut(generation, got, 'all')
     else if (!this.#cut(generation, got + more, late ? 'pending' : 'wait', got))
       return this.#wait(generation, successor, now)

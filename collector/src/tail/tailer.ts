@@ -376,6 +376,7 @@ export class Tailer {
       if (successor?.saving) return false
       const turn = await this.#reader.turn(generation, successor, now)
       this.#journal.mended(generation.path)
+      if (turn === 'successor replaced') family.truncated(successor!, now)
       if (turn === 'replaced') {
         if (generation.spooled) this.#endAtDamage(generation, new SpoolDamage('these bytes are not the ones spooled'))
         else family.truncated(generation, now)
