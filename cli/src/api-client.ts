@@ -50,9 +50,7 @@ export class ApiClient {
     const url = `${this.#address}${path}?${new URLSearchParams(query)}`
     const { statusCode, body } = await request(url, { headersTimeout: 120_000, bodyTimeout: 120_000 }).catch(
       (error: Error) => {
-        throw new ApiError(
-          `${this.#address} does not answer (${error.message || error.name}); is ${this.#who} running there? Set another with --addr`,
-        )
+        throw this.#unreachable(error)
       },
     )
     const text = await body.text()
@@ -62,6 +60,28 @@ export class ApiClient {
     } catch {
       throw new ApiError(`${this.#address}${path} did not answer with JSON; is it ${this.#who}?`)
     }
+  }
+
+  /** The lines of an answer that goes on until `signal` is aborted or whoever answers ends it. */
+  async *lines(path: string, query: Record<string, string>, signal: AbortSignal): AsyncGenerator<string> {
+    const url = `${this.#address}${path}?${new URLSearchParams(query)}`
+    // Nothing may come for hours.
+    const { statusCode, body } = await request(url, { bodyTimeout: 0, signal }).catch((error: Error) => {
+      throw this.#unreachable(error)
+    })
+    if (statusCode >= 400) throw new ApiError((await body.text()).trim() || `${this.#address} answered ${statusCode}`)
+    let rest = ''
+    for await (const piece of body.setEncoding('utf8')) {
+      const lines = (rest + piece).split('\n')
+      rest = lines.pop()!
+      yield* lines
+    }
+  }
+
+  #unreachable(error: Error): ApiError {
+    return new ApiError(
+      `${this.#address} does not answer (${error.message || error.name}); is ${this.#who} running there? Set another with --addr`,
+    )
   }
 
   async queryRange(

@@ -138,6 +138,23 @@ program
   })
 
 program
+  .command('tap')
+  .description("show live what each filter does to the lines of one pod on this collector's node")
+  .argument('<log>', 'namespace/pod or namespace/pod/container')
+  .addOption(
+    new Option('--addr <url>', 'address of the collector')
+      .default('http://127.0.0.1:2020')
+      .env('TRIBUTARY_COLLECTOR_ADDR'),
+  )
+  .option('--raw', 'with the secrets that filters redact (only where http.listen is 127.0.0.1)')
+  .addOption(new Option('-o, --output <format>', 'how it is printed').choices(['text', 'json']).default('text'))
+  .action(async (log, options) => {
+    const stop = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+    await (await import('./tap.ts')).runTap(log, options, print, stop.signal)
+  })
+
+program
   .command('generate')
   .description('write logs as the kubelet does, every line with its container and number')
   .requiredOption('--out <dir>', 'where: containers/ has the links to read from')

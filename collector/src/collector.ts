@@ -102,6 +102,7 @@ export async function startCollector(
   const pages = pagesOf({
     registry: metrics.registry,
     vitals,
+    tap: { taps, config: () => reloader.config },
     why: {
       config: () => reloader.config,
       tailer,

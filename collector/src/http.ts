@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { isLoopback } from './loopback.ts'
 
 // Importing node:http the usual way looks at all it exports, and so loads the whole of undici for a WebSocket nobody asked for.
 const { createServer } = process.getBuiltinModule('node:http')
@@ -12,6 +13,8 @@ export interface PageRequest {
   readonly query: URLSearchParams
   /** Aborted when whoever asked is gone, or the collector stops. */
   readonly signal: AbortSignal
+  /** Who asks is on this machine, or in this pod. */
+  readonly local: boolean
 }
 
 export interface PageAnswer {
@@ -93,14 +96,14 @@ async function serve(
 
 function answerTo(
   pages: ReadonlyMap<string, Page>,
-  { method, url }: IncomingMessage,
+  { method, url, socket }: IncomingMessage,
   signal: AbortSignal,
 ): PageAnswer | Promise<PageAnswer> {
   const [path = '', query = ''] = (url ?? '').split('?', 2)
   const page = pages.get(path)
   if (page === undefined) throw new RequestError(`not found; there are ${[...pages.keys()].join(', ')}`, 404)
   if (method !== 'GET') throw new RequestError(`${path} answers GET, not ${method}`, 405)
-  return page({ query: new URLSearchParams(query), signal })
+  return page({ query: new URLSearchParams(query), signal, local: isLoopback(socket.remoteAddress) })
 }
 
 async function write(

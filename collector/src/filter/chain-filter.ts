@@ -23,6 +23,8 @@ export interface ChainFilterOptions {
   onTally(tally: Tally): void
   /** Who looks at the log's records. */
   tap(): Tap | undefined
+  /** Takes out of what is shown the secrets that the filters redact. */
+  mask(trace: RecordTrace): RecordTrace
 }
 
 /** The stages of one log, in order. */
@@ -73,7 +75,8 @@ export class ChainFilter implements StreamFilter {
 
   #showTo(tap: Tap): (trace: RecordTrace) => void {
     const stream = { labels: this.#labels, metadata: this.metadata }
-    return (trace) => tap.show(trace, stream)
+    const { mask } = this.#options
+    return (trace) => tap.show(trace, stream, mask)
   }
 }
 

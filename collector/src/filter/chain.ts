@@ -2,13 +2,14 @@ import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { LogPolicy } from '../metadata/log-policy.ts'
 import { assemble, type Shared } from './assemble.ts'
 import { ChainFilter, Workbench } from './chain-filter.ts'
+import { Mask } from './mask.ts'
 import { CostMeter, OffloadingFilter } from './offload.ts'
 import { type FiltersConfig, type Prepared, prepare } from './prepared.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import type { StreamFilter } from './stream-filter.ts'
 import { emptyTally, type Tally } from './tally.ts'
 import { FilterThread } from './thread.ts'
-import type { TapSource } from './trace.ts'
+import type { RecordTrace, TapSource } from './trace.ts'
 
 export interface FilterChainOptions {
   readonly config: FiltersConfig
@@ -38,6 +39,8 @@ export class FilterChain {
   readonly #bench = new Workbench()
   readonly #meter: CostMeter
   #thread: FilterThread | undefined
+  /** Made when somebody looks for the first time. */
+  #masks: Mask | undefined
   #told = false
 
   private constructor(options: FilterChainOptions, prepared: Prepared) {
@@ -76,12 +79,27 @@ export class FilterChain {
     const { tally } = this.#shared
     const onTally = (counted: Tally) => this.#options.onTally(counted, stream)
     const tap = () => this.#options.taps?.find(stream)
-    return new ChainFilter({ ...stream, metadata }, stages, { bench: this.#bench, tally, onTally, tap })
+    return new ChainFilter({ ...stream, metadata }, stages, {
+      bench: this.#bench,
+      tally,
+      onTally,
+      tap,
+      mask: this.#mask,
+    })
   }
 
   /** Forgets the rates of a pod that is gone. */
   forget(podUid: string): void {
     this.#shared.limiter.forget(podUid)
+  }
+
+  readonly #mask = (trace: RecordTrace): RecordTrace => {
+    const { filters, compileRegex } = this.#shared.prepared
+    this.#masks ??= new Mask(
+      filters.flatMap(({ redact }) => (redact === undefined ? [] : [redact])),
+      compileRegex,
+    )
+    return this.#masks.trace(trace)
   }
 
   /** Once slow, all work goes to the thread: it has rates of its own, which begin full. */

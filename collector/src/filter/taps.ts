@@ -24,10 +24,14 @@ export class Taps implements TapSource {
     this.#now = now
   }
 
-  /** Undefined when there are {@link maxTaps}. */
-  open(filter: TapFilter): OpenTap | undefined {
+  /**
+   * Undefined when there are {@link maxTaps}.
+   *
+   * @param raw with secrets that filters redact
+   */
+  open(filter: TapFilter, raw: boolean): OpenTap | undefined {
     if (this.#open.size === maxTaps) return undefined
-    const tap = new OpenTap(filter, this.#now, () => this.#open.delete(tap))
+    const tap = new OpenTap(filter, raw, this.#now, () => this.#open.delete(tap))
     this.#open.add(tap)
     return tap
   }
@@ -49,8 +53,8 @@ function all(taps: readonly Tap[]): Tap {
       wanting = taps.filter((tap) => tap.wants())
       return wanting.length > 0
     },
-    show(trace, stream) {
-      for (const tap of wanting) tap.show(trace, stream)
+    show(trace, stream, mask) {
+      for (const tap of wanting) tap.show(trace, stream, mask)
     },
   }
 }
@@ -65,6 +69,7 @@ export interface TapEvent {
 
 export class OpenTap implements Tap {
   readonly #filter: TapFilter
+  readonly #raw: boolean
   readonly #now: () => number
   readonly #close: () => void
   #waiting: TapEvent[] = []
@@ -73,8 +78,9 @@ export class OpenTap implements Tap {
   #skipped = 0
   #wake: () => void = () => undefined
 
-  constructor(filter: TapFilter, now: () => number, close: () => void) {
+  constructor(filter: TapFilter, raw: boolean, now: () => number, close: () => void) {
     this.#filter = filter
+    this.#raw = raw
     this.#now = now
     this.#filledAt = now()
     this.#close = close
@@ -101,9 +107,9 @@ export class OpenTap implements Tap {
     return false
   }
 
-  show(trace: RecordTrace, stream: StreamMetadata): void {
+  show(trace: RecordTrace, stream: StreamMetadata, mask: (trace: RecordTrace) => RecordTrace): void {
     this.#allowed--
-    this.#waiting.push({ stream, trace, skipped: this.#skipped })
+    this.#waiting.push({ stream, trace: this.#raw ? trace : mask(trace), skipped: this.#skipped })
     this.#skipped = 0
     this.#wake()
   }

@@ -39,8 +39,13 @@ export interface Tap {
   begin(): void
   /** Whether the next record is to be shown; what is not is counted. */
   wants(): boolean
-  /** A record that was wanted. `metadata` is what all of the log share behind the last stage. */
-  show(trace: RecordTrace, stream: StreamMetadata): void
+  /**
+   * A record that was wanted.
+   *
+   * @param stream its `metadata` is what all records of the log share behind the last stage
+   * @param mask takes out the secrets that the filters redact
+   */
+  show(trace: RecordTrace, stream: StreamMetadata, mask: (trace: RecordTrace) => RecordTrace): void
 }
 
 export interface TapSource {
