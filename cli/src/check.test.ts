@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { checkFile, kindOf } from './check.ts'
+import { checkFile, checkFilters, kindOf } from './check.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'tributary-check-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -42,4 +42,14 @@ test('a file that is not there is a problem, not an exception', () => {
 
 test('the kind can be said where keys do not tell', () => {
   expect(checkFile(file('http: {port: 1}'), 'collector').join()).toContain('aggregator')
+})
+
+test.for([
+  ['filters: [{drop: {where: \'line =~ "("\'}}]', /^\S+: filters\.0\.drop\.where: character 9: .*missing closing \)/],
+  ['parsers: {own: {regex: "["}}', /^\S+: parsers\.own\.regex: /],
+  ['filters: [{module: ./none.ts}]', /^\S+: filters\.0\.module: \S+none\.ts can not be loaded/],
+  ['multiline: {patterns: {own: {start: "["}}}', /multiline\.patterns\.own\.start/],
+] as const)('%s is wrong in what it names', async ([text, problem]) => {
+  const problems = await checkFilters(file(`aggregator: {address: "a:1"}\n${text}`))
+  expect(problems).toEqual([expect.stringMatching(problem)])
 })

@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { aggregatorConfig } from '@tributary/aggregator/config.ts'
 import { collectorConfig } from '@tributary/collector/config.ts'
+import { prepare } from '@tributary/collector/filter/prepared.ts'
+import { detectorsBy } from '@tributary/collector/multiline/detectors.ts'
 import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
 import { parse } from 'yaml'
 
@@ -17,6 +19,17 @@ export function checkFile(file: string, kind?: Kind): string[] {
   } catch (error) {
     if (error instanceof ConfigError) return error.message.split('\n')
     return [`${file}: ${(error as Error).message}`]
+  }
+}
+
+/** What of a collector's filters and patterns shows only when they are made: regular expressions that are none, modules that can't be loaded. */
+export async function checkFilters(file: string): Promise<string[]> {
+  try {
+    const config = loadConfig(file, collectorConfig)
+    await Promise.all([prepare(config, file), detectorsBy(config.multiline)])
+    return []
+  } catch (error) {
+    return (error as Error).message.split('\n')
   }
 }
 

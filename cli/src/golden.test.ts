@@ -126,7 +126,7 @@ test('cases that fail show what is different', async () => {
 test.for([
   ['- {name: one, input: x}', 'cases.0.expect: '],
   ['- {name: one, input: x, expect: {line: x, dropped: true}}', 'cases.0.expect'],
-  ['- {name: one, input: x, expect: {lien: x}}', 'cases.0.expect: write dropped, or a record with line'],
+  ['- {name: one, input: x, expect: {lien: x}}', 'cases.0.expect.lien: unknown key'],
 ])('%s is no case', async ([cases, message]) => {
   const problem = run(cases!)
   await expect(problem).rejects.toThrow(ConfigError)

@@ -65,8 +65,13 @@ program
     ]),
   )
   .action(async (files: string[], { kind }: { kind?: Kind }) => {
-    const { checkFile } = await import('./check.ts')
-    const problems = files.flatMap((file) => checkFile(file, kind))
+    const { checkFile, checkFilters, kindOf } = await import('./check.ts')
+    const problems = await Promise.all(
+      files.map(async (file) => {
+        const found = checkFile(file, kind)
+        return found.length > 0 || (kind ?? kindOf(file)) === 'aggregator' ? found : await checkFilters(file)
+      }),
+    ).then((all) => all.flat())
     for (const problem of problems) console.error(problem)
     if (problems.length > 0) process.exitCode = 2
     else for (const file of files) print(`${file}: ok`)

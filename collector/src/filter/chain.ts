@@ -88,11 +88,6 @@ export class FilterChain {
     })
   }
 
-  /** Forgets the rates of a pod that is gone. */
-  forget(podUid: string): void {
-    this.#shared.limiter.forget(podUid)
-  }
-
   readonly #mask = (trace: RecordTrace): RecordTrace => {
     const { filters, compileRegex } = this.#shared.prepared
     this.#masks ??= new Mask(

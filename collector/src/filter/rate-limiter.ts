@@ -6,7 +6,7 @@ interface Bucket {
   at: number
 }
 
-/** Buckets that are remembered; beyond it the oldest is forgotten, and begins full. */
+/** Buckets that are remembered; beyond it that of the pod that wrote least recently is forgotten, and begins full. */
 const capacity = 4096
 
 /** Token buckets by name, each filled with `linesPerSecond` up to `burst`. The clock is read once per chunk. */
@@ -23,6 +23,8 @@ export class RateLimiter {
   bucket(name: string, { linesPerSecond, burst }: RateLimit): Bucket {
     const now = this.#now()
     const known = this.#buckets.get(name)
+    // Those that are used lately stand last.
+    this.#buckets.delete(name)
     if (known === undefined) {
       if (this.#buckets.size >= capacity) this.#buckets.delete(this.#buckets.keys().next().value!)
       const fresh = { lines: burst, at: now }
@@ -31,12 +33,8 @@ export class RateLimiter {
     }
     known.lines = Math.min(burst, known.lines + ((now - known.at) / 1000) * linesPerSecond)
     known.at = now
+    this.#buckets.set(name, known)
     return known
-  }
-
-  /** Forgets the buckets of a pod, whose names begin with its uid. */
-  forget(podUid: string): void {
-    for (const name of this.#buckets.keys()) if (name.startsWith(podUid)) this.#buckets.delete(name)
   }
 }
 
