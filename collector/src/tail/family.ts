@@ -263,7 +263,10 @@ export class Family {
   #duplicate(live: Generation, path: string, name: GenerationName, found: Identified): Generation | undefined {
     found.file.close()
     const gone = live.file === undefined && live.missed > 0 && !live.spooled
-    if (!gone && live.state !== 'done') return undefined
+    if (!gone && live.state !== 'done') {
+      live.copied = !live.relocated
+      return undefined
+    }
     live.path = path
     live.name = name
     live.identity = { ...found.identity, truncations: live.identity.truncations }
@@ -296,7 +299,10 @@ export class Family {
     const stats = file.stat()
     // Logs only grow. One that was written to and has the same size may have been truncated and have grown again.
     const suspect = stats.size === generation.size && stats.mtimeMs !== generation.modifiedMs
-    if (stats.size < generation.size || (suspect && !this.#identifier.holds(generation, file))) {
+    const replaced =
+      (suspect && !this.#identifier.holds(generation, file)) ||
+      (generation.copied && !this.#identifier.begins(generation, file))
+    if (stats.size < generation.size || replaced) {
       this.truncated(generation, now)
       return
     }

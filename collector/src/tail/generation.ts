@@ -97,6 +97,8 @@ export class Generation {
   saving = false
   /** Bytes behind the size, up to here, are in the spool but can't be read. */
   damagedTo: number | undefined
+  /** A copy of it lies beside it: it is about to be truncated, or was, and may have more in it by now than before. */
+  copied = false
   /** It is read from a copy that rotation made. */
   relocated = false
   /** Listings of its directory in a row that did not have it. */
@@ -207,6 +209,7 @@ export class Generation {
     this.identity = { ...this.identity, ino, dev }
     if (!name.gzip) this.size = size
     this.relocated = true
+    this.copied = false
     this.ended = false
     this.established = false
   }

@@ -154,6 +154,12 @@ export class Identifier {
     }
   }
 
+  /** Whether an open file still begins as the generation did. */
+  begins({ identity, path }: Generation, file: LogFile): boolean {
+    const head = readHead(file, path, fingerprintBytes)
+    return crc32(fingerprintOf(head) ?? head) === identity.head
+  }
+
   /** Whether a file has the bytes before a generation's position that were read there. */
   holds({ position, tail }: Generation, file: LogFile): boolean {
     return sameTail(file, position, [tail.length, tail.crc])
