@@ -93,17 +93,32 @@ export class FilteredWriter {
   }
 }
 
+/** For fewer characters a loop is faster than a call into the runtime. */
+const short = 64
+
 /** A MessagePack str; there is room for three bytes per character and five. Returns the position behind it. */
 function writeText(out: Buffer, at: number, text: string): number {
-  if (text.length < 32) {
-    const length = out.write(text, at + 1)
-    if (length < 32) {
-      out[at] = 0xa0 | length
-      return at + 1 + length
+  const { length } = text
+  if (length < short && writeAscii(out, at + (length < 32 ? 1 : 2), text)) {
+    if (length < 32) out[at] = 0xa0 | length
+    else {
+      out[at] = 0xd9
+      out[at + 1] = length
     }
+    return at + length + (length < 32 ? 1 : 2)
   }
-  const length = out.write(text, at + 5)
+  const bytes = out.write(text, at + 5)
   out[at] = 0xdb
-  out.writeUInt32BE(length, at + 1)
-  return at + 5 + length
+  out.writeUInt32BE(bytes, at + 1)
+  return at + 5 + bytes
+}
+
+/** False when not all of it is ASCII: what was written is of no use then. */
+function writeAscii(out: Buffer, at: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c >= 0x80) return false
+    out[at + i] = c
+  }
+  return true
 }

@@ -59,14 +59,16 @@ export class RecordView {
     this.attributesChanged = true
   }
 
-  removeAttribute(name: string): void {
-    if (this.hasAttributes && this.#own().delete(name)) this.attributesChanged = true
+  /** Takes the map over. */
+  addAttributes(attributes: Map<string, string>): void {
+    if (attributes.size === 0) return
+    if (this.hasAttributes) for (const [name, value] of attributes) this.#own().set(name, value)
+    else this.#attributes = attributes
+    this.attributesChanged = true
   }
 
-  clearAttributes(): void {
-    if (!this.hasAttributes) return
-    this.#own().clear()
-    this.attributesChanged = true
+  removeAttribute(name: string): void {
+    if (this.hasAttributes && this.#own().delete(name)) this.attributesChanged = true
   }
 
   replaceLine(bytes: Buffer, start: number, end: number): void {

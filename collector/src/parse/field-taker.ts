@@ -1,5 +1,5 @@
 import { reservedAttributes } from '../filter/record-view.ts'
-import { levelOf } from './level.ts'
+import { isLevelName, levelNamed } from './level.ts'
 import type { TakeField } from './parser.ts'
 
 /** Fields of one line that become attributes; further ones are left in the line only. */
@@ -11,11 +11,19 @@ const maxName = 128
 /** Names that are sanitized once; beyond it they are sanitized each time. */
 const rememberedNames = 1024
 
+/** What a field's name means. */
+interface Name {
+  /** As attributes may have it. */
+  readonly attribute: string
+  readonly isLevel: boolean
+}
+
 /** Takes the fields of one line after another, with names as attributes may have them and within the caps. */
 export class FieldTaker {
-  readonly fields = new Map<string, string>()
+  /** Another map for each line: whoever takes it may keep it. */
+  fields = new Map<string, string>()
   readonly #taken: ReadonlySet<string>
-  readonly #names = new Map<string, string>()
+  readonly #names = new Map<string, Name>()
   #total = 0
 
   /** @param labels names that a field may not have; such a field's becomes `<name>_extracted` */
@@ -24,28 +32,31 @@ export class FieldTaker {
   }
 
   begin(): void {
-    this.fields.clear()
+    this.fields = new Map()
     this.#total = 0
   }
 
   readonly take: TakeField = (name, value) => {
-    const level = levelOf(name, value)
-    if (level !== undefined) this.fields.set('detected_level', level)
+    const { attribute, isLevel } = this.#names.get(name) ?? this.#name(name)
+    if (isLevel) {
+      const level = levelNamed(value)
+      if (level !== undefined) this.fields.set('detected_level', level)
+    }
     if (value === '' || this.fields.size >= maxFields) return
     const short = value.length > maxValue ? cut(value) : value
-    const attribute = this.#names.get(name) ?? this.#sanitize(name)
     const total = this.#total + attribute.length + short.length
     if (total > maxTotal || attribute === '') return
     this.#total = total
     this.fields.set(attribute, short)
   }
 
-  #sanitize(name: string): string {
+  #name(name: string): Name {
     let attribute = name.slice(0, maxName).replace(/[^A-Za-z0-9_]/g, '_')
     if (/^\d/.test(attribute)) attribute = `_${attribute}`
     if (this.#taken.has(attribute)) attribute += '_extracted'
-    if (this.#names.size < rememberedNames && name.length <= maxName) this.#names.set(name, attribute)
-    return attribute
+    const known = { attribute, isLevel: isLevelName(name) }
+    if (this.#names.size < rememberedNames && name.length <= maxName) this.#names.set(name, known)
+    return known
   }
 }
 

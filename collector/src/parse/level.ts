@@ -15,8 +15,12 @@ const keys = new Set(['level', 'lvl', 'severity', 'loglevel', 'levelname', 'log_
 /** No word for a level is longer. */
 const maxLength = 13
 
-/** Undefined when the field says nothing about a level. Numbers are those of pino and bunyan. */
-export function levelOf(name: string, value: string): string | undefined {
-  if (value.length > maxLength || name.length > maxLength || !keys.has(name.toLowerCase())) return undefined
-  return byWord.get(value.trim().toLowerCase())
+/** Whether a field of this name tells a level. */
+export function isLevelName(name: string): boolean {
+  return name.length <= maxLength && keys.has(name.toLowerCase())
+}
+
+/** Undefined when the value names none. Numbers are those of pino and bunyan. */
+export function levelNamed(value: string): string | undefined {
+  return value.length > maxLength ? undefined : byWord.get(value.trim().toLowerCase())
 }

@@ -31,7 +31,7 @@ export class ParseStage implements Stage {
     const { bytes, lineStart, lineEnd } = record
     this.#fields.begin()
     const parsed = lineEnd - lineStart <= maxLine && parser.parse(bytes, lineStart, lineEnd, this.#fields.take)
-    if (parsed) for (const [name, value] of this.#fields.fields) record.setAttribute(name, value)
+    if (parsed) record.addAttributes(this.#fields.fields)
     else {
       record.setAttribute('parse_error', parser.name)
       onError(parser.name)

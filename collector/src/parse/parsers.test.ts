@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { regexCompiler } from '../filter/regex.ts'
 import { builtInParser } from './built-in.ts'
 import { FieldTaker, maxFields, maxTotal, maxValue } from './field-taker.ts'
-import { levelOf } from './level.ts'
+import { isLevelName, levelNamed } from './level.ts'
 import { builtInParsers } from './names.ts'
 import type { Parser } from './parser.ts'
 import { RegexParser } from './regex.ts'
@@ -116,7 +116,9 @@ test.for([
   ['level', 'high', undefined],
   ['status', 'error', undefined],
   ['level', 'error'.repeat(100), undefined],
-] as const)('%s=%s → %s', ([name, value, level]) => expect(levelOf(name, value)).toBe(level))
+] as const)('%s=%s → %s', ([name, value, level]) =>
+  expect(isLevelName(name) ? levelNamed(value) : undefined).toBe(level),
+)
 
 test('any bytes are parsed or not, and names are ones that attributes may have', () => {
   const piece = fc.constantFrom('{', '}', '"', ':', '=', ' ', 'a', '\\', '[', ']', ',', '1', '\n', 'é', '-')
