@@ -98,7 +98,7 @@ export const collectorConfig = z.strictObject({
         .enum(['tributary', 'fluentd'])
         .default('tributary')
         .describe(
-          '`tributary`: for our aggregator. `fluentd`: records with log, stream, time and a kubernetes map, for Fluentd and Fluent Bit.',
+          '`tributary`: for our aggregator. `fluentd`: records with log, stream, time, a kubernetes map and, where parsers or modules found some, an attributes map, for Fluentd and Fluent Bit.',
         ),
       compression: z.enum(['zstd', 'gzip', 'none']).default('zstd').describe('Compression of chunks.'),
       window: z.int().min(1).max(1024).default(32).describe('How many chunks may be unacknowledged at a time.'),

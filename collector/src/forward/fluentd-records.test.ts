@@ -1,5 +1,5 @@
 import { decodeMulti } from '@msgpack/msgpack'
-import { recordOverhead, stderr, stdout, writeRecordHead } from '@tributary/protocol/records.ts'
+import { encodeAttributes, recordOverhead, stderr, stdout, writeRecordHead } from '@tributary/protocol/records.ts'
 import { expect, test } from 'vitest'
 import { encodeSurroundings, FluentdEncoder } from './fluentd-records.ts'
 
@@ -49,4 +49,13 @@ test('many short records grow the output as needed', () => {
     (_, i) => ({ seconds: 1, nanoseconds: i, stream: stdout, line: '' }) as const,
   )
   expect([...decodeMulti(new FluentdEncoder().encode(chunkOf(many), surroundings))]).toHaveLength(5000)
+})
+
+test('attributes are a map of their own', () => {
+  const out = Buffer.alloc(500)
+  const attributes = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`time${i}`, 'x']))
+  const at = writeRecordHead(out, 0, 1, 0, 0, 3, stdout, 0, false, encodeAttributes(attributes), 20)
+  const records = new FluentdEncoder().encode(out.subarray(0, at + out.write('one', at)), surroundings)
+  const [[, record]] = [...decodeMulti(records)] as [[unknown, Record<string, unknown>]]
+  expect(record).toMatchObject({ stream: 'stdout', log: 'one', attributes, time: '1970-01-01T00:00:01.000000000Z' })
 })

@@ -1,5 +1,5 @@
 /**
- * Records as the Fluentd ecosystem expects them (`forward.format: fluentd`): `[EventTime, {log, stream, time, kubernetes: {…}}]`, what
+ * Records as the Fluentd ecosystem expects them (`forward.format: fluentd`): `[EventTime, {log, stream, time, kubernetes: {…}}]`, and `attributes: {…}` where a record has some; what
  * Fluent Bit's kubernetes filter and fluent-plugin-kubernetes_metadata_filter put out. What is the same for all records of a source
  * is encoded once.
  */
@@ -8,6 +8,7 @@ import { encode } from '@tributary/protocol/msgpack.ts'
 import { RecordScanner, stderr } from '@tributary/protocol/records.ts'
 
 const mapOf4 = 0x84
+const mapOf5 = 0x85
 const key = (name: string) => encode(name)
 
 /** The pairs `stream` and `kubernetes` of each stream. */
@@ -27,6 +28,7 @@ export function encodeSurroundings({ labels, metadata }: StreamMetadata): readon
 }
 
 const logKey = key('log')
+const attributesKey = key('attributes')
 /** `2026-11-23T14:00:00.123456789Z` as a fixstr: header, 20 bytes up to the point, nine digits, Z. */
 const timeBytes = 31
 const secondBytes = 20
@@ -44,14 +46,16 @@ export class FluentdEncoder {
   /** Rewrites a chunk's records (see protocol/records.ts) for Fluentd. The result is overwritten by the next call. */
   encode(records: Buffer, surroundings: readonly [Buffer, Buffer]): Buffer {
     const scanner = new RecordScanner(records)
-    const room = Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + timeBytes + 32
+    const room =
+      Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + attributesKey.length + timeBytes + 32
     const time = this.#time
     let out = this.#out
     let at = 0
     while (scanner.next()) {
-      const { seconds, nanoseconds, lineStart, lineEnd } = scanner
+      const { seconds, nanoseconds, lineStart, lineEnd, attributeCount, attributesStart, attributesEnd } = scanner
       const length = lineEnd - lineStart
-      if (at + length + room > out.length) out = this.#grow(at, at + length + room)
+      const needed = at + length + attributesEnd - attributesStart + room
+      if (needed > out.length) out = this.#grow(at, needed)
       if (seconds !== this.#second) this.#setSecond(seconds)
       writeDigits(time, 1 + secondBytes, nanoseconds)
       out[at] = 0x92
@@ -59,10 +63,18 @@ export class FluentdEncoder {
       out[at + 2] = 0x00
       at = writeUint32(out, at + 3, seconds)
       at = writeUint32(out, at, nanoseconds)
-      out[at++] = mapOf4
+      out[at++] = attributeCount === 0 ? mapOf4 : mapOf5
       at += surroundings[scanner.stream === stderr ? 1 : 0].copy(out, at)
       for (let i = 0; i < timeBytes; i++) out[at + i] = time[i]!
       at += timeBytes
+      if (attributeCount > 0) {
+        // A map of their own: names such as `time` stand for something else beside it.
+        at += attributesKey.copy(out, at)
+        out[at] = 0xde
+        out[at + 1] = attributeCount >> 8
+        out[at + 2] = attributeCount & 0xff
+        at += 3 + records.copy(out, at + 3, attributesStart, attributesEnd)
+      }
       for (let i = 0; i < logKey.length; i++) out[at + i] = logKey[i]!
       at += logKey.length
       out[at++] = 0xdb
