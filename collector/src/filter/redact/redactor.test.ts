@@ -93,6 +93,37 @@ test('a secret is the same wherever it stands', () => {
   )
 })
 
+test('the lines of a chunk are redacted as each would be alone', () => {
+  const parts = [
+    'plain text, ',
+    'JSON ',
+    'key=',
+    '@',
+    'a.b@example.org ',
+    '4111 1111 1111 1111 ',
+    `${jwt} `,
+    'Bearer abcdefghijk ',
+    'AKIAIOSFODNN7EXAMPLE ',
+  ]
+  const lines = fc.array(
+    fc.array(fc.constantFrom(...parts), { maxLength: 3 }).map((some) => some.join('')),
+    { maxLength: 20 },
+  )
+  fc.assert(
+    fc.property(lines, (some) => {
+      const chunk = Buffer.from(some.join(''))
+      const redactor = new Redactor(all, compileRegex, { found: () => undefined, withheld: () => undefined })
+      redactor.begin(chunk)
+      let at = 0
+      for (const line of some) {
+        const result = redactor.redact(chunk, at, (at += line.length))
+        expect(result === undefined ? line : result.bytes.toString('utf8', 0, result.end)).toBe(redact(line).line)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
 test('any bytes are examined, and what is not a secret stays, byte by byte', () => {
   const bytes = fc.uint8Array({ maxLength: 200 }).map((some) => Buffer.from(some))
   fc.assert(
