@@ -124,6 +124,27 @@ test('the lines of a chunk are redacted as each would be alone', () => {
   )
 })
 
+test('what stands before a card does not matter, whatever its length', () => {
+  const piece = fc.constantFrom(
+    '4111111111111111',
+    '4111 1111 1111 1111',
+    '12',
+    '-',
+    ' ',
+    'ab',
+    '|',
+    '2026-01-02',
+    '3782-822463-10005 ',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), fc.nat(14), (pieces, shift) => {
+      const line = pieces.join('')
+      expect(redact('|'.repeat(shift) + line).line).toBe('|'.repeat(shift) + redact(line).line)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
 test('any bytes are examined, and what is not a secret stays, byte by byte', () => {
   const bytes = fc.uint8Array({ maxLength: 200 }).map((some) => Buffer.from(some))
   fc.assert(
