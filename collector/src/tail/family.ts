@@ -67,6 +67,8 @@ export class Family {
   /** Change time of the quiet file when it was last looked at, ms since 1970. */
   #quietSince = -1
   #fullPollAt = 0
+  /** What the last listing found with the content of a generation that is held open. */
+  readonly #twins = new Map<Generation, { readonly path: string; readonly name: GenerationName }>()
   /** Files without a complete first line, by path: their size when they were looked at. */
   readonly #unidentified = new Map<string, number>()
 
@@ -186,6 +188,7 @@ export class Family {
       }
     }
     const present = new Set<Generation>()
+    this.#twins.clear()
     for (const name of names) {
       const parsed = parseGeneration(name, base)
       if (parsed === undefined) continue
@@ -198,6 +201,7 @@ export class Family {
         if (!isMissing(error)) this.#events.problem(join(directory, name), error as NodeJS.ErrnoException)
       }
     }
+    this.#takeTwinsNames(present)
     this.#markAbsent(present)
     this.generations.sort((a, b) => compareGenerations(a.name, b.name))
   }
@@ -264,13 +268,28 @@ export class Family {
     found.file.close()
     const gone = live.file === undefined && live.missed > 0 && !live.spooled
     if (!gone && live.state !== 'done') {
-      live.copied = !live.relocated
+      this.#twins.set(live, { path, name })
       return undefined
     }
     live.path = path
     live.name = name
     live.identity = { ...found.identity, truncations: live.identity.truncations }
     return live
+  }
+
+  /**
+   * A file that is held open, of which only a compressed form has a name: it was renamed and compressed between two looks. Its place
+   * among the others is that name's.
+   */
+  #takeTwinsNames(present: Set<Generation>): void {
+    for (const [generation, { path, name }] of this.#twins) {
+      if (present.has(generation)) generation.copied = !generation.relocated
+      else {
+        generation.path = path
+        generation.name = name
+        present.add(generation)
+      }
+    }
   }
 
   #markAbsent(present: ReadonlySet<Generation>): void {
