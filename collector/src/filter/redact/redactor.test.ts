@@ -124,7 +124,7 @@ test('the lines of a chunk are redacted as each would be alone', () => {
   )
 })
 
-test('what stands before a card does not matter, whatever its length', () => {
+test('a card is found wherever it stands between others', () => {
   const piece = fc.constantFrom(
     '4111111111111111',
     '4111 1111 1111 1111',
@@ -132,14 +132,13 @@ test('what stands before a card does not matter, whatever its length', () => {
     '-',
     ' ',
     'ab',
-    '|',
     '2026-01-02',
     '3782-822463-10005 ',
   )
+  const part = fc.array(piece, { maxLength: 3 }).map((pieces) => pieces.join(''))
   fc.assert(
-    fc.property(fc.array(piece, { maxLength: 6 }), fc.nat(14), (pieces, shift) => {
-      const line = pieces.join('')
-      expect(redact('|'.repeat(shift) + line).line).toBe('|'.repeat(shift) + redact(line).line)
+    fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
+      expect(redact(parts.join('|')).line).toBe(parts.map((one) => redact(one).line).join('|'))
     }),
     { numRuns: 2000 },
   )
