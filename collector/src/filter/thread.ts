@@ -44,6 +44,8 @@ interface Job extends ThreadRequest {
   giveBack(records: Buffer): void
 }
 
+/** A chunk and what is made of it need little; a collector's memory is counted. */
+const threadLimits = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 8 }
 /** After so long without work the thread ends, ms: a configuration that was replaced gives it none. */
 const idleAfter = 60_000
 
@@ -100,7 +102,7 @@ export class FilterThread {
     if (this.#worker !== undefined) return this.#worker
     // The bundle has the thread's code as a file beside this one.
     const code = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './filter-worker.mjs', import.meta.url)
-    const worker = new Worker(code, { workerData: this.#setup, resourceLimits: { maxOldGenerationSizeMb: 64 } })
+    const worker = new Worker(code, { workerData: this.#setup, resourceLimits: threadLimits })
     // What was not filtered at the end is read again after the next start.
     worker.unref()
     worker.on('message', (answer: ThreadAnswer) => {
