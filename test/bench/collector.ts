@@ -1,10 +1,12 @@
 /** `collector`: files to acknowledged chunks, against a sink that only acknowledges; and what an idle collector costs. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { renameSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { bundleCollector } from '../../collector/bundle.ts'
 import { Pipeline, until } from '../harness/processes.ts'
 import { BenchCluster } from './cluster.ts'
 import { totals, writeCorpus } from './corpus.ts'
@@ -16,10 +18,20 @@ const idleFiles = 500
 const idleSeconds = 20
 
 export async function run(): Promise<BenchResult> {
-  const plain = await readAll('tributary')
-  const described = await readAll('tributary', true)
-  const fluentd = await readAll('fluentd', true)
-  const idle = await idleCost()
+  const directory = mkdtempSync(join(tmpdir(), 'tributary-bundle-'))
+  try {
+    // As a DaemonSet runs it: loading the sources takes memory of its own.
+    return await measure(await bundleCollector(directory))
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+async function measure(collectorScript: string): Promise<BenchResult> {
+  const plain = await readAll(collectorScript, 'tributary')
+  const described = await readAll(collectorScript, 'tributary', true)
+  const fluentd = await readAll(collectorScript, 'fluentd', true)
+  const idle = await idleCost(collectorScript)
   return {
     bench: 'collector',
     what: `${lines / 1e6} M lines of 189 bytes in 50 files, read, compressed with zstd 1, sent over loopback and acknowledged; then ${idleFiles} quiet files`,
@@ -51,7 +63,7 @@ export async function run(): Promise<BenchResult> {
   }
 }
 
-async function readAll(format: 'tributary' | 'fluentd', described = false) {
+async function readAll(collectorScript: string, format: 'tributary' | 'fluentd', described = false) {
   const sink = fork(fileURLToPath(new URL('sink-process.ts', import.meta.url)), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
@@ -59,7 +71,7 @@ async function readAll(format: 'tributary' | 'fluentd', described = false) {
   await using cluster = await BenchCluster.start()
   const kubernetes = described ? cluster.kubernetes : { enabled: false }
   const collector = { aggregator: { address }, forward: { format }, kubernetes }
-  await using pipeline = await Pipeline.create({ collector })
+  await using pipeline = await Pipeline.create({ collectorScript, collector })
   try {
     const truth = await writeCorpus(pipeline.logs, lines)
     for (const { namespace, pod, uid, name } of truth.containers)
@@ -98,12 +110,12 @@ async function warmUp(pipeline: Pipeline): Promise<void> {
   renameSync(join(pipeline.logs, 'aside'), join(pipeline.logs, 'containers'))
 }
 
-async function idleCost(): Promise<Figure[]> {
+async function idleCost(collectorScript: string): Promise<Figure[]> {
   const sink = fork(fileURLToPath(new URL('sink-process.ts', import.meta.url)), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   const [{ address }] = (await once(sink, 'message')) as [{ address: string }]
-  await using pipeline = await Pipeline.create({ collector: { aggregator: { address } } })
+  await using pipeline = await Pipeline.create({ collectorScript, collector: { aggregator: { address } } })
   try {
     const truth = await writeCorpus(pipeline.logs, idleFiles * 300, { containers: idleFiles } as never)
     pipeline.collector.start()
