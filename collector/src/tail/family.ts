@@ -278,17 +278,19 @@ export class Family {
   }
 
   /**
-   * A file that is held open, of which only a compressed form has a name: it was renamed and compressed between two looks. Its place
-   * among the others is that name's.
+   * What the listing found of a generation's content under another name is a copy, and the file was truncated or will be; or, where it has no
+   * name itself any more, what became of it: it was renamed and compressed between two looks. Its place among the others is that name's.
    */
   #takeTwinsNames(present: Set<Generation>): void {
     for (const [generation, { path, name }] of this.#twins) {
-      if (present.has(generation)) generation.copied = !generation.relocated
-      else {
+      const { file, relocated } = generation
+      if (present.has(generation) || (file !== undefined && !this.#identifier.begins(generation, file))) {
+        generation.copied = !relocated
+      } else {
         generation.path = path
         generation.name = name
-        present.add(generation)
       }
+      present.add(generation)
     }
   }
 
