@@ -87,9 +87,12 @@ export class Unlinked {
     for (const family of this.#options.families()) {
       const pod = family.origin.identity?.uid ?? family.key
       for (const generation of family.generations) {
-        const { file, spooled, state, sizeUnknown, size } = generation
+        const { file, spooled, state, sizeUnknown } = generation
         if (file === undefined || spooled || state === 'done' || !isDeleted(generation)) continue
-        const bytes = sizeUnknown ? file.stat().size : size - done(generation)
+        const { size } = file.stat()
+        // It may have been written to since the last look.
+        if (!file.gzip) generation.size = Math.max(generation.size, size)
+        const bytes = sizeUnknown ? size : generation.size - done(generation)
         if (bytes > 0) yield { pod, bytes, family, generation }
       }
     }
