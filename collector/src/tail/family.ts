@@ -283,14 +283,16 @@ export class Family {
    */
   #takeTwinsNames(present: Set<Generation>): void {
     for (const [generation, { path, name }] of this.#twins) {
-      const { file, relocated } = generation
-      if (present.has(generation) || (file !== undefined && !this.#identifier.begins(generation, file))) {
+      const { file, relocated, spooled } = generation
+      const held = file !== undefined && !spooled
+      if (present.has(generation) || (held && !this.#identifier.begins(generation, file))) {
         generation.copied = !relocated
       } else {
         generation.path = path
         generation.name = name
       }
-      present.add(generation)
+      // What is in the spool is read from there, whatever lies beside it.
+      if (!spooled) present.add(generation)
     }
   }
 
