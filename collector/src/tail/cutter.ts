@@ -264,9 +264,9 @@ export class ChunkCutter {
 
   /** Whether the line just parsed goes on with the group; the group ends if not. */
   #joins(group: Pending, stream: StreamName, lineStart: number, lineEnd: number): boolean {
-    const { parser, detectors, offset } = this.#request
+    const { parser, offset } = this.#request
     const { start, end } = parser
-    const state = detectors[stream]!.next(group.state, parser.arena, start, end)
+    const state = this.#stateBehind(group, stream, start, end)
     if (state === 0 || end - start > this.maxLineBytes) {
       this.#emitPending(group, stream)
       return false
@@ -296,8 +296,12 @@ export class ChunkCutter {
     const { parser, offset } = this.#request
     const { start, end } = parser
     if (this.#held.active) this.#settle(stream, start, end)
-    if (this.#endsBefore(lineStart)) return false
     const pending = this.#parts[stream]
+    const group = this.#groups[stream]
+    // The first part of a line tells whether it goes on with a record: one that does not has ended.
+    const ends = group.active && !pending.active && this.#stateBehind(group, stream, start, end) === 0
+    if (ends) this.#emitPending(group, stream)
+    if (this.#endsBefore(lineStart)) return false
     if (pending.active && pending.length + end - start > this.maxLineBytes) {
       pending.truncated = true
       this.#endGroup(stream)
@@ -322,7 +326,7 @@ export class ChunkCutter {
     const [start, end] = line.parts as [number, number]
     const group = this.#groups[stream]
     if (group.active) {
-      const state = detector!.next(group.state, arena, start, end)
+      const state = this.#stateBehind(group, stream, start, end)
       const fits = group.lines < this.maxLines && group.length + 1 + line.length <= this.maxLineBytes
       if (state !== 0 && fits) {
         group.addLineFeed()
@@ -348,6 +352,11 @@ export class ChunkCutter {
     group.seenTo = line.seenTo
     line.active = false
     this.#pendingCount--
+  }
+
+  #stateBehind({ state }: Pending, stream: StreamName, start: number, end: number): number {
+    const { parser, detectors } = this.#request
+    return detectors[stream]!.next(state, parser.arena, start, end)
   }
 
   #endGroup(stream: StreamName): void {

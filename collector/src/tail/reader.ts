@@ -109,12 +109,13 @@ export class Reader {
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
     const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
     const same = crc32(fingerprintOf(head) ?? head) === successor.identity.head
-    const late = this.#isLate(generation, now)
+    // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
+    const atEnd = more < room && (successor.file.gzip || successor.ended)
+    const rest = atEnd || this.#isLate(generation, now) ? 'pending' : 'wait'
     // It was copied and truncated before it was read: what it held is found in the copy.
     if (!same && !successor.file.gzip && !successor.spooled) return 'successor replaced'
     if (!same) this.#cut(generation, got, 'all')
-    else if (!this.#cut(generation, got + more, late ? 'pending' : 'wait', got))
-      return this.#wait(generation, successor, now)
+    else if (!this.#cut(generation, got + more, rest, got)) return this.#wait(generation, successor, now)
     this.#send(generation, { successor, bytes: got })
     return 'read'
   }
