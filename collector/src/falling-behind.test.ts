@@ -209,7 +209,8 @@ function accountOf(sink: Sink, name: string, text: string): { open: number; lost
   return { open: 0, lost: lost.reduce((sum, [first, end]) => sum + end - first, 0), problem }
 }
 
-const seeds = process.env['BEHIND_SEEDS']?.split(',').map(Number) ?? [1, Date.now() % 1e6]
+/** More of them: `BEHIND_SEEDS=2,3 npx vitest run collector/src/falling-behind.test.ts`. */
+const seeds = process.env['BEHIND_SEEDS']?.split(',').map(Number) ?? [1, 87861]
 
 test.for(seeds)(
   'with room in the spool nothing is lost, whatever is deleted (seed %i)',

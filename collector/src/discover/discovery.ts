@@ -67,11 +67,27 @@ export class Discovery {
       const link = isLink ? resolve(path, readlinkSync(entry)) : entry
       return this.#discovered(name, link, target)
     } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const renamed = code === 'ENOENT' ? this.#renamed(name, entry) : undefined
+      if (renamed) return renamed
       // The link may be made before its target: looked at again at every scan until it leads somewhere or goes.
       this.#retry = true
-      const { code } = error as NodeJS.ErrnoException
       if (code === 'ENOENT') problem(entry, 'dangling_link')
       else problem(entry, code === 'ELOOP' ? 'loop' : 'unreadable', error as Error)
+      return undefined
+    }
+  }
+
+  /** The log of a link whose target was renamed and not made anew: what it was renamed to lies beside it, and may go soon. */
+  #renamed(name: string, entry: string): Discovered | undefined {
+    try {
+      const link = resolve(this.#options.path, readlinkSync(entry))
+      if (podFromPath(link) === undefined) return undefined
+      const directory = realpathSync(dirname(link))
+      if (!readdirSync(directory).some((one) => one.startsWith(`${basename(link)}.`))) return undefined
+      return this.#discovered(name, link, join(directory, basename(link)))
+    } catch {
+      // Gone, or no link: nothing leads anywhere.
       return undefined
     }
   }
