@@ -130,6 +130,7 @@ test('stack traces come back whole and once, wherever rotations cut them and who
     kills++
   }
   for (const container of all) container.finish()
+  await pipeline.ready()
   const written = all.reduce((sum, { records }) => sum + records.size, 0)
   const verdict = await judge(pipeline.url, all, written)
   console.log(`stack traces: seed ${seed}, ${written} records, ${rotations} rotations, ${kills} kills`, verdict.counts)

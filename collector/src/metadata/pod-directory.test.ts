@@ -330,6 +330,7 @@ describe('on disk', () => {
     api.put(makePod({ name: 'a', uid: 'a', ip: '10.0.0.1' }))
     const first = await open()
     await eventually(() => nameOf(first, 'a')).toBe('a')
+    await watching()
     await first.close()
     const second = await open()
     const told: string[] = []
