@@ -11,7 +11,10 @@ test('what is deleted before it can be read is in the audit as lost, exactly, an
 }, async () => {
   const seed = chooseSeed()
   await using pipeline = await Pipeline.start({
-    collector: { limits: { unlinkedBytes: '256KiB', spoolBytes: '0', inFlightBytes: '1MiB' }, logs: { scanInterval: '100ms' } },
+    collector: {
+      limits: { unlinkedBytes: '256KiB', spoolBytes: '0', inFlightBytes: '1MiB' },
+      logs: { scanInterval: '100ms' },
+    },
   })
   // A generation lives for a second and two more are kept: the collector sees each, and can't read most while the aggregator is away.
   const load = { containers: 6, rate: 6000, duration: 7000, rotateBytes: 160 * 1024, partial: 2, pieceBytes: 120 }
