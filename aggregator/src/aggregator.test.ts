@@ -94,7 +94,14 @@ test('chunks become rows once, whatever is repeated, overlaps or is killed', { t
   await aggregator!.close()
   await start()
   sender = await TestSender.connect(aggregator!.forwardPort)
-  const query = forwardMessage('t', Buffer.alloc(0), ledgerQueryOptions('q', [source(1), source(3)]))
+  const query = forwardMessage(
+    't',
+    Buffer.alloc(0),
+    ledgerQueryOptions('q', [
+      { source: source(1), keep: 0 },
+      { source: source(3), keep: 0 },
+    ]),
+  )
   expect(await sender.send(Buffer.concat(query))).toEqual({ ack: 'q', ranges: [[[0, 2500]], []] })
   await sender.send(chunk(1, [0, 2000]))
   await sender.send(chunk(2, [1500, 3000]))

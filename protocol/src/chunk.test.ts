@@ -4,10 +4,12 @@ import {
   type ChunkHeader,
   chunkHeader,
   chunkOptions,
+  encodeAck,
   filterReasons,
   ledgerQuery,
   ledgerQueryOptions,
   lossReasons,
+  parseAck,
   querySession,
   seamVersion,
 } from './chunk.ts'
@@ -122,12 +124,52 @@ test.for([
   expect(() => chunkHeader(options)).toThrow(message)
 })
 
-test('a ledger query tells its sources and its session', () => {
-  const sources = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)]
-  const query = decode(encode(ledgerQueryOptions('q', sources, 's')))
-  expect(ledgerQuery(query)).toEqual(sources)
+const asked = [
+  { source: Buffer.alloc(16, 1), keep: 0 },
+  { source: Buffer.alloc(16, 2), keep: 2 ** 40 },
+]
+
+test('a ledger query tells its sources, what they were acknowledged, and its session', () => {
+  const query = decode(encode(ledgerQueryOptions('q', asked, 's')))
+  expect(ledgerQuery(query)).toEqual(asked)
   expect(querySession(query)).toBe('s')
-  const older = decode(encode(ledgerQueryOptions('q', sources)))
+  const older = decode(encode(ledgerQueryOptions('q', asked)))
   expect(querySession(older)).toBeUndefined()
+  expect(ledgerQuery(decode(encode(ledgerQueryOptions('q', []))))).toEqual([])
   expect(ledgerQuery(chunkOptions(sound, 0, 'none'))).toBeUndefined()
+})
+
+test('a query of a collector that does not tell what it keeps keeps nothing', () => {
+  const options = ledgerQueryOptions('q', asked)
+  own(options)['keep'] = undefined
+  expect(ledgerQuery(options)!.map(({ keep }) => keep)).toEqual([0, 0])
+})
+
+test.for([[[1]], [[1, -1]], [[1, 0.5]], [[1, '2']], [7], [null], [{ length: 2 }]])(
+  '%j as what is kept is refused',
+  ([keep]) => {
+    const options = ledgerQueryOptions('q', asked)
+    own(options)['keep'] = keep
+    expect(() => ledgerQuery(options)).toThrow(MsgpackError)
+    expect(() => ledgerQuery(options)).toThrow('tributary.keep')
+  },
+)
+
+test.for([
+  { ack: 'a' },
+  { ack: 'a', ranges: [] },
+  { ack: 'a', ranges: [[[0, 5]], []], ledger: 'l', shared: false },
+  { ack: 'a', ranges: [[[0, 5]]], ledger: 'l', shared: true },
+] as const)('the answer %j comes back as it was', (ack) => {
+  expect(parseAck(decode(encodeAck(ack)))).toEqual(ack)
+})
+
+test.for([
+  [null],
+  [{}],
+  [{ ack: 'a', ranges: [[[1]]] }],
+  [{ ack: 'a', ranges: [[1]] }],
+  [{ ack: 'a', ranges: [], ledger: 1 }],
+])('%j is no answer', ([value]) => {
+  expect(() => parseAck(value)).toThrow(MsgpackError)
 })

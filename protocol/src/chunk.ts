@@ -213,19 +213,33 @@ function parseSeam({ next, seam }: Record<string, unknown>, [first, end]: ByteRa
   return { source: Buffer.from(next.buffer, next.byteOffset, 16), at: seam }
 }
 
+/** A source a collector asks the ledger for. */
+export interface AskedSource {
+  readonly source: SourceId
+  /** How far the collector has acknowledgements for, without a gap: the offset of its checkpoint. */
+  readonly keep: number
+}
+
 /**
  * A ledger query: before a collector reads a source it has not read since it started, it asks which ranges are accepted, and
- * resumes exactly there. It travels as a Forward message without entries, so a plain Fluentd just acknowledges it.
+ * resumes exactly there. It travels as a Forward message without entries, so a plain Fluentd just acknowledges it. A query without
+ * sources asks only which ledger the aggregator keeps.
  *
  * @param session names the process that asks. From then on chunks of these sources with another session, still on their way from
- * a process that is gone, are not accepted: this one reads their bytes again, and may join the lines differently.
+ * a process that is gone, are not accepted: this one reads their bytes again, and may join the lines differently. What an
+ * aggregator has acknowledged up to `keep` is never among what is refused: nobody would send it again.
  */
 export function ledgerQueryOptions(
   id: string,
-  sources: readonly SourceId[],
+  sources: readonly AskedSource[],
   session?: string,
 ): Record<string, unknown> {
-  const own = { v: chunkVersion, query: Buffer.concat(sources), ...(session === undefined ? {} : { session }) }
+  const own = {
+    v: chunkVersion,
+    query: Buffer.concat(sources.map(({ source }) => source)),
+    keep: sources.map(({ keep }) => keep),
+    ...(session === undefined ? {} : { session }),
+  }
   return { chunk: id, size: 0, tributary: own }
 }
 
@@ -235,19 +249,34 @@ export function querySession(options: unknown): string | undefined {
   return typeof session === 'string' ? session : undefined
 }
 
-/** The sources a ledger query asks for; undefined when the option map is not a query. */
-export function ledgerQuery(options: unknown): SourceId[] | undefined {
-  const query = (
-    (options as Record<string, unknown> | null | undefined)?.['tributary'] as Record<string, unknown> | undefined
-  )?.['query']
+/** The sources a ledger query asks for; undefined when the option map is not a query. `keep` is 0 where an older collector does not tell it. */
+export function ledgerQuery(options: unknown): AskedSource[] | undefined {
+  const own = (options as Record<string, unknown> | null | undefined)?.['tributary'] as
+    | Record<string, unknown>
+    | undefined
+  const query = own?.['query']
   if (query === undefined) return undefined
   if (!(query instanceof Uint8Array) || query.length % 16 !== 0)
     throw new MsgpackError('tributary.query is not a sequence of 16-byte sources')
-  return Array.from({ length: query.length / 16 }, (_, i) => Buffer.from(query.subarray(16 * i, 16 * i + 16)))
+  const keep = own!['keep']
+  if (keep !== undefined && !(Array.isArray(keep) && keep.length === query.length / 16 && keep.every(isOffset)))
+    throw new MsgpackError('tributary.keep is not one offset for each source')
+  return Array.from({ length: query.length / 16 }, (_, i) => ({
+    source: Buffer.from(query.subarray(16 * i, 16 * i + 16)),
+    keep: keep === undefined ? 0 : (keep[i] as number),
+  }))
 }
 
-/** What an aggregator answers: `ack` for every chunk, `ranges` (one set per source asked, in order) for a ledger query. */
-export interface Ack {
+/** Which ledger an aggregator keeps its accounts in. */
+export interface LedgerIdentity {
+  /** The same at all aggregators that share a ledger, and at one aggregator for as long as it has its volume. */
+  readonly ledger: string
+  /** Other aggregators may use it too: what one accepted all others know, so a chunk may be sent to any of them. */
+  readonly shared: boolean
+}
+
+/** What an aggregator answers: `ack` for every chunk, to a ledger query also `ranges` (one set per source asked, in order) and whose they are. */
+export interface Ack extends Partial<LedgerIdentity> {
   readonly ack: string
   readonly ranges?: readonly ByteRanges[]
 }
@@ -258,12 +287,17 @@ export function encodeAck(ack: Ack): Buffer {
 
 /** An aggregator's answer; throws {@link MsgpackError} when it is none. */
 export function parseAck(value: unknown): Ack {
-  const { ack, ranges } = (value ?? {}) as Record<string, unknown>
+  const { ack, ranges, ledger, shared } = (value ?? {}) as Record<string, unknown>
   if (typeof ack !== 'string') throw new MsgpackError('an answer without ack')
   if (ranges === undefined) return { ack }
   const isRange = (range: unknown) => Array.isArray(range) && range.length === 2 && range.every(isOffset)
   if (!Array.isArray(ranges) || !ranges.every((set) => Array.isArray(set) && set.every(isRange))) {
     throw new MsgpackError('an answer whose ranges are not pairs of offsets')
   }
-  return { ack, ranges: ranges as ByteRanges[] }
+  if (ledger !== undefined && typeof ledger !== 'string') throw new MsgpackError('an answer whose ledger has no name')
+  return {
+    ack,
+    ranges: ranges as ByteRanges[],
+    ...(ledger === undefined ? {} : { ledger, shared: shared === true }),
+  }
 }

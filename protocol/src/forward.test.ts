@@ -30,10 +30,12 @@ test('the bytes of a message are those of the specification', () => {
 })
 
 test('a ledger query is a message without entries', () => {
-  const message = Buffer.concat(forwardMessage('tributary', Buffer.alloc(0), ledgerQueryOptions('q1', [source])))
+  const message = Buffer.concat(
+    forwardMessage('tributary', Buffer.alloc(0), ledgerQueryOptions('q1', [{ source, keep: 3 }])),
+  )
   const parsed = parseMessage(message)!
   expect(chunkHeader(parsed.options)).toBeUndefined()
-  expect(ledgerQuery(parsed.options)).toEqual([source])
+  expect(ledgerQuery(parsed.options)).toEqual([{ source, keep: 3 }])
 })
 
 const time = new EventTime(1, 2)

@@ -102,7 +102,7 @@ export class Sink {
     const asked = ledgerQuery(message.options)
     if (asked) {
       socket.write(
-        encodeAck({ ack, ranges: asked.map((source) => this.sources.get(source.toString('hex'))?.accepted ?? []) }),
+        encodeAck({ ack, ranges: asked.map(({ source }) => this.sources.get(source.toString('hex'))?.accepted ?? []) }),
       )
       return
     }

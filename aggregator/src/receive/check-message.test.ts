@@ -36,8 +36,8 @@ test.for([
   },
   {
     what: 'a ledger query',
-    bytes: message(Buffer.alloc(0), ledgerQueryOptions('q', [header.source])),
-    expected: { kind: 'query', chunk: 'q', sources: [header.source] },
+    bytes: message(Buffer.alloc(0), ledgerQueryOptions('q', [{ source: header.source, keep: 7 }])),
+    expected: { kind: 'query', chunk: 'q', sources: [{ source: header.source, keep: 7 }] },
   },
   {
     what: 'metrics',

@@ -2,12 +2,17 @@
  * What can be told about a message without decompressing or decoding it, so that one which can never be loaded is refused before
  * it is acknowledged. Pure.
  */
-import { type ChunkHeader, chunkHeader, ledgerQuery, querySession } from '@tributary/protocol/chunk.ts'
+import {
+  type AskedSource,
+  type ChunkHeader,
+  chunkHeader,
+  ledgerQuery,
+  querySession,
+} from '@tributary/protocol/chunk.ts'
 import { chunkOf, type ForwardMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import { checkEntries, parseReceived, unsupportedSignal } from '@tributary/protocol/receive/check-entries.ts'
 import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
-import type { SourceId } from '@tributary/protocol/source.ts'
 
 export type CheckedMessage =
   | { readonly kind: 'heartbeat' }
@@ -15,7 +20,7 @@ export type CheckedMessage =
   | {
       readonly kind: 'query'
       readonly chunk: string
-      readonly sources: readonly SourceId[]
+      readonly sources: readonly AskedSource[]
       readonly session: string | undefined
     }
   /** A chunk of our collector, or a message it passes on. `records` is what it says it holds. */
@@ -56,7 +61,7 @@ export function checkMessage(bytes: Buffer, maxEntriesBytes: number): CheckedMes
 
 function ownPart(
   options: ForwardMessage['options'],
-): { readonly sources?: SourceId[]; readonly header?: ChunkHeader } | undefined {
+): { readonly sources?: readonly AskedSource[]; readonly header?: ChunkHeader } | undefined {
   if (options['tributary'] === undefined) return undefined
   try {
     const sources = ledgerQuery(options)

@@ -85,7 +85,16 @@ function chunk(range: ByteRange, outcome?: Outcome, more: Partial<ChunkHeader> =
       : forwardMessage('t', Buffer.alloc(0), chunkOptions({ ...header, outcome }, 0, 'none')),
   )
 }
-const query = Buffer.concat(forwardMessage('t', Buffer.alloc(0), ledgerQueryOptions('q', [source, Buffer.alloc(16)])))
+const query = Buffer.concat(
+  forwardMessage(
+    't',
+    Buffer.alloc(0),
+    ledgerQueryOptions('q', [
+      { source, keep: 0 },
+      { source: Buffer.alloc(16), keep: 0 },
+    ]),
+  ),
+)
 const account = (ledger: Ledger) => [...ledger.sources()][0]
 
 test('a chunk is answered when it is durable and not before', async () => {
@@ -141,7 +150,7 @@ test('once another session of the collector has asked, chunks of the one before 
   expect(await send(chunk([0, 50], undefined, { session: 'a' }))).toBe('waiting')
   wal.commit()
   const asked = (session: string) =>
-    Buffer.concat(forwardMessage('t', Buffer.alloc(0), ledgerQueryOptions('q', [source], session)))
+    Buffer.concat(forwardMessage('t', Buffer.alloc(0), ledgerQueryOptions('q', [{ source, keep: 0 }], session)))
   expect(await send(asked('b'))).toEqual({ ack: 'q', ranges: [[[0, 50]]] })
   await expect(send(chunk([50, 100], undefined, { session: 'a' }))).rejects.toMatchObject({
     problem: 'fenced',

@@ -71,8 +71,11 @@ export class Intake implements Sink {
 
   /** What is accepted of the sources. Told only once it is durable: a collector never sends again what it is told here. */
   async #answer({ chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>): Promise<Buffer> {
-    this.#fence.raise(sources, session)
-    const ranges = sources.map((source) => this.#options.ledger.ranges(source))
+    this.#fence.raise(
+      sources.map(({ source }) => source),
+      session,
+    )
+    const ranges = sources.map(({ source }) => this.#options.ledger.ranges(source))
     await this.#lastAppend
     return encodeAck({ ack: chunk, ranges })
   }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import {
+  type AskedSource,
   type ChunkHeader,
   type Compression,
   chunkId,
@@ -100,14 +101,14 @@ export class Courier {
     return this.#sender(source).address
   }
 
-  /** Which ranges of the sources the aggregators' ledgers have. A plain Fluentd has no ledger: nothing, then. */
-  async ask(sources: readonly SourceId[]): Promise<Map<string, ByteRanges>> {
+  /** Which ranges of the sources the aggregators' ledgers have, by source in hexadecimal. A plain Fluentd has no ledger: nothing, then. */
+  async ask(sources: readonly AskedSource[]): Promise<Map<string, ByteRanges>> {
     const { senders, format } = this.#options
-    const answers = new Map<string, ByteRanges>(sources.map((source) => [source.toString('hex'), []]))
+    const answers = new Map<string, ByteRanges>(sources.map(({ source }) => [source.toString('hex'), []]))
     if (format === 'fluentd') return answers
     const asked: Promise<void>[] = []
     for (const sender of senders) {
-      const own = sources.filter((source) => this.#sender(source) === sender)
+      const own = sources.filter(({ source }) => this.#sender(source) === sender)
       for (let i = 0; i < own.length; i += queryBatch)
         asked.push(this.#askOne(sender, own.slice(i, i + queryBatch), answers))
     }
@@ -115,13 +116,11 @@ export class Courier {
     return answers
   }
 
-  async #askOne(sender: Sender, sources: readonly SourceId[], answers: Map<string, ByteRanges>): Promise<void> {
+  async #askOne(sender: Sender, asked: readonly AskedSource[], answers: Map<string, ByteRanges>): Promise<void> {
     const id = randomBytes(16).toString('base64')
-    const { ranges } = await sender.send(
-      id,
-      forwardMessage('tributary', nothing, ledgerQueryOptions(id, sources, this.#session)),
-    )
-    for (const [i, source] of sources.entries()) answers.set(source.toString('hex'), ranges?.[i] ?? [])
+    const query = forwardMessage('tributary', nothing, ledgerQueryOptions(id, asked, this.#session))
+    const { ranges } = await sender.send(id, query)
+    for (const [i, { source }] of asked.entries()) answers.set(source.toString('hex'), ranges?.[i] ?? [])
   }
 
   /** Sends the records of a range. `records` may be overwritten once this returned; the promise resolves at the ack. */

@@ -3,7 +3,7 @@
  * with unread bytes one turn after another, so that no log can starve the rest. Within a log the oldest generation comes first.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
-import type { LossReason } from '@tributary/protocol/chunk.ts'
+import type { AskedSource, LossReason } from '@tributary/protocol/chunk.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Logger } from 'pino'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
@@ -261,7 +261,7 @@ export class Tailer {
     const atFirst = this.#options.firstStart && !this.#asked
     this.#asked = true
     const leaveOut = leftOutAtStart(fresh, atFirst ? this.#config.logs.startAt : 'beginning', Date.now())
-    void Promise.all([this.#options.courier.ask(fresh.map(({ id }) => id)), leaveOut]).then(([answers, leftOut]) => {
+    void Promise.all([this.#options.courier.ask(fresh.map(askedOf)), leaveOut]).then(([answers, leftOut]) => {
       for (const [i, one] of fresh.entries()) this.#resume(one, answers.get(one.source) ?? [], leftOut[i]!)
       this.#stir()
     })
@@ -448,7 +448,7 @@ export class Tailer {
     if (orphans.length === 0) return
     this.#orphans.push(...orphans)
     for (const orphan of orphans) orphan.state = 'asking'
-    void this.#options.courier.ask(orphans.map(({ id }) => id)).then((answers) => {
+    void this.#options.courier.ask(orphans.map(askedOf)).then((answers) => {
       for (const orphan of orphans) {
         orphan.resume(answers.get(orphan.source) ?? [])
         this.#lost(orphan, orphan.lostAs ?? 'deleted')
@@ -504,6 +504,11 @@ export class Tailer {
       'a log cannot be read; the others are',
     )
   }
+}
+
+/** What the ledger is asked about a source. */
+function askedOf({ id, frontier }: Generation): AskedSource {
+  return { source: id, keep: frontier.offset }
 }
 
 function unreadOf(generations: Iterable<Generation>): number {
