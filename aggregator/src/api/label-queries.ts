@@ -2,11 +2,12 @@
 
 import type { Matcher } from '../logql/ast.ts'
 import { NotEvaluatedError } from '../logql/error.ts'
-import { compareLabels, type Labels, labelsFrom } from '../logql/labels.ts'
+import { compareLabels, type Labels } from '../logql/labels.ts'
 import { parseSelectorQuery } from '../logql/parser.ts'
 import type { Reader } from '../logql/rows.ts'
 import { all, Parameters } from '../logql/sql.ts'
 import { streamConditions } from '../logql/streams.ts'
+import { hiddenTenantLabel, tenantLabel } from '../logql/tenant-scope.ts'
 import type { TimeRange } from './params.ts'
 
 /** The matchers of a selector; an absent one selects every stream. */
@@ -29,7 +30,10 @@ export async function readLabelNames(
     `WHERE ${all(streamConditions(parameters, reader.tenant, matchers, range.start, range.end))}`,
   )
   const rows = await reader.read<{ name: string }>(statement)
-  return rows.map(({ name }) => name).sort()
+  const { several } = reader.tenant
+  const names = rows.map(({ name }) => (several && name === tenantLabel ? hiddenTenantLabel : name))
+  if (several && names.length > 0) names.push(tenantLabel)
+  return [...new Set(names)].sort()
 }
 
 export async function readLabelValues(
@@ -39,7 +43,7 @@ export async function readLabelValues(
   range: TimeRange,
 ): Promise<string[]> {
   const parameters = new Parameters()
-  const value = `labels[${parameters.string(name)}]`
+  const value = reader.tenant.label(parameters, name)
   const conditions = streamConditions(parameters, reader.tenant, matchers, range.start, range.end)
   const statement = parameters.statement(
     `SELECT DISTINCT ${value} AS value FROM streams`,
@@ -60,11 +64,11 @@ export async function readSeries(
     const parameters = new Parameters()
     const conditions = streamConditions(parameters, reader.tenant, matchers, range.start, range.end)
     const statement = parameters.statement(
-      'SELECT toString(sid) AS id, any(labels) AS pairs FROM streams',
-      `WHERE ${all(conditions)} GROUP BY sid`,
+      `SELECT ${reader.tenant.streamId} AS id, tenant AS owner, any(labels) AS pairs FROM streams`,
+      `WHERE ${all(conditions)} GROUP BY tenant, sid`,
     )
-    for (const row of await reader.read<{ id: string; pairs: Record<string, string> }>(statement))
-      if (!found.has(row.id)) found.set(row.id, labelsFrom(Object.entries(row.pairs)))
+    for (const row of await reader.read<{ id: string; owner: string; pairs: Record<string, string> }>(statement))
+      if (!found.has(row.id)) found.set(row.id, reader.tenant.labelsOf(row.owner, row.pairs))
   }
   return [...found.values()].sort(compareLabels)
 }
@@ -85,7 +89,7 @@ export async function readIndexStats(
 ): Promise<IndexStats> {
   const parameters = new Parameters()
   const statement = parameters.statement(
-    'SELECT toString(uniqExact(sid)) AS streams, toString(uniqExact(sid, day)) AS chunks,',
+    'SELECT toString(uniqExact(tenant, sid)) AS streams, toString(uniqExact(tenant, sid, day)) AS chunks,',
     'toString(sum(bytes)) AS size, toString(sum(entries)) AS count FROM streams',
     `WHERE ${all(streamConditions(parameters, reader.tenant, matchers, range.start, range.end))}`,
   )

@@ -1,10 +1,8 @@
 /** One request of the query API: its parameters, its signal, and the reader that works for it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Reader, type RowStore } from '../logql/rows.ts'
+import { defaultTenant, TenantScope } from '../logql/tenant-scope.ts'
 import { ClientGone, TimedOut } from './errors.ts'
-
-/** Every row belongs to this tenant while there is only one. */
-const tenant = 'fake'
 
 export interface ApiRequest {
   readonly parameters: URLSearchParams
@@ -64,7 +62,7 @@ export function apiRequest(
   const began = performance.now()
   return {
     parameters: readParameters(request),
-    reader: new Reader(store, tenant, signal, began + timeoutMs),
+    reader: new Reader(store, new TenantScope([defaultTenant]), signal, began + timeoutMs),
     categorized: hasFlag(request, 'categorize-labels'),
     now: BigInt(Date.now()) * 1_000_000n,
     seconds: () => (performance.now() - began) / 1000,

@@ -6,6 +6,7 @@ import { type EntryLabels, entryLabels } from './row-labels.ts'
 import type { Reader, Statement } from './rows.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
 import { findStreams, rowConditions, type StreamSet } from './streams.ts'
+import type { TenantScope } from './tenant-scope.ts'
 
 export interface LogRequest {
   readonly log: LogExpression
@@ -65,7 +66,7 @@ interface EntryRow {
 
 /** Entries of equal time are in the order of their source and place in it, and in the opposite order backward. */
 export function entriesStatement(
-  tenant: string,
+  tenant: TenantScope,
   request: LogRequest,
   streams: StreamSet,
   slice: Slice,
@@ -80,7 +81,7 @@ export function entriesStatement(
   ]
   const order = request.direction === 'forward' ? 'ASC' : 'DESC'
   return parameters.statement(
-    'SELECT toString(sid) AS id, toString(toUnixTimestamp64Nano(ts)) AS time, line, level, meta',
+    `SELECT ${tenant.streamId} AS id, toString(toUnixTimestamp64Nano(ts)) AS time, line, level, meta`,
     `FROM logs WHERE ${all(where)}`,
     `ORDER BY ts ${order}, source ${order}, offset ${order}`,
     `LIMIT ${parameters.bind('UInt32', limit)}`,

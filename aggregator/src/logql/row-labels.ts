@@ -57,7 +57,7 @@ export class LabelExpressions {
     if (errorLabels.has(name)) return "''"
     const share = coverage(this.#streams, name)
     if (share === 'none') return this.#metadata(name)
-    const own = streamLabel(this.#parameters, name)
+    const own = streamLabel(this.#parameters, this.#streams.scope, name)
     return share === 'all' ? own : firstNotEmpty(own, this.#metadata(name))
   }
 
@@ -65,7 +65,7 @@ export class LabelExpressions {
     const own = this.#metadataField(name)
     const base = name.endsWith(hiddenSuffix) ? name.slice(0, -hiddenSuffix.length) : ''
     if (base === '' || coverage(this.#streams, base) === 'none') return own
-    const hidden = `if(${streamLabel(this.#parameters, base)} = '', '', CAST(${this.#metadataField(base)}, 'String'))`
+    const hidden = `if(${streamLabel(this.#parameters, this.#streams.scope, base)} = '', '', CAST(${this.#metadataField(base)}, 'String'))`
     return firstNotEmpty(own, hidden)
   }
 

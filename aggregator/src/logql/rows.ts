@@ -1,9 +1,12 @@
 /** The store as queries see it: SQL with bound parameters in, rows out. */
+import type { TenantScope } from './tenant-scope.ts'
 
 /** SQL and the values of its `{name:Type}` parameters. Nothing that came with a request is part of the text. */
 export interface Statement {
   readonly sql: string
   readonly params: Readonly<Record<string, unknown>>
+  /** Whose rows it reads. */
+  readonly scope: TenantScope | undefined
 }
 
 export interface QueryOptions {
@@ -32,23 +35,24 @@ export interface ReadTotals {
   lines: number
 }
 
-/** Reads for one request: with its tenant, its signal and its share of time, counting what was read. */
+/** Reads for one request: for its tenants, its signal and its share of time, counting what was read. */
 export class Reader {
-  readonly tenant: string
+  readonly tenant: TenantScope
   readonly totals: ReadTotals = { rows: 0, bytes: 0, lines: 0 }
   readonly #store: RowStore
   readonly #signal: AbortSignal
   readonly #deadline: number
 
   /** @param deadline as `performance.now()` counts, milliseconds */
-  constructor(store: RowStore, tenant: string, signal: AbortSignal, deadline: number) {
+  constructor(store: RowStore, tenant: TenantScope, signal: AbortSignal, deadline: number) {
     this.#store = store
     this.tenant = tenant
     this.#signal = signal
     this.#deadline = deadline
   }
 
-  async read<Row>({ sql, params }: Statement): Promise<Row[]> {
+  async read<Row>({ sql, params, scope }: Statement): Promise<Row[]> {
+    if (scope !== this.tenant) throw new TypeError('a statement that is not restricted to the tenants of its request')
     this.#signal.throwIfAborted()
     const seconds = Math.max(1, Math.ceil((this.#deadline - performance.now()) / 1000))
     const result = await this.#store.query<Row>(

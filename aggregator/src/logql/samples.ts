@@ -16,6 +16,7 @@ import type { Reader, Statement } from './rows.ts'
 import type { Series } from './series.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
 import { findStreams, rowConditions, type StreamSet } from './streams.ts'
+import type { TenantScope } from './tenant-scope.ts'
 
 /** The steps at which a metric query is evaluated, nanoseconds: start, start + step, … */
 export interface Steps {
@@ -63,7 +64,12 @@ interface GroupRow {
   readonly keys?: string[]
 }
 
-export function samplesStatement(tenant: string, plan: SamplePlan, windows: Windows, streams: StreamSet): Statement {
+export function samplesStatement(
+  tenant: TenantScope,
+  plan: SamplePlan,
+  windows: Windows,
+  streams: StreamSet,
+): Statement {
   const parameters = new Parameters()
   const { conditions, labels } = pipelineSql(parameters, plan.log.stages, streams)
   const { origin, last, step, range } = windows
@@ -79,7 +85,7 @@ export function samplesStatement(tenant: string, plan: SamplePlan, windows: Wind
     ...(range < step ? [`${place} < ${parameters.int(range)}`] : []),
     ...conditions,
   ]
-  const { inner, outer, group } = groupColumns(plan, labels)
+  const { inner, outer, group } = groupColumns(plan, labels, tenant)
   const bytes = plan.op === 'bytes_over_time' || plan.op === 'bytes_rate'
   const [size, sizes] = bytes ? [['sum(length(line)) AS size'], ['groupArray(size) AS sizes']] : [[], []]
   const bucket = `2 * intDiv(${n}, ${parameters.int(step)}) + ${half} AS bucket`
@@ -96,10 +102,11 @@ export function samplesStatement(tenant: string, plan: SamplePlan, windows: Wind
 function groupColumns(
   plan: SamplePlan,
   labels: LabelExpressions,
+  tenant: TenantScope,
 ): { inner: readonly string[]; outer: readonly string[]; group: readonly string[] } {
   if (!plan.keys) {
-    const group = ['sid', 'level', 'meta']
-    return { inner: group, outer: ['toString(sid) AS id', 'level', 'meta'], group }
+    const group = [...tenant.streamColumns, 'level', 'meta']
+    return { inner: group, outer: [`${tenant.streamId} AS id`, 'level', 'meta'], group }
   }
   // One column for each key: grouping by an array of them takes half as long again.
   const group = plan.keys.map((_, i) => `k${i}`)

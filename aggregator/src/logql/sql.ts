@@ -1,6 +1,7 @@
 /** Pieces that every statement is made of. Values become parameters; the text holds only what is written in this folder. */
 import type { Matcher } from './ast.ts'
 import type { Statement } from './rows.ts'
+import type { TenantScope } from './tenant-scope.ts'
 
 /** Stream labels that have a column of their own in `logs`; the others are in its `labels` map. */
 export const wideLabels: ReadonlySet<string> = new Set([
@@ -21,6 +22,7 @@ export const levelLabel = 'detected_level'
 export class Parameters {
   readonly #values: Record<string, unknown> = {}
   #count = 0
+  #scope: TenantScope | undefined
 
   /** Binds a value and returns its placeholder, such as `{p3:String}`. */
   bind(type: string, value: unknown): string {
@@ -41,8 +43,13 @@ export class Parameters {
     return `fromUnixTimestamp64Nano(${this.int(nanoseconds)}, 'UTC')`
   }
 
+  /** Called by {@link TenantScope.condition} alone. */
+  restrictTo(scope: TenantScope): void {
+    this.#scope = scope
+  }
+
   statement(...lines: string[]): Statement {
-    return { sql: lines.filter((line) => line !== '').join('\n'), params: this.#values }
+    return { sql: lines.filter((line) => line !== '').join('\n'), params: this.#values, scope: this.#scope }
   }
 }
 

@@ -1,17 +1,21 @@
 /** From a selector to streams: the `streams` table has one row for each stream, day and insert, so it is small. */
 import type { Matcher } from './ast.ts'
-import { type Labels, labelsFrom } from './labels.ts'
+import type { Labels } from './labels.ts'
 import type { Reader, Statement } from './rows.ts'
 import { all, clampTime, matcherCondition, Parameters, wideLabels } from './sql.ts'
+import type { TenantScope } from './tenant-scope.ts'
 
 export interface Stream {
-  /** UInt64, decimal. */
+  /** As {@link TenantScope.streamId} has it. */
   readonly id: string
+  /** UInt64, decimal. */
+  readonly sid: string
   readonly labels: Labels
 }
 
 /** The streams that a selector chose, and the times between which they have entries. */
 export interface StreamSet {
+  readonly scope: TenantScope
   readonly streams: ReadonlyMap<string, Stream>
   readonly matchers: readonly Matcher[]
   /** Nanoseconds, both included; first > last when there are no streams. */
@@ -22,20 +26,18 @@ export interface StreamSet {
 /** Conditions for rows of `streams` that match and have entries between first and last, both included. */
 export function streamConditions(
   parameters: Parameters,
-  tenant: string,
+  tenant: TenantScope,
   matchers: readonly Matcher[],
   first: bigint,
   last: bigint,
 ): string[] {
   return [
-    `tenant = ${parameters.string(tenant)}`,
+    tenant.condition(parameters),
     `day >= ${parameters.bind('Date', day(first))}`,
     `day <= ${parameters.bind('Date', day(last))}`,
     `last_ts >= ${parameters.time(clampTime(first))}`,
     `first_ts <= ${parameters.time(clampTime(last))}`,
-    ...matchers.map((matcher) =>
-      matcherCondition(parameters, `labels[${parameters.string(matcher.name)}]`, matcher, true),
-    ),
+    ...matchers.map((matcher) => matcherCondition(parameters, tenant.label(parameters, matcher.name), matcher, true)),
   ]
 }
 
@@ -47,16 +49,30 @@ function day(nanoseconds: bigint): string {
   return new Date(days * 86_400_000).toISOString().slice(0, 10)
 }
 
-export function streamsStatement(tenant: string, matchers: readonly Matcher[], first: bigint, last: bigint): Statement {
+export function streamsStatement(
+  tenant: TenantScope,
+  matchers: readonly Matcher[],
+  first: bigint,
+  last: bigint,
+): Statement {
   const parameters = new Parameters()
   const conditions = streamConditions(parameters, tenant, matchers, first, last)
   return parameters.statement(
-    'SELECT toString(sid) AS id, any(labels) AS pairs,',
+    `SELECT ${tenant.streamId} AS id, toString(sid) AS number, tenant AS owner, any(labels) AS pairs,`,
     'toString(toUnixTimestamp64Nano(min(first_ts))) AS first, toString(toUnixTimestamp64Nano(max(last_ts))) AS last',
     'FROM streams',
     `WHERE ${all(conditions)}`,
-    'GROUP BY sid',
+    'GROUP BY tenant, sid',
   )
+}
+
+interface StreamRow {
+  readonly id: string
+  readonly number: string
+  readonly owner: string
+  readonly pairs: Record<string, string>
+  readonly first: string
+  readonly last: string
 }
 
 export async function findStreams(
@@ -66,17 +82,23 @@ export async function findStreams(
   last: bigint,
 ): Promise<StreamSet> {
   const statement = streamsStatement(reader.tenant, matchers, first, last)
-  const rows = await reader.read<{ id: string; pairs: Record<string, string>; first: string; last: string }>(statement)
+  const rows = await reader.read<StreamRow>(statement)
   const streams = new Map<string, Stream>()
   let earliest = last + 1n
   let latest = first - 1n
   for (const row of rows) {
-    streams.set(row.id, { id: row.id, labels: labelsFrom(Object.entries(row.pairs)) })
+    streams.set(row.id, { id: row.id, sid: row.number, labels: reader.tenant.labelsOf(row.owner, row.pairs) })
     const [from, to] = [BigInt(row.first), BigInt(row.last)]
     if (from < earliest) earliest = from
     if (to > latest) latest = to
   }
-  return { streams, matchers, first: earliest > first ? earliest : first, last: latest < last ? latest : last }
+  return {
+    scope: reader.tenant,
+    streams,
+    matchers,
+    first: earliest > first ? earliest : first,
+    last: latest < last ? latest : last,
+  }
 }
 
 /** Above so many streams a statement names them by a subquery instead: its text is limited to 256 KiB by default. */
@@ -90,21 +112,26 @@ const maxKeyBytes = 4096
 /** Conditions for rows of `logs` that belong to the streams. */
 export function rowConditions(
   parameters: Parameters,
-  tenant: string,
+  tenant: TenantScope,
   set: StreamSet,
   first: bigint,
   last: bigint,
 ): string[] {
-  const conditions = [`tenant = ${parameters.string(tenant)}`]
+  const conditions = [tenant.condition(parameters)]
   for (const column of keyColumns) {
     const values = distinctValues(set, column)
     if (values) conditions.push(`${column} IN ${parameters.bind('Array(String)', values)}`)
   }
   if (set.streams.size > maxListed) {
     const inner = all(streamConditions(parameters, tenant, set.matchers, first, last))
-    conditions.push(`sid IN (SELECT sid FROM streams WHERE ${inner})`)
+    const columns = tenant.streamColumns.join(', ')
+    conditions.push(`(${columns}) IN (SELECT ${columns} FROM streams WHERE ${inner})`)
   } else {
-    conditions.push(`sid IN (${[...set.streams.keys()].map((id) => BigInt(id).toString()).join(', ')})`)
+    const sids = new Set([...set.streams.values()].map(({ sid }) => BigInt(sid).toString()))
+    conditions.push(`sid IN (${[...sids].join(', ')})`)
+    // A stream that only another tenant has is not meant by the number it shares.
+    if (tenant.several)
+      conditions.push(`${tenant.streamId} IN ${parameters.bind('Array(String)', [...set.streams.keys()])}`)
   }
   return conditions
 }
@@ -130,6 +157,6 @@ export function coverage(set: StreamSet, name: string): 'all' | 'some' | 'none' 
 }
 
 /** The expression of a stream label in a row of `logs`; '' where it is absent. */
-export function streamLabel(parameters: Parameters, name: string): string {
-  return wideLabels.has(name) ? name : `labels[${parameters.string(name)}]`
+export function streamLabel(parameters: Parameters, scope: TenantScope, name: string): string {
+  return wideLabels.has(name) ? name : scope.label(parameters, name)
 }
