@@ -1,5 +1,7 @@
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
+import { authConfig, limitsConfig, tenantsConfig } from './access/config.ts'
+import { defaultTenant } from './logql/tenant-scope.ts'
 
 const listen = (what: string) =>
   z.string().min(1).default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
@@ -56,6 +58,7 @@ const http = z.strictObject({
       keyFile: z.string().min(1).optional().describe('Private key of that certificate, PEM.'),
     })
     .prefault({}),
+  auth: authConfig,
 })
 
 const store = z.strictObject({
@@ -91,6 +94,8 @@ export const aggregatorConfig = z
       ),
     forward: forward.prefault({}),
     http: http.prefault({}),
+    tenants: tenantsConfig,
+    limits: limitsConfig,
     store: store.prefault({}),
     wal: z
       .strictObject({
@@ -135,7 +140,7 @@ export const aggregatorConfig = z
       })
       .prefault({}),
   })
-  .superRefine(({ forward, http, store, wal }, context) => {
+  .superRefine(({ forward, http, store, tenants, wal }, context) => {
     const problem = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
     for (const [name, tls] of [
       ['forward', forward.tls],
@@ -150,6 +155,12 @@ export const aggregatorConfig = z
     }
     if (forward.users !== undefined && forward.sharedKey === undefined) {
       problem(['forward', 'users'], 'needs forward.sharedKey: without it there is no handshake to ask for users')
+    }
+    const others = http.auth.credentials.findIndex((credential) =>
+      credential.tenants.some((name) => name !== defaultTenant),
+    )
+    if (!tenants.enabled && others !== -1) {
+      problem(['http', 'auth', 'credentials', String(others), 'tenants'], 'needs tenants.enabled: true')
     }
     if (store.engine === 'clickhouse' && store.clickhouse.url === undefined) {
       problem(['store', 'clickhouse', 'url'], 'is required with store.engine clickhouse')

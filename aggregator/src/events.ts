@@ -1,6 +1,7 @@
 /** Everything worth telling that happens in the aggregator: one function each, log and metric together. */
 import type { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import { RepeatFilter } from '@tributary/protocol/repeat-filter.ts'
+import type { WatchedFileEvents } from '@tributary/protocol/watched-file.ts'
 import type { BlockReport, Quarantined } from './load/messages.ts'
 import type { Logger } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
@@ -19,6 +20,19 @@ export class AggregatorEvents {
   constructor(log: Logger, metrics: AggregatorMetrics) {
     this.#log = log
     this.#metrics = metrics
+  }
+
+  /** Of certificates, keys and secrets in files. */
+  readonly files: WatchedFileEvents = {
+    onChange: (key) => {
+      this.#metrics.fileReloads.inc(1, 'taken')
+      this.#log.info({ key }, 'a file was replaced and is used from now on')
+    },
+    onProblem: (key, detail) => {
+      this.errors++
+      this.#metrics.fileReloads.inc(1, 'refused')
+      this.#log.error({ key, detail }, 'a file cannot be used: what it held before stays in use')
+    },
   }
 
   refused(error: ReceiveError, peer: string): void {

@@ -2,6 +2,7 @@
 import type { LossReason } from '@tributary/protocol/chunk.ts'
 import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { LimitReason } from './access/limit-error.ts'
 
 export type MessageKind = 'chunk' | 'foreign' | 'query' | 'heartbeat'
 
@@ -92,6 +93,22 @@ export class AggregatorMetrics {
     'aggregator_lost_bytes_total',
     'Bytes of sources that the aggregator could not keep.',
     ['reason'],
+  )
+
+  readonly discardedRecords = this.#counter<LimitReason>(
+    'aggregator_discarded_records_total',
+    'Records that were pushed and refused because of a limit of their tenant.',
+    ['reason'],
+  )
+  readonly discardedBytes = this.#counter<LimitReason>(
+    'aggregator_discarded_bytes_total',
+    'Bytes of the lines of those records.',
+    ['reason'],
+  )
+  readonly fileReloads = this.#counter<'taken' | 'refused'>(
+    'aggregator_file_reloads_total',
+    'Certificates, keys and secrets in files that were replaced while the process ran, and whether the new ones can be used.',
+    ['result'],
   )
 
   constructor() {

@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Security } from '@tributary/protocol/receive/connection.ts'
 import { Receiver } from '@tributary/protocol/receive/receiver.ts'
 import type { FastifyInstance } from 'fastify'
+import { Access } from './access/access.ts'
+import { Credentials } from './access/credentials.ts'
 import { createApi } from './api/server.ts'
 import { runAudit } from './audit.ts'
 import type { AggregatorConfig } from './config.ts'
@@ -250,10 +252,11 @@ export class RunningAggregator {
   }
 
   #createApi(): FastifyInstance {
-    const { client, config, ledger, log, metrics } = this.#parts
+    const { client, config, events, ledger, log, metrics } = this.#parts
     const { certFile, keyFile } = config.http.tls
     return createApi({
       store: client,
+      access: new Access(new Credentials(config.http.auth.credentials, events.files), config.tenants.enabled),
       version,
       log,
       registry: metrics.registry,

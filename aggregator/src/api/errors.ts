@@ -1,4 +1,6 @@
 /** From what went wrong to the status and the plain text that Loki's clients expect. */
+import { AccessError } from '../access/access-error.ts'
+import { LimitError } from '../access/limit-error.ts'
 import { LogqlError, NotEvaluatedError, QueryError } from '../logql/error.ts'
 import { StoreError } from '../store/error.ts'
 import { ParameterError } from './params.ts'
@@ -62,6 +64,8 @@ export function classify(error: unknown, reason: unknown): Failure {
     if (known instanceof ClientGone) return { status: 499, message: known.message, unexpected: false }
     if (known instanceof TimedOut) return { status: 504, message: known.message, unexpected: false }
   }
+  if (error instanceof AccessError || error instanceof LimitError)
+    return { status: error.statusCode, message: error.message, unexpected: false }
   if (isBadQuery(error)) return { status: 400, message: (error as Error).message, unexpected: false }
   if (error instanceof StoreError) return ofStore(error)
   const { statusCode, message } = error as { statusCode?: unknown; message?: unknown }

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
+import { Access } from '../access/access.ts'
+import { Credentials } from '../access/credentials.ts'
 import { wideLabels } from '../logql/sql.ts'
 import { StoreClient } from '../store/client.ts'
 import { openEmbedded } from '../store/embedded.ts'
@@ -45,6 +47,7 @@ export async function listen(
   options: Pick<ApiOptions, 'store'> & Partial<ApiOptions>,
 ): Promise<string> {
   const app = createApi({
+    access: new Access(new Credentials([]), false),
     version: '0.0.0-test',
     log: pino({ level: 'silent' }),
     registry: new Registry(),

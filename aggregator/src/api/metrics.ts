@@ -1,10 +1,12 @@
 /** What the API counts. */
 import { Counter, Histogram, type Registry } from 'prom-client'
+import type { AccessProblem } from '../access/access-error.ts'
 
 export interface ApiMetrics {
   /** @param route as it was declared, so that its values are bounded */
   requested(route: string, status: number, seconds: number): void
   read(rows: number, bytes: number): void
+  refused(reason: AccessProblem): void
 }
 
 export function apiMetrics(registry: Registry): ApiMetrics {
@@ -32,10 +34,19 @@ export function apiMetrics(registry: Registry): ApiMetrics {
     help: 'Bytes, before compression, that queries made the store read.',
     registers,
   })
+  const refusals = new Counter({
+    name: 'aggregator_http_refused_requests_total',
+    help: 'Requests refused for want of a credential, a role or a tenant.',
+    labelNames: ['reason'],
+    registers,
+  })
   return {
     requested(route, status, duration) {
       requests.inc({ route, status: String(status) })
       seconds.observe({ route }, duration)
+    },
+    refused(reason) {
+      refusals.inc({ reason })
     },
     read(readRows, readBytes) {
       rows.inc(readRows)

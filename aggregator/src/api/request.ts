@@ -1,8 +1,30 @@
 /** One request of the query API: its parameters, its signal, and the reader that works for it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Grant, RouteAccess } from '../access/access.ts'
 import { Reader, type RowStore } from '../logql/rows.ts'
-import { defaultTenant, TenantScope } from '../logql/tenant-scope.ts'
+import { TenantScope } from '../logql/tenant-scope.ts'
 import { ClientGone, TimedOut } from './errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may call the route, and for how many tenants. A route that doesn't say is for admins. */
+    access?: RouteAccess
+  }
+  interface FastifyRequest {
+    /** What the request was let in with; there before the body is read. */
+    grant: Grant
+  }
+}
+
+/** Whose rows the request may read. For a route with `access: forRead`. */
+export function tenantsOf({ grant }: FastifyRequest): TenantScope {
+  return new TenantScope(grant.tenants)
+}
+
+/** Whose data the request brings. For a route with `access: forPush`. */
+export function tenantOf({ grant }: FastifyRequest): string {
+  return grant.tenants[0]!
+}
 
 export interface ApiRequest {
   readonly parameters: URLSearchParams
@@ -62,7 +84,7 @@ export function apiRequest(
   const began = performance.now()
   return {
     parameters: readParameters(request),
-    reader: new Reader(store, new TenantScope([defaultTenant]), signal, began + timeoutMs),
+    reader: new Reader(store, tenantsOf(request), signal, began + timeoutMs),
     categorized: hasFlag(request, 'categorize-labels'),
     now: BigInt(Date.now()) * 1_000_000n,
     seconds: () => (performance.now() - began) / 1000,

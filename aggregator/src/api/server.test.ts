@@ -1,5 +1,8 @@
 import { Registry } from 'prom-client'
 import { afterEach, expect, test } from 'vitest'
+import { Access } from '../access/access.ts'
+import { authConfig } from '../access/config.ts'
+import { Credentials } from '../access/credentials.ts'
 import type { QueryOptions, QueryResult, RowStore } from '../logql/rows.ts'
 import { StoreError } from '../store/error.ts'
 import { listen } from './fixture.ts'
@@ -237,4 +240,46 @@ test('metrics are named after Prometheus rules', async () => {
     expect(metric.name).toMatch(/^aggregator_[a-z][a-z0-9_]*$/)
     if (String(metric.type) === 'counter') expect(metric.name).toMatch(/_total$/)
   }
+})
+
+test('without a credential only health, readiness and metrics are answered; each role has its routes', async () => {
+  const { credentials } = authConfig.parse({
+    credentials: [
+      { name: 'reader', token: 'r-secret', roles: ['read'], tenants: ['a'] },
+      { name: 'pusher', username: 'p', password: 'p-secret', roles: ['push'], tenants: ['a'] },
+      { name: 'root', token: 'a-secret', roles: ['admin'], tenants: ['*'] },
+    ],
+  })
+  const registry = new Registry()
+  const url = await start({ registry, access: new Access(new Credentials(credentials), true) })
+  const headers = {
+    nobody: {} as Record<string, string>,
+    reader: { authorization: 'Bearer r-secret' },
+    pusher: { authorization: `Basic ${Buffer.from('p:p-secret').toString('base64')}` },
+    admin: { authorization: 'Bearer a-secret', 'x-scope-orgid': 'a' },
+  }
+  const statuses = async (route: string) =>
+    Object.fromEntries(
+      await Promise.all(
+        Object.entries(headers).map(async ([who, sent]) => [who, (await get(url + route, { headers: sent })).status]),
+      ),
+    )
+  const labels = path('labels', {})
+  expect(await statuses('/ready')).toEqual({ nobody: 200, reader: 200, pusher: 200, admin: 200 })
+  expect(await statuses('/metrics')).toEqual({ nobody: 200, reader: 200, pusher: 200, admin: 200 })
+  expect(await statuses(labels)).toEqual({ nobody: 401, reader: 200, pusher: 403, admin: 200 })
+  expect(await statuses('/api/v1/audit')).toEqual({ nobody: 401, reader: 403, pusher: 403, admin: 200 })
+  expect(await statuses('/')).toEqual({ nobody: 401, reader: 200, pusher: 200, admin: 200 })
+  expect(await statuses('/nowhere')).toEqual({ nobody: 401, reader: 404, pusher: 404, admin: 404 })
+  const refused = await fetch(url + labels)
+  expect(refused.headers.get('www-authenticate')).toMatch(/^Basic realm="tributary"/)
+  const other = await get(url + labels, { headers: { ...headers.reader, 'x-scope-orgid': 'b' } })
+  expect(other).toEqual({
+    status: 403,
+    type: 'text/plain; charset=utf-8',
+    text: 'the credential reader may not speak for the tenant b',
+  })
+  const metrics = await registry.metrics()
+  expect(metrics).toContain('aggregator_http_refused_requests_total{reason="no_credential"} 5')
+  expect(metrics).not.toMatch(/-secret/)
 })

@@ -2,6 +2,8 @@
 import { parseDuration } from '@tributary/protocol/units.ts'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Registry } from 'prom-client'
+import { type Access, forAdmin, forAnyone, forRead, open } from '../access/access.ts'
+import { AccessError } from '../access/access-error.ts'
 import type { Logger } from '../log.ts'
 import type { RowStore } from '../logql/rows.ts'
 import { classify } from './errors.ts'
@@ -20,6 +22,7 @@ export interface Readiness {
 
 export interface ApiOptions {
   readonly store: RowStore
+  readonly access: Access
   /** Of the aggregator, such as `0.1.0`. */
   readonly version: string
   readonly log: Logger
@@ -70,6 +73,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   }) as unknown as FastifyInstance
   const metrics = apiMetrics(options.registry)
   acceptAnyBody(app)
+  letIn(app, options.access, metrics)
   answerErrors(app, options.log)
   countRequests(app, metrics)
   queryRoutes(app, options, metrics)
@@ -84,6 +88,21 @@ function acceptAnyBody(app: FastifyInstance): void {
     done(null, body),
   )
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, __, done) => done(null, undefined))
+}
+
+/** Before anything of a body is read. A path that isn't there needs a credential, but no role: clients look which paths there are. */
+function letIn(app: FastifyInstance, access: Access, metrics: ApiMetrics): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { config } = request.routeOptions
+    try {
+      request.grant = access.grant(request.headers, request.is404 ? forAnyone : (config.access ?? forAdmin))
+    } catch (error) {
+      if (!(error instanceof AccessError)) throw error
+      metrics.refused(error.problem)
+      if (error.challenge !== undefined) reply.header('www-authenticate', error.challenge)
+      throw error
+    }
+  })
 }
 
 function answerErrors(app: FastifyInstance, log: Logger): void {
@@ -118,7 +137,7 @@ function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetr
         metrics.read(request.reader.totals.rows, request.reader.totals.bytes)
       }
     }
-    app.route({ method: ['GET', 'POST'], url: `/loki/api/v1/${path}`, handler })
+    app.route({ method: ['GET', 'POST'], url: `/loki/api/v1/${path}`, config: { access: forRead }, handler })
   }
   query('query_range', answerRange)
   query('query', answerInstant)
@@ -131,23 +150,27 @@ function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetr
 
 function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
   const { version, registry } = options
-  app.get('/loki/api/v1/status/buildinfo', (_, reply) => reply.type(jsonType).send(JSON.stringify(buildInfo(version))))
-  app.get('/healthz', (_, reply) => {
+  app.get('/loki/api/v1/status/buildinfo', { config: { access: forAnyone } }, (_, reply) =>
+    reply.type(jsonType).send(JSON.stringify(buildInfo(version))),
+  )
+  app.get('/healthz', { config: { access: open } }, (_, reply) => {
     const problem = options.problem?.()
     return reply
       .status(problem === undefined ? 200 : 503)
       .type(textType)
       .send(`${problem ?? 'ok'}\n`)
   })
-  app.get('/ready', (_, reply) => {
+  app.get('/ready', { config: { access: open } }, (_, reply) => {
     const { ready, reason } = options.ready()
     return reply
       .status(ready ? 200 : 503)
       .type(textType)
       .send(ready ? 'ready\n' : `not ready: ${reason ?? 'starting'}\n`)
   })
-  app.get('/metrics', async (_, reply) => reply.type(registry.contentType).send(await registry.metrics()))
-  app.get('/api/v1/audit', async (request, reply) => {
+  app.get('/metrics', { config: { access: open } }, async (_, reply) =>
+    reply.type(registry.contentType).send(await registry.metrics()),
+  )
+  app.get('/api/v1/audit', { config: { access: forAdmin } }, async (request, reply) => {
     const { signal, end } = requestSignal(reply, maxAuditMs)
     try {
       const waitMs = auditWait((request.query as Record<string, unknown>)['wait'])
@@ -156,7 +179,7 @@ function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
       end()
     }
   })
-  app.get('/', (_, reply) =>
+  app.get('/', { config: { access: forAnyone } }, (_, reply) =>
     reply.type('text/html; charset=utf-8').send(options.page?.() ?? statusPage({ version, ...options.ready() })),
   )
 }
