@@ -166,3 +166,11 @@ export function levelNamed(word: string): number {
   const found = bytes.length > 0 && kind[bytes[0]!] === 2 ? wordAt(bytes, 0, bytes.length) : undefined
   return found === undefined || found.level === key || found.bytes.length !== bytes.length ? 0 : found.level
 }
+
+/** By a severity of syslog, 0 (emergency) to 7 (debug); RFC 5424, section 6.2.1. */
+const severityLevels = [6, 6, 6, 5, 4, 3, 3, 2] as const
+
+/** The level of a severity of syslog, as an index into {@link levels}; 0 when it is none of the eight. */
+export function severityLevel(severity: string | number): number {
+  return /^[0-7]$/.test(String(severity)) ? severityLevels[Number(severity)]! : 0
+}

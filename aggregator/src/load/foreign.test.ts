@@ -38,6 +38,9 @@ test.for([
   { record: { log: 'x\n\n' }, line: 'x\n', metadata: {} },
   { record: { message: 'x', level: 'warn' }, line: 'x', metadata: { level: 'warn' } },
   { record: { log: 'x', message: 'y' }, line: 'x', metadata: { message: 'y' } },
+  { record: { msg: 'x', user: 'u' }, line: 'x', metadata: { user: 'u' } },
+  { record: { MESSAGE: 'x', _SYSTEMD_UNIT: 'u' }, line: 'x', metadata: { _SYSTEMD_UNIT: 'u' } },
+  { record: { msg: 'z', message: 'x', MESSAGE: 'y' }, line: 'x', metadata: { msg: 'z', MESSAGE: 'y' } },
   { record: { log: 5, a: null }, line: '{"log":5,"a":null}', metadata: {} },
   { record: { log: '', stream: 'other' }, line: '', metadata: { stream: 'other' } },
 ])('$record is the line $line', ({ record, line, metadata }) => {
@@ -49,15 +52,36 @@ test.for([
   [{ message: 'x', severity: 'ERROR' }, 5],
   [{ log: 'level=debug x' }, 2],
   [{ log: 'x', level: 7 }, 0],
+  [{ MESSAGE: 'x', PRIORITY: '3' }, 5],
+  [{ MESSAGE: 'x', PRIORITY: 6 }, 3],
+  [{ MESSAGE: 'x', PRIORITY: '8' }, 0],
+  [{ log: 'x', PRIORITY: '3' }, 0],
 ])('the level of %o is %i', ([record, level]) => expect(one(record).level).toBe(level))
 
+const id = 'a'.repeat(64)
 test.for([
-  ['app.log', { tag: 'app.log' }],
-  [
-    `kube.var.log.containers.cart-0_shop_web-${'a'.repeat(64)}.log`,
-    { pod: 'cart-0', namespace: 'shop', container: 'web' },
-  ],
-])('the tag %s gives labels', ([tag, labels]) => expect(one({ log: 'x' }, tag as string).labels).toEqual(labels))
+  { tag: 'app.log', labels: { tag: 'app.log' }, metadata: {} },
+  {
+    tag: `kube.var.log.containers.cart-0_shop_web-${id}.log`,
+    labels: { pod: 'cart-0', namespace: 'shop', container: 'web' },
+    metadata: { container_id: id },
+  },
+  {
+    tag: `kubernetes.var.log.containers.node-1.example.com_kube-system_etcd-main-${id}.log`,
+    labels: { pod: 'node-1.example.com', namespace: 'kube-system', container: 'etcd-main' },
+    metadata: { container_id: id },
+  },
+  { tag: `cart-0_shop_web-${id}.log.1`, labels: { tag: `cart-0_shop_web-${id}.log.1` }, metadata: {} },
+])('the tag $tag gives labels, and what it knows of the container', ({ tag, labels, metadata }) => {
+  expect(one({ log: 'x' }, tag)).toMatchObject({ labels, metadata })
+  expect(one({ log: 'x' }, tag).labels).toEqual(labels)
+})
+
+test('a tag says nothing of a record that has a kubernetes map', () => {
+  const record = { log: 'x', kubernetes: { namespace_name: 'shop', pod_name: 'cart-0' } }
+  const { labels, metadata } = one(record, `kube.var.log.containers.other_test_web-${id}.log`)
+  expect({ labels, metadata }).toEqual({ labels: { namespace: 'shop', pod: 'cart-0' }, metadata: {} })
+})
 
 test('times are EventTime, integers or floats, with metadata beside them or not', () => {
   const times = [new EventTime(1, 2), 3, 4.25, -1.5, [new EventTime(5, 6), { k: 'v' }]]
@@ -140,7 +164,7 @@ test.for([
     record: { log: 'x' },
     tag: containerTag,
     labels: { cluster: 'c', node: 'n', namespace: 'shop', pod: 'web-1', container: 'nginx' },
-    metadata: {},
+    metadata: { container_id: 'a'.repeat(64) },
   },
   {
     of: 'nobody that is known',

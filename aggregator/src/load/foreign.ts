@@ -5,7 +5,7 @@
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ForwardMessage } from '@tributary/protocol/forward.ts'
 import { Extension, textOf, type Value, type ValueMap, ValueReader } from './decode-value.ts'
-import { detectLevel, levelNamed } from './detect-level.ts'
+import { detectLevel, levelNamed, severityLevel } from './detect-level.ts'
 import { type Labels, labelName } from './labels.ts'
 
 export interface ForeignRecord {
@@ -23,8 +23,8 @@ export interface ForeignRecord {
 const groupStart = 0xffffffff
 const groupEnd = 0xfffffffe
 
-/** Fields that hold the line, in order. */
-const lineFields = ['log', 'message'] as const
+/** Fields that hold the line, in order: of Fluent Bit and Docker, of Fluentd and Logstash, of structured loggers, of the systemd journal. */
+const lineFields = ['log', 'message', 'msg', 'MESSAGE'] as const
 
 /** What the records of a group share. */
 interface Group {
@@ -50,7 +50,7 @@ export function readForeign(
   sender: StreamMetadata = noSender,
 ): number {
   const reader = new ValueReader(entries)
-  const ofTag = tagLabels(message.tag)
+  const ofTag = describeTag(message.tag)
   let group = noGroup
   let malformed = 0
   while (!reader.done) {
@@ -95,14 +95,17 @@ function parseEntry(slot: Value, record: Value): Entry | undefined {
   return { seconds, nanoseconds: Math.round((value - seconds) * 1e9), marker: false, metadata: meta, record }
 }
 
-function foreignRecord(entry: Entry, ofTag: Labels, group: Group, sender: StreamMetadata): ForeignRecord {
+function foreignRecord(entry: Entry, ofTag: Group, group: Group, sender: StreamMetadata): ForeignRecord {
   const { record } = entry
   const labels: Record<string, string> = { ...group.labels }
   const metadata: Record<string, string> = { ...group.metadata }
   const kubernetes = record.get('kubernetes')
   if (kubernetes instanceof Map) takeKubernetes(kubernetes, labels, metadata)
   // Where a record says from which pod it is, the tag adds nothing that is worth a stream of its own.
-  if (Object.keys(labels).length === 0) Object.assign(labels, ofTag)
+  if (Object.keys(labels).length === 0) {
+    Object.assign(labels, ofTag.labels)
+    Object.assign(metadata, ofTag.metadata)
+  }
   addSender(sender, labels, metadata)
   const stream = streamName(record.get('stream'))
   if (stream !== undefined) labels['stream'] = stream
@@ -110,6 +113,8 @@ function foreignRecord(entry: Entry, ofTag: Labels, group: Group, sender: Stream
   let level = 0
   for (const [name, value] of record) {
     if (/^(level|severity|lvl|loglevel)$/i.test(name) && Buffer.isBuffer(value)) level = levelNamed(value.toString())
+    // Of the journal, beside MESSAGE: a severity of syslog.
+    else if (name === 'PRIORITY' && field === 'MESSAGE') level = severityLevel(textOf(value))
     // Without a line of its own the whole record is the line, and nothing of it needs to be kept twice.
     if (field === undefined || name === field || (name === 'stream' && stream !== undefined)) continue
     if (name === 'kubernetes' && kubernetes instanceof Map) continue
@@ -238,11 +243,13 @@ function withoutNewline(line: Buffer): Buffer {
 }
 
 /** The name that Fluent Bit and Fluentd give to what they tail from /var/log/containers. */
-const containerTag = /(?:^|\.)([a-z0-9.-]+)_([a-z0-9-]+)_([a-z0-9-]+)-[0-9a-f]{64}\.log$/
+const containerTag = /(?:^|\.)([a-z0-9.-]+)_([a-z0-9-]+)_([a-z0-9-]+)-([0-9a-f]{64})\.log$/
 
-/** Pod, namespace and container where the tag tells them, else the tag itself. */
-function tagLabels(tag: string): Labels {
+/** Pod, namespace, container and its id where the tag tells them, else the tag itself. */
+function describeTag(tag: string): Group {
   const path = tag.slice(tag.lastIndexOf('containers.') + (tag.includes('containers.') ? 'containers.'.length : 0))
   const match = containerTag.exec(path)
-  return match ? { pod: match[1]!, namespace: match[2]!, container: match[3]! } : { tag }
+  if (match === null) return { labels: { tag }, metadata: {} }
+  const [, pod, namespace, container, id] = match as unknown as [string, string, string, string, string]
+  return { labels: { pod, namespace, container }, metadata: { container_id: id } }
 }

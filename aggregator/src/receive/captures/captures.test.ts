@@ -1,49 +1,86 @@
-import { decompress } from '@tributary/protocol/compression.ts'
+import { readFileSync } from 'node:fs'
 import { chunkOf } from '@tributary/protocol/forward.ts'
 import { checkPong, HandshakeError, parseHelo, parsePing, refusal } from '@tributary/protocol/handshake.ts'
 import { encode } from '@tributary/protocol/msgpack.ts'
 import { expect, test } from 'vitest'
-import { type ForeignRecord, readForeign } from '../../load/foreign.ts'
+import { MessageDecoder } from '../../load/decode-message.ts'
+import { labelColumns, type RowStream } from '../../store/row-stream.ts'
 import { checkMessage } from '../check-message.ts'
 import { readCaptures } from './captures.ts'
+import { type ExpectedRow, expectedRows } from './expected.ts'
 
 const captures = readCaptures()
 const secured = captures.filter(({ scenario }) => /sharedkey|user|wrongkey/.test(scenario))
-const data = captures.flatMap(({ scenario, client, server }) =>
-  client
-    .slice(secured.some((one) => one.scenario === scenario) ? 1 : 0)
-    .map((message) => ({ scenario, message, server })),
-)
+/** The messages of a scenario, without the handshake. */
+function messagesOf(scenario: string): Buffer[] {
+  const handshake = secured.some((one) => one.scenario === scenario) ? 1 : 0
+  return captures.filter((one) => one.scenario === scenario).flatMap(({ client }) => client.slice(handshake))
+}
 
-test('every message of the captures is read to its last record', () => {
-  const scenarios = new Set<string>()
-  for (const { scenario, message } of data) {
-    const checked = checkMessage(message, 1 << 20)
-    if (checked.kind !== 'foreign') throw new Error(`${scenario}: ${checked.kind}`)
-    const records: ForeignRecord[] = []
-    const malformed = readForeign(checked.message, decompress(checked.message.entries, 1 << 20), (r) => records.push(r))
-    expect(malformed, scenario).toBe(0)
-    scenarios.add(scenario)
-    for (const record of records) {
-      expect(record.seconds, scenario).toBeGreaterThan(1_767_000_000)
-      if (checked.message.tag === 'cap.otlp') expect(record).toMatchObject(otlpRecord)
-      else if (checked.message.tag !== 'fluent.info') {
-        expect(record.line.toString(), scenario).toBe('hello')
-        expect(record.metadata, scenario).toEqual({ n: '1' })
-        expect(record.labels, scenario).toEqual({ tag: checked.message.tag })
-      }
-    }
-    expect(records.length, scenario).toBeGreaterThan(0)
-  }
-  expect(scenarios.size).toBeGreaterThan(20)
+/** Rows as they go to the store, in the form of {@link ExpectedRow}; `service_name` only where the sender gave it. */
+function rowsOf(message: Buffer): ExpectedRow[] {
+  const rows: ExpectedRow[] = []
+  let stream: RowStream | undefined
+  const decoder = new MessageDecoder({
+    discoverServiceName: false,
+    detectLevel: true,
+    detectTrace: true,
+    maxEntriesBytes: 1 << 20,
+    id: 'here',
+  })
+  const { malformed, clamped } = decoder.decode(
+    message,
+    [],
+    { segment: 1, offset: 0 },
+    {
+      setStream: (next) => {
+        stream = next
+      },
+      add: (seconds, nanoseconds, _offset, level, bytes, start, end, _flags, attributes = {}) => {
+        const named = labelColumns.filter((name) => stream![name] !== '').map((name) => [name, stream![name]])
+        rows.push({
+          time: `${seconds}.${String(nanoseconds).padStart(9, '0')}`,
+          line: bytes.toString('utf8', start, end),
+          labels: { ...stream!.labels, ...Object.fromEntries(named) },
+          metadata: { ...stream!.meta, ...attributes },
+          level,
+        })
+      },
+    },
+  )
+  expect({ malformed, clamped }).toEqual({ malformed: 0, clamped: 0 })
+  return rows
+}
+
+test.for(Object.keys(expectedRows))('%s becomes the rows that were sent', (scenario) => {
+  const messages = messagesOf(scenario)
+  for (const message of messages) expect(checkMessage(message, 1 << 20).kind).toBe('foreign')
+  expect(messages.flatMap(rowsOf)).toEqual(expectedRows[scenario])
 })
 
-const otlpRecord = {
-  line: Buffer.from('otlp body'),
-  level: 3,
-  labels: { service_name: 'cart' },
-  metadata: { trace_id: '5b8efff798038103d269b633813fc60c', span_id: 'eee19b7ec3c1b174', k: 'v', scope_name: 'lib' },
-}
+test('no capture is left out but that of a refused handshake and that of metrics, whose messages are longer than what was kept', () => {
+  const all = new Set(captures.map(({ scenario }) => scenario))
+  expect([...all].filter((scenario) => !(scenario in expectedRows)).sort()).toEqual(['fb-metrics', 'fb-wrongkey-to-fb'])
+  expect(messagesOf('fb-metrics')).toEqual([])
+})
+
+test('the rest of a captured message of metrics would not be taken for records', () => {
+  const [, , , hex] = readFileSync(new URL('fb-metrics.hex', import.meta.url), 'latin1')
+    .split('\n')[0]!
+    .split(' ')
+  const beginning = Buffer.from(hex!, 'hex')
+  // [tag, bin 16 of 11,332 bytes, options]: the bytes that the capture cut, and the options that its description tells.
+  const [tagEnd, length] = [1 + 1 + 'cap.metrics'.length, 11_332]
+  expect(beginning[tagEnd]).toBe(0xc5)
+  expect(beginning.readUInt16BE(tagEnd + 1)).toBe(length)
+  const cut = Buffer.alloc(tagEnd + 3 + length - beginning.length)
+  const message = Buffer.concat([beginning, cut, encode({ chunk: 'HB8SjVBk+KaSmzRrKa2FUA==', fluent_signal: 1 })])
+  expect(checkMessage(message, 1 << 20)).toEqual({
+    kind: 'unsupported',
+    chunk: 'HB8SjVBk+KaSmzRrKa2FUA==',
+    signal: 'metrics',
+  })
+})
 
 test('what the peers acknowledged is the chunk that we would acknowledge', () => {
   let acknowledged = 0
