@@ -244,7 +244,6 @@ export class RunningAggregator {
       oldest: wal.oldest,
       committed: wal.committed,
       store: connection,
-      engine: config.store.engine,
       ...config.load,
       ...config.labels,
       maxEntriesBytes: config.forward.maxEntriesBytes,

@@ -87,7 +87,7 @@ function lossesOf(message: Buffer, accepted: ByteRanges): DamagedRecord[] {
 async function run(): Promise<void> {
   const cursor = await openCursor()
   const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
-  const client = new StoreClient(settings.store, undefined, settings.engine)
+  const client = new StoreClient(settings.store)
   const decoder = new MessageDecoder({ ...settings, id: cursor.id })
   const pool = new BlockPool(2 * settings.blockBytes)
   const reader = new WalReader({
