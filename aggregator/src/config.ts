@@ -61,6 +61,21 @@ const http = z.strictObject({
   auth: authConfig,
 })
 
+const push = z.strictObject({
+  maxBodyBytes: size.prefault('16MiB').describe('Longest body of a push, as it comes.'),
+  maxDecompressedBytes: size
+    .prefault('64MiB')
+    .describe('Most bytes that the body of a push may decompress to. Both are answered with 413 when exceeded.'),
+  bufferBytes: size
+    .prefault('256MiB')
+    .describe(
+      'Memory for pushes that are not durable yet, together. Beyond it they are answered with 503 and come again.',
+    ),
+  patience: duration
+    .prefault('10s')
+    .describe('How long a push waits for the write-ahead log before it is answered with 503.'),
+})
+
 const store = z.strictObject({
   engine: z
     .enum(['embedded', 'clickhouse'])
@@ -96,6 +111,7 @@ export const aggregatorConfig = z
     http: http.prefault({}),
     tenants: tenantsConfig,
     limits: limitsConfig,
+    push: push.prefault({}),
     store: store.prefault({}),
     wal: z
       .strictObject({

@@ -5,6 +5,7 @@ import type { WatchedFileEvents } from '@tributary/protocol/watched-file.ts'
 import type { BlockReport, Quarantined } from './load/messages.ts'
 import type { Logger } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
+import type { PushOutcome } from './push/pusher.ts'
 import type { WalEvent } from './wal/event.ts'
 
 export class AggregatorEvents {
@@ -48,6 +49,18 @@ export class AggregatorEvents {
   unsupported(signal: string): void {
     this.#metrics.receiveErrors.inc(1, 'unsupported_signal')
     this.#warn('receive unsupported', { signal }, 'dropped: only logs are kept')
+  }
+
+  pushed({ bytes, discarded, entries, format, problem }: PushOutcome): void {
+    const metrics = this.#metrics
+    metrics.pushes.inc(1, format)
+    metrics.pushedRecords.inc(entries)
+    metrics.pushedBytes.inc(bytes)
+    for (const [reason, { records, bytes: lines }] of discarded) {
+      metrics.discardedRecords.inc(records, reason)
+      metrics.discardedBytes.inc(lines, reason)
+      this.#warn(`push ${reason}`, { reason, records, detail: problem }, 'pushed records were refused')
+    }
   }
 
   wal(event: WalEvent): void {

@@ -2,7 +2,9 @@
 import type { LossReason } from '@tributary/protocol/chunk.ts'
 import type { ReceiveProblem } from '@tributary/protocol/receive/receive-error.ts'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { LimitReason } from './access/limit-error.ts'
+import type { DiscardReason } from './push/accept.ts'
+import type { PushProblem } from './push/push-request.ts'
+import type { PushFormat } from './push/pusher.ts'
 
 export type MessageKind = 'chunk' | 'foreign' | 'query' | 'heartbeat'
 
@@ -46,6 +48,24 @@ export class AggregatorMetrics {
     'aggregator_receive_undurable_bytes',
     'Bytes received whole and not durable yet.',
   )
+
+  readonly pushes = this.#counter<PushFormat>(
+    'aggregator_push_requests_total',
+    'Pushes of which something was taken or refused, by format.',
+    ['format'],
+  )
+  readonly pushedRecords = this.#counter('aggregator_push_records_total', 'Records of pushes that were taken.')
+  readonly pushedBytes = this.#counter('aggregator_push_bytes_total', 'Bytes of their lines and structured metadata.')
+  readonly repeatedPushes = this.#counter(
+    'aggregator_push_repeated_total',
+    'Pushes that came again, answered as the first time and not stored twice.',
+  )
+  readonly pushErrors = this.#counter<PushProblem>(
+    'aggregator_push_errors_total',
+    'Pushes of which nothing was taken, by reason.',
+    ['reason'],
+  )
+  readonly pushHeldBytes = this.#gauge('aggregator_push_held_bytes', 'Memory of pushes that are not durable yet.')
 
   readonly walBytes = this.#gauge('aggregator_wal_bytes', 'Disk taken by the write-ahead log.')
   readonly walFull = this.#gauge(
@@ -95,12 +115,12 @@ export class AggregatorMetrics {
     ['reason'],
   )
 
-  readonly discardedRecords = this.#counter<LimitReason>(
+  readonly discardedRecords = this.#counter<DiscardReason>(
     'aggregator_discarded_records_total',
-    'Records that were pushed and refused because of a limit of their tenant.',
+    'Records that were pushed and refused, because of a limit of their tenant or what is no set of labels.',
     ['reason'],
   )
-  readonly discardedBytes = this.#counter<LimitReason>(
+  readonly discardedBytes = this.#counter<DiscardReason>(
     'aggregator_discarded_bytes_total',
     'Bytes of the lines of those records.',
     ['reason'],

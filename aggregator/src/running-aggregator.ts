@@ -9,6 +9,7 @@ import { Receiver } from '@tributary/protocol/receive/receiver.ts'
 import type { FastifyInstance } from 'fastify'
 import { Access } from './access/access.ts'
 import { Credentials } from './access/credentials.ts'
+import { TenantLimits } from './access/tenant-limits.ts'
 import { createApi } from './api/server.ts'
 import { runAudit } from './audit.ts'
 import type { AggregatorConfig } from './config.ts'
@@ -20,6 +21,7 @@ import { LoaderThread } from './load/loader-thread.ts'
 import type { LoaderSettings } from './load/messages.ts'
 import type { Logger } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
+import { Pusher } from './push/pusher.ts'
 import { Intake } from './receive/intake.ts'
 import { walDirectory } from './recover.ts'
 import type { StoreClient } from './store/client.ts'
@@ -75,6 +77,7 @@ export interface Parts {
 export class RunningAggregator {
   readonly #parts: Parts
   readonly #intake: Intake
+  readonly #pusher: Pusher
   readonly #keeper: LedgerKeeper
   readonly #health = new Health(performance.now())
   readonly #stop = new AbortController()
@@ -102,6 +105,15 @@ export class RunningAggregator {
         this.#receivedRecords += records
       },
       onUnsupported: (signal) => events.unsupported(signal),
+    })
+    this.#pusher = new Pusher({
+      ...config.push,
+      limiter: new TenantLimits({ limits: config.limits, overrides: config.tenants.overrides }),
+      append: (message) => this.#intake.push(message),
+      full: () => this.#intake.full,
+      onTaken: (outcome) => events.pushed(outcome),
+      onRefused: (problem) => metrics.pushErrors.inc(1, problem),
+      onRepeat: () => metrics.repeatedPushes.inc(),
     })
     this.#keeper = new LedgerKeeper(
       {
@@ -244,6 +256,7 @@ export class RunningAggregator {
       oldest: wal.oldest,
       committed: wal.committed,
       store: connection,
+      engine: config.store.engine,
       ...config.load,
       ...config.labels,
       maxEntriesBytes: config.forward.maxEntriesBytes,
@@ -259,6 +272,10 @@ export class RunningAggregator {
       version,
       log,
       registry: metrics.registry,
+      push: {
+        maxBodyBytes: config.push.maxBodyBytes,
+        take: (body, tenant) => this.#pusher.take(body, tenant, Date.now()),
+      },
       ready: () =>
         this.#loader === undefined ? { ready: false, reason: 'the store is not open yet' } : { ready: true },
       problem: () => this.#health.problem(performance.now()),
@@ -292,6 +309,7 @@ export class RunningAggregator {
     metrics.receivePaused.set(this.#receiver?.paused ? 1 : 0)
     metrics.pendingBytes.set(this.#receiver?.pendingBytes ?? 0)
     metrics.undurableBytes.set(this.#intake.undurableBytes)
+    metrics.pushHeldBytes.set(this.#pusher.heldBytes)
     metrics.walBytes.set(wal.bytes)
     metrics.walFull.set(wal.full || wal.stalled !== undefined ? 1 : 0)
     metrics.behindBytes.set(this.#behindBytes())

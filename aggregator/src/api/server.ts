@@ -11,6 +11,7 @@ import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from 
 import { type ApiMetrics, apiMetrics } from './metrics.ts'
 import { statusPage } from './page.ts'
 import { ParameterError } from './params.ts'
+import { type PushSink, pushRoutes } from './push-routes.ts'
 import { answerInstant, answerRange } from './queries.ts'
 import { type ApiRequest, apiRequest, requestSignal } from './request.ts'
 
@@ -28,6 +29,8 @@ export interface ApiOptions {
   readonly log: Logger
   /** Served at `/metrics`; the API adds its own metrics to it. */
   readonly registry: Registry
+  /** Without it nothing is pushed here. */
+  readonly push?: PushSink
   ready(): Readiness
   /** Why the process is not healthy; undefined when it is. By default it always is. */
   problem?(): string | undefined
@@ -77,6 +80,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   answerErrors(app, options.log)
   countRequests(app, metrics)
   queryRoutes(app, options, metrics)
+  if (options.push) pushRoutes(app, options.push)
   operationRoutes(app, options)
   return app
 }

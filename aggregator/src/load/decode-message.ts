@@ -9,16 +9,17 @@ import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.t
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { decodeAttributes, RecordScanner, stderr } from '@tributary/protocol/records.ts'
-import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
+import { pushTenant, readPush } from '../push/push-message.ts'
+import type { PushEntry } from '../push/push-request.ts'
 import type { LogBlock } from '../store/log-block.ts'
 import { foreignPrefix, type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
 import type { WalPosition } from '../wal/position.ts'
-import type { WalEntry } from '../wal/wal.ts'
 import { detectLevel, levels } from './detect-level.ts'
 import { TraceFinder } from './detect-trace.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
 import { type Labels, streamOf, withServiceName } from './labels.ts'
+import { toldLevel } from './told-level.ts'
 
 /** Takes rows: those of a stream after it was set. Lines are copied. */
 export type RowSink = Pick<LogBlock, 'setStream' | 'add'>
@@ -33,9 +34,6 @@ export interface DecodeOptions {
   /** Goes into the identity of rows whose sender gave them none; differs from aggregator to aggregator. */
   readonly id: string
 }
-
-/** What of an entry of the write-ahead log makes rows. */
-export type LoadedEntry = Pick<WalEntry, 'message' | 'accepted' | 'start' | 'tenant'>
 
 /** What happened besides rows. */
 export interface Decoded {
@@ -54,7 +52,7 @@ const lastSecond = 65_535 * 86_400 + 86_399
 
 export class MessageDecoder {
   readonly #options: DecodeOptions
-  /** By the JSON of tenant, source and metadata. */
+  /** By the JSON of source and metadata. */
   readonly #streams = new Map<string, OwnStreams>()
   #foreignSource: Buffer = Buffer.alloc(0)
   readonly #foreignStreams = new Map<string, RowStream>()
@@ -66,23 +64,26 @@ export class MessageDecoder {
   /**
    * Gives the rows of a message to `sink`: all of them, or none and an error.
    *
-   * @param entry where the message lies in the write-ahead log, whose it is, and which parts of a chunk's range are new: records outside
-   * are left out
+   * @param accepted the parts of a chunk's range that are new; records outside are left out
+   * @param position where the message lies in the write-ahead log
    * @throws MsgpackError or CompressionError when the message can't be read
    */
-  decode({ message, accepted, start, tenant = defaultTenant }: LoadedEntry, sink: RowSink): Decoded {
+  decode(message: Buffer, accepted: ByteRanges, position: WalPosition, sink: RowSink): Decoded {
     const parsed = parseMessage(message)
     if (parsed === undefined) throw new MsgpackError('a heartbeat in the write-ahead log')
-    const sent = chunkHeader(parsed.options)
-    const header = sent && headerOfTenant(sent, tenant)
+    const pushed = pushTenant(parsed.options)
+    if (pushed !== undefined) {
+      return this.#pushRows(parsed.entries, foreignSource(this.#options.id, position), pushed, sink)
+    }
+    const header = chunkHeader(parsed.options)
     if (header?.outcome !== undefined) return { malformed: 0, clamped: 0 }
     const entries = decompress(parsed.entries, this.#options.maxEntriesBytes)
-    if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), tenant, sink, header)
-    if (header !== undefined) return this.#ownRows(header, entries, accepted, tenant, sink)
-    return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, start), tenant, sink)
+    if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), sink, header)
+    if (header !== undefined) return this.#ownRows(header, entries, accepted, sink)
+    return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, position), sink)
   }
 
-  #ownRows(header: ChunkHeader, entries: Buffer, accepted: ByteRanges, tenant: string, sink: RowSink): Decoded {
+  #ownRows(header: ChunkHeader, entries: Buffer, accepted: ByteRanges, sink: RowSink): Decoded {
     // Looked through before the first row is made, since rows can't be taken back.
     const [from, to] = header.range
     const check = new RecordScanner(entries)
@@ -92,9 +93,9 @@ export class MessageDecoder {
       }
     }
     const records = new RecordScanner(entries)
-    const own = this.#streamsOf(tenant, header.source, header)
+    const own = this.#streamsOf(header.source, header)
     const seam = header.seam?.at ?? Number.POSITIVE_INFINITY
-    const next = header.seam && this.#streamsOf(tenant, header.seam.source, header)
+    const next = header.seam && this.#streamsOf(header.seam.source, header)
     const { detectLevel: detect, detectTrace } = this.#options
     const traces = detectTrace ? new TraceFinder(entries) : undefined
     const whole = accepted.length === 1 && accepted[0]![0] <= from && accepted[0]![1] >= to
@@ -117,15 +118,15 @@ export class MessageDecoder {
     return { malformed: 0, clamped: 0 }
   }
 
-  #streamsOf(tenant: string, source: Buffer, { labels, metadata }: StreamMetadata): OwnStreams {
-    const key = JSON.stringify([tenant, source.toString('latin1'), labels, metadata])
+  #streamsOf(source: Buffer, { labels, metadata }: StreamMetadata): OwnStreams {
+    const key = JSON.stringify([source.toString('latin1'), labels, metadata])
     let streams = this.#streams.get(key)
     if (streams === undefined) {
       if (this.#streams.size >= maxStreams) this.#streams.clear()
       const named = this.#named(labels)
       streams = {
-        stdout: rowStream(tenant, { ...named, stream: 'stdout' }, sorted(metadata), Buffer.from(source)),
-        stderr: rowStream(tenant, { ...named, stream: 'stderr' }, sorted(metadata), Buffer.from(source)),
+        stdout: rowStream({ ...named, stream: 'stdout' }, sorted(metadata), Buffer.from(source)),
+        stderr: rowStream({ ...named, stream: 'stderr' }, sorted(metadata), Buffer.from(source)),
       }
       this.#streams.set(key, streams)
     }
@@ -140,7 +141,6 @@ export class MessageDecoder {
     message: ForwardMessage,
     entries: Buffer,
     source: Buffer,
-    tenant: string,
     sink: RowSink,
     sender?: StreamMetadata,
   ): Decoded {
@@ -152,7 +152,7 @@ export class MessageDecoder {
       const outside = seconds !== record.seconds
       if (outside) clamped++
       const metadata = outside ? { ...record.metadata, timestamp_clamped: 'true' } : record.metadata
-      sink.setStream(this.#foreignStream(tenant, record.labels, metadata, source))
+      sink.setStream(this.#foreignStream(record.labels, metadata, source))
       const nanoseconds = outside ? 0 : Math.min(record.nanoseconds, 999_999_999)
       const level = this.#options.detectLevel ? levels[record.level]! : ''
       const traces = this.#options.detectTrace && metadata['trace_id'] === undefined
@@ -162,13 +162,48 @@ export class MessageDecoder {
     return { malformed, clamped }
   }
 
+  #pushRows(entries: Buffer, source: Buffer, tenant: string, sink: RowSink): Decoded {
+    const streams = readPush(entries)
+    let index = 0
+    let clamped = 0
+    for (const { labels, entries } of streams) {
+      const stream = rowStream(this.#named(labels), {}, source, tenant)
+      sink.setStream(stream)
+      const ofStream = toldLevel(labels)
+      for (const entry of entries) {
+        const { line } = entry
+        const seconds = Math.min(lastSecond, Math.max(firstSecond, entry.seconds))
+        const outside = seconds !== entry.seconds
+        if (outside) clamped++
+        const { level, attributes } = this.#pushedMetadata(entry, ofStream, outside)
+        const nanoseconds = outside ? 0 : entry.nanoseconds
+        sink.add(seconds, nanoseconds, index++, level, line, 0, line.length, 0, attributes)
+      }
+    }
+    return { malformed: 0, clamped }
+  }
+
+  /** The level a stream or an entry tells itself goes before what is found in the line. */
+  #pushedMetadata(
+    { line, metadata }: PushEntry,
+    levelOfStream: string | undefined,
+    outside: boolean,
+  ): { readonly level: string; readonly attributes: Attributes | undefined } {
+    const { detectLevel: detect, detectTrace } = this.#options
+    const { detected_level: told, ...rest } = metadata ?? {}
+    let attributes: Attributes | undefined = Object.keys(rest).length === 0 ? undefined : rest
+    if (detectTrace && attributes?.['trace_id'] === undefined) {
+      const found = new TraceFinder(line).find(0, line.length)
+      if (found !== undefined) attributes = { ...found, ...attributes }
+    }
+    if (outside) attributes = { ...attributes, timestamp_clamped: 'true' }
+    if (told !== undefined) return { level: told, attributes }
+    const level = detect ? (levelOfStream ?? toldLevel(rest) ?? levels[detectLevel(line, 0, line.length)]!) : ''
+    return { level, attributes }
+  }
+
   /** Records of one message that share labels and metadata share the object, as the block expects. */
-  #foreignStream(
-    tenant: string,
-    labels: Labels,
-    metadata: Readonly<Record<string, string>>,
-    source: Buffer,
-  ): RowStream {
+  #foreignStream(labels: Labels, metadata: Readonly<Record<string, string>>, source: Buffer): RowStream {
     if (!source.equals(this.#foreignSource)) {
       this.#foreignSource = source
       this.#foreignStreams.clear()
@@ -176,7 +211,7 @@ export class MessageDecoder {
     const key = JSON.stringify([labels, metadata])
     let stream = this.#foreignStreams.get(key)
     if (stream === undefined) {
-      stream = rowStream(tenant, this.#named(labels), sorted(metadata), source)
+      stream = rowStream(this.#named(labels), sorted(metadata), source)
       this.#foreignStreams.set(key, stream)
     }
     return stream
@@ -211,7 +246,13 @@ interface OwnStreams {
   readonly stderr: RowStream
 }
 
-function rowStream(tenant: string, all: Labels, meta: Readonly<Record<string, string>>, source: Buffer): RowStream {
+/** Of a message that tells no tenant. */
+function rowStream(
+  all: Labels,
+  meta: Readonly<Record<string, string>>,
+  source: Buffer,
+  tenant = defaultTenant,
+): RowStream {
   const { sid, labels } = streamOf(all)
   const columns = Object.fromEntries(labelColumns.map((name) => [name, labels[name] ?? '']))
   const others = Object.entries(labels).filter(([name]) => !labelColumns.some((column) => column === name))

@@ -223,7 +223,7 @@ function takeOtlp(from: ValueMap, metadata: Record<string, string>): number {
 }
 
 /** Four numbers for each of trace, debug, info, warn, error, fatal. */
-function otlpLevel(severity: number): number {
+export function otlpLevel(severity: number): number {
   return severity < 1 || severity > 24 ? 0 : [1, 2, 3, 4, 5, 7][Math.floor((severity - 1) / 4)]!
 }
 

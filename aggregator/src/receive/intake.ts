@@ -7,11 +7,9 @@ import { CompressionError } from '@tributary/protocol/compression.ts'
 import type { ForwardMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
-import type { Origin } from '@tributary/protocol/receive/connection.ts'
 import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { headerOfTenant, sourceOfTenant } from '../ledger/tenant-source.ts'
 import type { AggregatorMetrics } from '../metrics.ts'
 import { maxRanges, type WalRecord } from '../wal/record.ts'
 import type { Wal } from '../wal/wal.ts'
@@ -30,12 +28,7 @@ export interface IntakeOptions {
   readonly onAdmitted?: (records: number) => void
   /** Metrics or traces were acknowledged and dropped. */
   readonly onUnsupported: (signal: string) => void
-  /** Whose data a sender brings; undefined for the default tenant's. */
-  readonly tenantOf?: (user: string | undefined) => string | undefined
 }
-
-/** Who sends: as {@link Origin}, which tests need not make whole. */
-type Sender = Pick<Origin, 'user'>
 
 export class Intake implements Sink {
   readonly #options: IntakeOptions
@@ -57,7 +50,7 @@ export class Intake implements Sink {
   }
 
   /** Takes one message; the answer, once it may be given. Throws {@link ReceiveError} for one that is refused. */
-  accept(bytes: Buffer, from?: Sender): Promise<Buffer | undefined> | undefined {
+  accept(bytes: Buffer): Promise<Buffer | undefined> | undefined {
     const { metrics, maxEntriesBytes, onUnsupported } = this.#options
     metrics.receivedBytes.inc(bytes.length)
     const checked = checkMessage(bytes, maxEntriesBytes)
@@ -67,34 +60,39 @@ export class Intake implements Sink {
     }
     metrics.messages.inc(1, checked.kind)
     if (checked.kind === 'heartbeat') return undefined
-    const tenant = this.#options.tenantOf?.(from?.user)
-    if (checked.kind === 'query') return this.#answer(checked, tenant)
+    if (checked.kind === 'query') return this.#answer(checked)
     const durable =
-      checked.kind === 'foreign' ? this.#append([], bytes, { tenant }) : this.#admit(checked, bytes, tenant)
+      checked.kind === 'foreign'
+        ? this.#append([], bytes)
+        : this.#admit(checked.header, checked.records, checked, bytes)
     const { chunk } = checked
     return durable.then(() => (chunk === undefined ? undefined : encodeAck({ ack: chunk })))
   }
 
+  /** Takes what was accepted of a push; resolves when it is durable. */
+  push(message: Buffer): Promise<unknown> {
+    return this.#append([], message)
+  }
+
   /** What is accepted of the sources. Told only once it is durable: a collector never sends again what it is told here. */
-  async #answer(
-    { chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>,
-    tenant: string | undefined,
-  ): Promise<Buffer> {
-    const asked = sources.map(({ source }) => sourceOfTenant(source, tenant))
-    this.#fence.raise(asked, session)
-    const ranges = asked.map((source) => this.#options.ledger.ranges(source))
+  async #answer({ chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>): Promise<Buffer> {
+    this.#fence.raise(
+      sources.map(({ source }) => source),
+      session,
+    )
+    const ranges = sources.map(({ source }) => this.#options.ledger.ranges(source))
     await this.#lastAppend
     return encodeAck({ ack: chunk, ranges })
   }
 
   /** Appends what is new of a chunk. For one that is not new at all: resolves when what covers it is durable. */
   #admit(
-    { header: sent, records, message }: Extract<CheckedMessage, { kind: 'chunk' }>,
+    header: ChunkHeader,
+    records: number,
+    { message }: { readonly message: ForwardMessage },
     bytes: Buffer,
-    tenant: string | undefined,
   ): Promise<unknown> {
     const { ledger, metrics } = this.#options
-    const header = headerOfTenant(sent, tenant)
     if (!this.#fence.lets(header)) {
       metrics.fencedChunks.inc()
       throw new ReceiveError('fenced', 'a chunk of a collector process that another one has taken over from', true)
@@ -119,7 +117,6 @@ export class Intake implements Sink {
     const appended = Promise.all(
       lots.map((lot, i) =>
         this.#append(lot, bytes, {
-          tenant,
           source: header.source,
           records: i === 0 ? own!.records : 0,
           ...(header.seam ? { seam: { ...header.seam, records: i === 0 ? next!.records : 0 } } : {}),
@@ -142,7 +139,7 @@ export class Intake implements Sink {
   #append(
     accepted: ByteRanges,
     message: Buffer,
-    of: Pick<WalRecord, 'source' | 'records' | 'seam' | 'tenant'>,
+    of: Pick<WalRecord, 'source' | 'records' | 'seam'> = {},
   ): Promise<unknown> {
     const { wal, onDurable } = this.#options
     this.#undurableBytes += message.length

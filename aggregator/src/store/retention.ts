@@ -5,19 +5,11 @@ import type { Logger } from '../log.ts'
 import type { StoreClient } from './client.ts'
 import { storeErrorFrom } from './error.ts'
 import { recordExpired } from './expired-rows.ts'
-import { logsTable, streamsTable } from './schema.ts'
 
 const dayMs = 86_400_000
 /** A day ends once in 24 hours, but nobody knows when the process started. */
 const interval = 3_600_000
-const retainedTables = [logsTable, streamsTable]
-
-export interface ShardOfDay {
-  /** Of the cluster, from 1; 0 on one server. */
-  readonly shard: number
-  /** Number of the day's first block. A day that is dropped and comes back has another. */
-  readonly generation: string
-}
+export const retainedTables = ['logs', 'streams'] as const
 
 export interface DayPartition {
   readonly table: string
@@ -25,8 +17,8 @@ export interface DayPartition {
   readonly day: string
   /** How the engine names the partition. */
   readonly id: string
-  /** Where its rows are: on the one server, or on which shards. */
-  readonly shards: readonly ShardOfDay[]
+  /** Number of its first block. A day that is dropped and comes back has another. */
+  readonly generation: string
   readonly rows: number
   readonly bytes: number
 }
@@ -80,7 +72,7 @@ export class Retention {
     const old = expired(await dayPartitions(client), retention, now())
     for (const partition of old) {
       signal?.throwIfAborted()
-      if (partition.table === logsTable.name) await recordExpired(client, partition)
+      if (partition.table === 'logs') await recordExpired(client, partition.day, partition.generation)
       await dropPartition(client, partition)
       this.#droppedRows.inc({ table: partition.table }, partition.rows)
       log.info({ ...partition }, 'an expired day was dropped from the store')
@@ -89,48 +81,23 @@ export class Retention {
   }
 }
 
-interface PartitionRow {
-  readonly table: string
-  readonly day: string
-  readonly id: string
-  readonly shard: number
-  readonly generation: string
-  readonly rows: string
-  readonly bytes: string
-}
-
 /** The days that are in the store, oldest first. */
 export async function dayPartitions(client: StoreClient): Promise<DayPartition[]> {
-  const { dialect } = client
-  const tables = new Map(retainedTables.map(({ name, placement }) => [dialect.partsOf(name, placement), name]))
-  const { rows } = await client.query<PartitionRow>(
-    `SELECT table, partition AS day, partition_id AS id, toUInt32(${dialect.shardNumber}) AS shard,
-       toString(min(min_block_number)) AS generation, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
-     FROM ${dialect.system('parts')}
-     WHERE database = {database:String} AND table IN {tables:Array(String)} AND active
-     GROUP BY table, partition, partition_id, shard ORDER BY day, table, shard`,
-    { database: dialect.database, tables: [...tables.keys()] },
+  const { rows } = await client.query<
+    Record<Exclude<keyof DayPartition, 'rows' | 'bytes'>, string> & { rows: string; bytes: string }
+  >(
+    `SELECT table, partition AS day, partition_id AS id, toString(min(min_block_number)) AS generation,
+       sum(rows) AS rows, sum(bytes_on_disk) AS bytes
+     FROM system.parts WHERE database = {database:String} AND table IN {tables:Array(String)} AND active
+     GROUP BY table, partition, partition_id ORDER BY day, table`,
+    { database: client.connection.database, tables: retainedTables },
   )
-  const days = new Map<string, DayPartition>()
-  for (const { table: parts, day, id, shard, generation, rows: count, bytes } of rows) {
-    const table = tables.get(parts)!
-    const { shards, ...before } = days.get(`${table} ${id}`) ?? { shards: [], rows: 0, bytes: 0 }
-    days.set(`${table} ${id}`, {
-      table,
-      day,
-      id,
-      shards: [...shards, { shard, generation }],
-      rows: before.rows + Number(count),
-      bytes: before.bytes + Number(bytes),
-    })
-  }
-  return [...days.values()]
+  return rows.map((row) => ({ ...row, rows: Number(row.rows), bytes: Number(row.bytes) }))
 }
 
 async function dropPartition(client: StoreClient, { table, id }: DayPartition): Promise<void> {
-  const retained = retainedTables.find(({ name }) => name === table)
-  if (retained === undefined || !/^\w+$/.test(id)) {
+  if (!retainedTables.some((name) => name === table) || !/^\w+$/.test(id)) {
     throw storeErrorFrom(new Error(`not a day of ours: ${table} ${id}`), false)
   }
-  await client.command(client.dialect.alterParts(retained, `DROP PARTITION ID '${id}'`))
+  await client.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`)
 }

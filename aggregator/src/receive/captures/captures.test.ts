@@ -29,7 +29,9 @@ function rowsOf(message: Buffer): ExpectedRow[] {
     id: 'here',
   })
   const { malformed, clamped } = decoder.decode(
-    { message, accepted: [], start: { segment: 1, offset: 0 } },
+    message,
+    [],
+    { segment: 1, offset: 0 },
     {
       setStream: (next) => {
         stream = next
