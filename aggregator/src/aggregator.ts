@@ -25,7 +25,7 @@ export async function startAggregator(config: AggregatorConfig, { log }: { log: 
   const engine = await openStore(config, log, metrics)
   if (engine !== undefined) opened.use(engine)
   const connection = engine?.connection ?? clickhouse(config)
-  const client = new StoreClient(connection, log, config.store.engine)
+  const client = new StoreClient(connection, log)
   opened.defer(() => client.close())
   const { ledger, wal } = await recover({
     disk: nodeDisk,
@@ -59,5 +59,5 @@ function openStore(
 
 function clickhouse({ store }: AggregatorConfig): StoreConnection {
   const { url, username, password, database } = store.clickhouse
-  return { url: url!, username, password, database }
+  return { engine: 'clickhouse', urls: [url!], username, password, database }
 }

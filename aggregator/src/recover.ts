@@ -7,6 +7,7 @@ import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.t
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { Ledger } from './ledger/ledger.ts'
+import { headerOfTenant } from './ledger/tenant-source.ts'
 import { countRecords } from './receive/count-records.ts'
 import type { WalEvent } from './wal/event.ts'
 import { Wal, type WalEntry } from './wal/wal.ts'
@@ -38,13 +39,15 @@ export async function recover(options: RecoverOptions): Promise<{ ledger: Ledger
   return { ledger, wal }
 }
 
-function replay(ledger: Ledger, { accepted, message }: WalEntry, maxEntriesBytes: number): void {
+function replay(ledger: Ledger, { accepted, message, tenant }: WalEntry, maxEntriesBytes: number): void {
   if (accepted.length === 0) return
   try {
     const parsed = parseMessage(message)
     const header = chunkHeader(parsed?.options)
     if (parsed === undefined || header === undefined) return
-    ledger.replay(header, accepted, (ranges) => acceptedRecords(parsed, ranges, maxEntriesBytes))
+    ledger.replay(headerOfTenant(header, tenant), accepted, (ranges) =>
+      acceptedRecords(parsed, ranges, maxEntriesBytes),
+    )
   } catch (error) {
     // It was checked before it was written, so a newer program wrote it, or we were wrong: the loader sets it aside and says so.
     if (!(error instanceof MsgpackError)) throw error

@@ -109,7 +109,7 @@ export class RunningAggregator {
     this.#pusher = new Pusher({
       ...config.push,
       limiter: new TenantLimits({ limits: config.limits, overrides: config.tenants.overrides }),
-      append: (message) => this.#intake.push(message),
+      append: (message, tenant) => this.#intake.push(message, tenant),
       full: () => this.#intake.full,
       onTaken: (outcome) => events.pushed(outcome),
       onRefused: (problem) => metrics.pushErrors.inc(1, problem),
@@ -256,7 +256,6 @@ export class RunningAggregator {
       oldest: wal.oldest,
       committed: wal.committed,
       store: connection,
-      engine: config.store.engine,
       ...config.load,
       ...config.labels,
       maxEntriesBytes: config.forward.maxEntriesBytes,

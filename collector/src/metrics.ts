@@ -127,7 +127,7 @@ export class CollectorMetrics {
   ])
   readonly withheldLines = this.#counter(
     'collector_withheld_lines_total',
-    'Lines of which a part was left out because it was too long to be searched for secrets.',
+    'Lines of which a part was left out because they are too long, or take too long, to be searched for secrets.',
   )
   readonly rateLimitedRecords = new Counter({
     name: 'collector_rate_limited_records_total',

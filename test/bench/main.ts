@@ -79,7 +79,13 @@ if (import.meta.main) {
   const results: BenchResult[] = []
   for (const name of chosen) {
     console.error(`${name} …`)
-    results.push(await benches[name]!())
+    try {
+      results.push(await benches[name]!())
+    } catch (error) {
+      // What the others measured took minutes and stands.
+      console.error(error)
+      process.exitCode = 1
+    }
   }
   console.log(table(results))
   if (process.argv.includes('--save')) save(results)

@@ -28,10 +28,17 @@ interface Row {
   flags: number
   line: string
   source: string
+  tenant: string
   offset: number
 }
 
-function decode(message: Buffer, accepted: ByteRange[], changes: Partial<typeof options> = {}, at = position) {
+function decode(
+  message: Buffer,
+  accepted: ByteRange[],
+  changes: Partial<typeof options> = {},
+  at = position,
+  tenant?: string,
+) {
   const rows: Row[] = []
   let stream: RowStream | undefined
   const sink: RowSink = {
@@ -49,11 +56,12 @@ function decode(message: Buffer, accepted: ByteRange[], changes: Partial<typeof 
         flags,
         line: bytes.toString('utf8', start, end),
         source: stream!.source.toString('hex'),
+        tenant: stream!.tenant,
         offset,
       })
     },
   }
-  const decoded = new MessageDecoder({ ...options, ...changes }).decode(message, accepted, at, sink)
+  const decoded = new MessageDecoder({ ...options, ...changes }).decode({ message, accepted, start: at, tenant }, sink)
   return { rows, ...decoded }
 }
 
@@ -205,8 +213,18 @@ test.for([
 ])('$what gives an error and no row', ({ message, error }) => {
   let rows = 0
   const sink = { setStream: () => {}, add: () => rows++ }
-  expect(() => new MessageDecoder(options).decode(message, [range], position, sink)).toThrow(error)
+  expect(() => new MessageDecoder(options).decode({ message, accepted: [range], start: position }, sink)).toThrow(error)
   expect(rows).toBe(0)
+})
+
+test('rows are of the tenant that the log names, and its sources are none but its own', () => {
+  const own = (tenant?: string) => decode(chunk([100, 110]), [range], {}, position, tenant).rows[0]!
+  expect([own().tenant, own('fake').tenant, own('shop').tenant]).toEqual(['fake', 'fake', 'shop'])
+  expect(own().source).toBe(source.toString('hex'))
+  expect(new Set([own(), own('fake'), own('shop'), own('bank')].map((row) => row.source)).size).toBe(3)
+  expect(own('shop').sid).toBe(own().sid)
+  const foreign = decode(encode(['t', packed]), [], {}, position, 'shop').rows
+  expect(foreign.map(({ tenant }) => tenant)).toEqual(foreign.map(() => 'shop'))
 })
 
 test('any change to a message gives all of its rows or none and a typed error', () => {
@@ -218,7 +236,10 @@ test('any change to a message gives all of its rows or none and a typed error', 
       for (const [at, value] of changes) message[at % message.length] = value
       let rows = 0
       try {
-        new MessageDecoder(options).decode(message, [range], position, { setStream: () => {}, add: () => rows++ })
+        new MessageDecoder(options).decode(
+          { message, accepted: [range], start: position },
+          { setStream: () => {}, add: () => rows++ },
+        )
         seen.rows++
       } catch (error) {
         expect(error instanceof MsgpackError || error instanceof CompressionError, String(error)).toBe(true)

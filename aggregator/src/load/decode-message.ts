@@ -9,12 +9,14 @@ import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.t
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { decodeAttributes, RecordScanner, stderr } from '@tributary/protocol/records.ts'
+import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
-import { pushTenant, readPush } from '../push/push-message.ts'
+import { isPush, readPush } from '../push/push-message.ts'
 import type { PushEntry } from '../push/push-request.ts'
 import type { LogBlock } from '../store/log-block.ts'
 import { foreignPrefix, type LabelColumn, labelColumns, type RowStream } from '../store/row-stream.ts'
 import type { WalPosition } from '../wal/position.ts'
+import type { WalEntry } from '../wal/wal.ts'
 import { detectLevel, levels } from './detect-level.ts'
 import { TraceFinder } from './detect-trace.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
@@ -35,6 +37,9 @@ export interface DecodeOptions {
   readonly id: string
 }
 
+/** What of an entry of the write-ahead log makes rows. */
+export type LoadedEntry = Pick<WalEntry, 'message' | 'accepted' | 'start' | 'tenant'>
+
 /** What happened besides rows. */
 export interface Decoded {
   /** Entries of other senders that were no `[time, record]`. */
@@ -52,7 +57,7 @@ const lastSecond = 65_535 * 86_400 + 86_399
 
 export class MessageDecoder {
   readonly #options: DecodeOptions
-  /** By the JSON of source and metadata. */
+  /** By the JSON of tenant, source and metadata. */
   readonly #streams = new Map<string, OwnStreams>()
   #foreignSource: Buffer = Buffer.alloc(0)
   readonly #foreignStreams = new Map<string, RowStream>()
@@ -64,26 +69,25 @@ export class MessageDecoder {
   /**
    * Gives the rows of a message to `sink`: all of them, or none and an error.
    *
-   * @param accepted the parts of a chunk's range that are new; records outside are left out
-   * @param position where the message lies in the write-ahead log
+   * @param entry where the message lies in the write-ahead log, whose it is, and which parts of a chunk's range are new: records outside
+   * are left out
    * @throws MsgpackError or CompressionError when the message can't be read
    */
-  decode(message: Buffer, accepted: ByteRanges, position: WalPosition, sink: RowSink): Decoded {
+  decode({ message, accepted, start, tenant = defaultTenant }: LoadedEntry, sink: RowSink): Decoded {
     const parsed = parseMessage(message)
     if (parsed === undefined) throw new MsgpackError('a heartbeat in the write-ahead log')
-    const pushed = pushTenant(parsed.options)
-    if (pushed !== undefined) {
-      return this.#pushRows(parsed.entries, foreignSource(this.#options.id, position), pushed, sink)
-    }
-    const header = chunkHeader(parsed.options)
+    if (isPush(parsed.options))
+      return this.#pushRows(parsed.entries, foreignSource(this.#options.id, start), tenant, sink)
+    const sent = chunkHeader(parsed.options)
+    const header = sent && headerOfTenant(sent, tenant)
     if (header?.outcome !== undefined) return { malformed: 0, clamped: 0 }
     const entries = decompress(parsed.entries, this.#options.maxEntriesBytes)
-    if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), sink, header)
-    if (header !== undefined) return this.#ownRows(header, entries, accepted, sink)
-    return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, position), sink)
+    if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), tenant, sink, header)
+    if (header !== undefined) return this.#ownRows(header, entries, accepted, tenant, sink)
+    return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, start), tenant, sink)
   }
 
-  #ownRows(header: ChunkHeader, entries: Buffer, accepted: ByteRanges, sink: RowSink): Decoded {
+  #ownRows(header: ChunkHeader, entries: Buffer, accepted: ByteRanges, tenant: string, sink: RowSink): Decoded {
     // Looked through before the first row is made, since rows can't be taken back.
     const [from, to] = header.range
     const check = new RecordScanner(entries)
@@ -93,9 +97,9 @@ export class MessageDecoder {
       }
     }
     const records = new RecordScanner(entries)
-    const own = this.#streamsOf(header.source, header)
+    const own = this.#streamsOf(tenant, header.source, header)
     const seam = header.seam?.at ?? Number.POSITIVE_INFINITY
-    const next = header.seam && this.#streamsOf(header.seam.source, header)
+    const next = header.seam && this.#streamsOf(tenant, header.seam.source, header)
     const { detectLevel: detect, detectTrace } = this.#options
     const traces = detectTrace ? new TraceFinder(entries) : undefined
     const whole = accepted.length === 1 && accepted[0]![0] <= from && accepted[0]![1] >= to
@@ -118,15 +122,15 @@ export class MessageDecoder {
     return { malformed: 0, clamped: 0 }
   }
 
-  #streamsOf(source: Buffer, { labels, metadata }: StreamMetadata): OwnStreams {
-    const key = JSON.stringify([source.toString('latin1'), labels, metadata])
+  #streamsOf(tenant: string, source: Buffer, { labels, metadata }: StreamMetadata): OwnStreams {
+    const key = JSON.stringify([tenant, source.toString('latin1'), labels, metadata])
     let streams = this.#streams.get(key)
     if (streams === undefined) {
       if (this.#streams.size >= maxStreams) this.#streams.clear()
       const named = this.#named(labels)
       streams = {
-        stdout: rowStream({ ...named, stream: 'stdout' }, sorted(metadata), Buffer.from(source)),
-        stderr: rowStream({ ...named, stream: 'stderr' }, sorted(metadata), Buffer.from(source)),
+        stdout: rowStream(tenant, { ...named, stream: 'stdout' }, sorted(metadata), Buffer.from(source)),
+        stderr: rowStream(tenant, { ...named, stream: 'stderr' }, sorted(metadata), Buffer.from(source)),
       }
       this.#streams.set(key, streams)
     }
@@ -141,6 +145,7 @@ export class MessageDecoder {
     message: ForwardMessage,
     entries: Buffer,
     source: Buffer,
+    tenant: string,
     sink: RowSink,
     sender?: StreamMetadata,
   ): Decoded {
@@ -152,7 +157,7 @@ export class MessageDecoder {
       const outside = seconds !== record.seconds
       if (outside) clamped++
       const metadata = outside ? { ...record.metadata, timestamp_clamped: 'true' } : record.metadata
-      sink.setStream(this.#foreignStream(record.labels, metadata, source))
+      sink.setStream(this.#foreignStream(tenant, record.labels, metadata, source))
       const nanoseconds = outside ? 0 : Math.min(record.nanoseconds, 999_999_999)
       const level = this.#options.detectLevel ? levels[record.level]! : ''
       const traces = this.#options.detectTrace && metadata['trace_id'] === undefined
@@ -167,7 +172,7 @@ export class MessageDecoder {
     let index = 0
     let clamped = 0
     for (const { labels, entries } of streams) {
-      const stream = rowStream(this.#named(labels), {}, source, tenant)
+      const stream = rowStream(tenant, this.#named(labels), {}, source)
       sink.setStream(stream)
       const ofStream = toldLevel(labels)
       for (const entry of entries) {
@@ -203,7 +208,12 @@ export class MessageDecoder {
   }
 
   /** Records of one message that share labels and metadata share the object, as the block expects. */
-  #foreignStream(labels: Labels, metadata: Readonly<Record<string, string>>, source: Buffer): RowStream {
+  #foreignStream(
+    tenant: string,
+    labels: Labels,
+    metadata: Readonly<Record<string, string>>,
+    source: Buffer,
+  ): RowStream {
     if (!source.equals(this.#foreignSource)) {
       this.#foreignSource = source
       this.#foreignStreams.clear()
@@ -211,7 +221,7 @@ export class MessageDecoder {
     const key = JSON.stringify([labels, metadata])
     let stream = this.#foreignStreams.get(key)
     if (stream === undefined) {
-      stream = rowStream(this.#named(labels), sorted(metadata), source)
+      stream = rowStream(tenant, this.#named(labels), sorted(metadata), source)
       this.#foreignStreams.set(key, stream)
     }
     return stream
@@ -246,13 +256,7 @@ interface OwnStreams {
   readonly stderr: RowStream
 }
 
-/** Of a message that tells no tenant. */
-function rowStream(
-  all: Labels,
-  meta: Readonly<Record<string, string>>,
-  source: Buffer,
-  tenant = defaultTenant,
-): RowStream {
+function rowStream(tenant: string, all: Labels, meta: Readonly<Record<string, string>>, source: Buffer): RowStream {
   const { sid, labels } = streamOf(all)
   const columns = Object.fromEntries(labelColumns.map((name) => [name, labels[name] ?? '']))
   const others = Object.entries(labels).filter(([name]) => !labelColumns.some((column) => column === name))

@@ -1,6 +1,5 @@
 /** What the main thread and the loader's thread tell each other. */
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
-import type { StoreEngine } from '../store/client.ts'
 import type { StoreConnection } from '../store/connection.ts'
 import type { WalPosition } from '../wal/position.ts'
 
@@ -13,7 +12,6 @@ export interface LoaderSettings {
   readonly oldest: WalPosition
   readonly committed: WalPosition
   readonly store: StoreConnection
-  readonly engine: StoreEngine
   readonly blockRows: number
   readonly blockBytes: number
   readonly blockDelay: number

@@ -34,7 +34,7 @@ export class StoreBlock implements Block<WalEntry> {
 
   async add(entry: WalEntry): Promise<void> {
     try {
-      const { malformed, clamped } = this.#decoder.decode(entry.message, entry.accepted, entry.start, this.log)
+      const { malformed, clamped } = this.#decoder.decode(entry, this.log)
       this.malformed += malformed
       this.clamped += clamped
     } catch (error) {

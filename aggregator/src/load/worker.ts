@@ -7,6 +7,7 @@ import { parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { partsOf, toSource, within } from '../ledger/parts.ts'
+import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { acceptedRecords } from '../recover.ts'
 import { StoreClient } from '../store/client.ts'
 import { StoreError } from '../store/error.ts'
@@ -47,7 +48,7 @@ async function openCursor(): Promise<Cursor> {
 
 /** Keeps what can't be decoded, and makes its loss durable before the cursor moves over it. */
 async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): Promise<void> {
-  const { start: position, message, accepted } = entry
+  const { start: position, message, accepted, tenant } = entry
   const path = await quarantine.keep(`${formatPosition(position)}.msgpack`, message)
   const reason = !(error instanceof CompressionError)
     ? 'msgpack'
@@ -55,7 +56,7 @@ async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): 
       ? 'too_large'
       : 'compression'
   tell({ kind: 'quarantined', quarantined: { position, reason, message: error.message, path } })
-  for (const lost of accepted.length === 0 ? [] : lossesOf(message, accepted)) await book(lost)
+  for (const lost of accepted.length === 0 ? [] : lossesOf(message, accepted, tenant)) await book(lost)
 }
 
 /** Resolves when a loss is durable in the ledger. */
@@ -68,12 +69,12 @@ async function book(lost: DamagedRecord): Promise<void> {
 }
 
 /** Whose bytes a message carries, and how many records of them were counted; nothing when not even that can be read. */
-function lossesOf(message: Buffer, accepted: ByteRanges): DamagedRecord[] {
+function lossesOf(message: Buffer, accepted: ByteRanges, tenant: string | undefined): DamagedRecord[] {
   try {
     const parsed = parseMessage(message)
     const header = chunkHeader(parsed?.options)
     if (parsed === undefined || header === undefined) return []
-    return partsOf(header).map((part) => {
+    return partsOf(headerOfTenant(header, tenant)).map((part) => {
       const own = within(part, accepted)
       const records = own.length === 0 ? 0 : acceptedRecords(parsed, own, settings.maxEntriesBytes)
       return { source: part.source.toString('hex'), ranges: toSource(part, own), records }
@@ -87,7 +88,7 @@ function lossesOf(message: Buffer, accepted: ByteRanges): DamagedRecord[] {
 async function run(): Promise<void> {
   const cursor = await openCursor()
   const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
-  const client = new StoreClient(settings.store, undefined, settings.engine)
+  const client = new StoreClient(settings.store)
   const decoder = new MessageDecoder({ ...settings, id: cursor.id })
   const pool = new BlockPool(2 * settings.blockBytes)
   const reader = new WalReader({

@@ -2,7 +2,7 @@ import { parseMessage } from '@tributary/protocol/forward.ts'
 import { encode, MsgpackError } from '@tributary/protocol/msgpack.ts'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { encodePush, pushTenant, readPush } from './push-message.ts'
+import { encodePush, isPush, readPush } from './push-message.ts'
 import type { PushStream } from './push-request.ts'
 
 const texts = fc.dictionary(
@@ -23,9 +23,9 @@ const streams = fc.array(
 test('what is written down is read back, bytes and all', () => {
   let binary = 0
   fc.assert(
-    fc.property(streams, fc.string({ minLength: 1 }), (pushed: PushStream[], tenant) => {
-      const message = parseMessage(encodePush(pushed, tenant))!
-      expect(pushTenant(message.options)).toBe(tenant)
+    fc.property(streams, (pushed: PushStream[]) => {
+      const message = parseMessage(encodePush(pushed))!
+      expect(isPush(message.options)).toBe(true)
       expect(message.count).toBe(pushed.reduce((sum, { entries }) => sum + entries.length, 0))
       const read = readPush(message.entries)
       expect(plain(read)).toEqual(plain(pushed))
@@ -46,10 +46,9 @@ const plain = (all: readonly Pick<PushStream, 'labels' | 'entries'>[]) =>
   }))
 
 test('a push of a newer version is refused, and so is what is none', () => {
-  expect(() => pushTenant({ tributary: { push: 2, tenant: 't' } })).toThrow('push version 2, this aggregator reads 1')
-  expect(() => pushTenant({ tributary: { push: 1 } })).toThrow(MsgpackError)
-  expect(pushTenant({ tributary: { v: 1 } })).toBeUndefined()
-  expect(pushTenant({})).toBeUndefined()
+  expect(() => isPush({ tributary: { push: 2 } })).toThrow('push version 2, this aggregator reads 1')
+  expect(isPush({ tributary: { v: 1 } })).toBe(false)
+  expect(isPush({})).toBe(false)
   for (const value of [1, [1], [{}, [[1, 2]]], [{}, [['1', 2, 'x']]], [{ a: 1 }, []], [{}, [[1, 2, 'x', 'y']]]])
     expect(() => readPush(encode(value))).toThrow(MsgpackError)
 })

@@ -1,6 +1,6 @@
 /**
  * What of a push was accepted, as it is kept in the write-ahead log (docs/formats/wal.md): a Forward message whose option map says
- * `tributary: {push: <version>, tenant}` and whose entries are MessagePack, per stream `[labels, [[seconds, nanoseconds, line, metadata?], …]]`.
+ * `tributary: {push: <version>}` and whose entries are MessagePack, per stream `[labels, [[seconds, nanoseconds, line, metadata?], …]]`.
  */
 import { forwardMessage } from '@tributary/protocol/forward.ts'
 import { encode, MsgpackError } from '@tributary/protocol/msgpack.ts'
@@ -10,30 +10,25 @@ import type { PushEntry, PushStream } from './push-request.ts'
 /** Raised when an older reader could misread what a newer writer writes. */
 export const pushVersion = 1
 
-export function encodePush(streams: readonly PushStream[], tenant: string): Buffer {
+export function encodePush(streams: readonly PushStream[]): Buffer {
   let size = 0
   const pieces = streams.map(({ labels, entries }) => {
     size += entries.length
     return encode([labels, entries.map(encodeEntry)])
   })
-  return Buffer.concat(
-    forwardMessage('push', Buffer.concat(pieces), { size, tributary: { push: pushVersion, tenant } }),
-  )
+  return Buffer.concat(forwardMessage('push', Buffer.concat(pieces), { size, tributary: { push: pushVersion } }))
 }
 
 function encodeEntry({ seconds, nanoseconds, line, metadata }: PushEntry): unknown[] {
   return metadata === undefined ? [seconds, nanoseconds, line] : [seconds, nanoseconds, line, metadata]
 }
 
-/** The tenant of a push; undefined when the options are another message's. Throws {@link MsgpackError} for another version. */
-export function pushTenant(options: Readonly<Record<string, unknown>>): string | undefined {
-  const own = options['tributary'] as Record<string, unknown> | null | undefined
-  const push = own?.['push']
-  if (push === undefined) return undefined
+/** Whether the options are a push's. Throws {@link MsgpackError} for another version. */
+export function isPush(options: Readonly<Record<string, unknown>>): boolean {
+  const push = (options['tributary'] as Record<string, unknown> | null | undefined)?.['push']
+  if (push === undefined) return false
   if (push !== pushVersion) throw new MsgpackError(`push version ${push}, this aggregator reads ${pushVersion}`)
-  const tenant = own?.['tenant']
-  if (typeof tenant !== 'string' || tenant === '') throw new MsgpackError('a push without tenant')
-  return tenant
+  return true
 }
 
 type Texts = Readonly<Record<string, string>>

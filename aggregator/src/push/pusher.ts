@@ -35,7 +35,7 @@ export interface PushOutcome {
 export interface PusherOptions {
   readonly limiter: Limiter
   /** Resolves when the message is durable. */
-  readonly append: (message: Buffer) => Promise<unknown>
+  readonly append: (message: Buffer, tenant: string) => Promise<unknown>
   /** Whether the write-ahead log takes nothing for now. */
   readonly full: () => boolean
   readonly maxDecompressedBytes: number
@@ -109,7 +109,7 @@ export class Pusher {
     const accepted = acceptPush(offered, tenant, limiter, nowMs)
     const { discarded, entries, refusal } = accepted
     const outcome = { format, entries, bytes: accepted.bytes, discarded, problem: problemText(accepted) }
-    if (entries > 0) await append(encodePush(accepted.streams, tenant))
+    if (entries > 0) await append(encodePush(accepted.streams), tenant)
     onTaken(outcome)
     // The same may be taken another time.
     if (refusal?.statusCode === 429) throw refusal

@@ -45,11 +45,12 @@ async function start() {
     metrics: new AggregatorMetrics(),
     maxEntriesBytes: 1 << 20,
     onDurable: () => {},
+    tenantOf: (user) => user,
     onUnsupported: (signal) => unsupported.push(signal),
   })
   /** The answer, or `waiting` while there is none. */
-  const send = async (message: Buffer) => {
-    const answer = intake.accept(message)
+  const send = async (message: Buffer, user?: string) => {
+    const answer = intake.accept(message, { user })
     if (answer === undefined) return 'none'
     return Promise.race([
       answer.then((bytes) => (bytes === undefined ? 'none' : decode(bytes))),
@@ -134,6 +135,20 @@ test('of an overlapping chunk only the new part is kept, its records counted exa
     ],
   ])
   expect(account(ledger)).toMatchObject({ records: 10, stored: [[0, 100]] })
+})
+
+test('a tenant neither books, sees nor fences the sources of another', async () => {
+  const { wal, send, ledger } = await start()
+  await send(chunk([0, 50], undefined, { session: 'a' }), 'shop')
+  await send(chunk([0, 10_000], { kind: 'lost', reason: 'deleted' }), 'bank')
+  await send(query, 'bank')
+  await send(chunk([50, 100], undefined, { session: 'a', seam: { source: Buffer.alloc(16, 5), at: 80 } }), 'shop')
+  wal.commit()
+  expect(wal.appended.map(({ tenant }) => tenant)).toEqual(['shop', 'bank', 'shop'])
+  expect(await send(query, 'shop')).toEqual({ ack: 'q', ranges: [[[0, 80]], []] })
+  expect(await send(query, 'bank')).toEqual({ ack: 'q', ranges: [[[0, 10_000]], []] })
+  expect(await send(query)).toEqual({ ack: 'q', ranges: [[], []] })
+  expect([...ledger.sources()]).toHaveLength(3)
 })
 
 test('a ledger query tells what is accepted, once that is durable', async () => {

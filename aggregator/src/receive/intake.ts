@@ -7,9 +7,12 @@ import { CompressionError } from '@tributary/protocol/compression.ts'
 import type { ForwardMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { Origin } from '@tributary/protocol/receive/connection.ts'
 import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { headerOfTenant, sourceOfTenant } from '../ledger/tenant-source.ts'
+import { defaultTenant } from '../logql/tenant-scope.ts'
 import type { AggregatorMetrics } from '../metrics.ts'
 import { maxRanges, type WalRecord } from '../wal/record.ts'
 import type { Wal } from '../wal/wal.ts'
@@ -28,7 +31,12 @@ export interface IntakeOptions {
   readonly onAdmitted?: (records: number) => void
   /** Metrics or traces were acknowledged and dropped. */
   readonly onUnsupported: (signal: string) => void
+  /** Whose data a sender brings; undefined for the default tenant's. */
+  readonly tenantOf?: (user: string | undefined) => string | undefined
 }
+
+/** Who sends: as {@link Origin}, which tests need not make whole. */
+type Sender = Pick<Origin, 'user'>
 
 export class Intake implements Sink {
   readonly #options: IntakeOptions
@@ -50,7 +58,7 @@ export class Intake implements Sink {
   }
 
   /** Takes one message; the answer, once it may be given. Throws {@link ReceiveError} for one that is refused. */
-  accept(bytes: Buffer): Promise<Buffer | undefined> | undefined {
+  accept(bytes: Buffer, from?: Sender): Promise<Buffer | undefined> | undefined {
     const { metrics, maxEntriesBytes, onUnsupported } = this.#options
     metrics.receivedBytes.inc(bytes.length)
     const checked = checkMessage(bytes, maxEntriesBytes)
@@ -60,39 +68,39 @@ export class Intake implements Sink {
     }
     metrics.messages.inc(1, checked.kind)
     if (checked.kind === 'heartbeat') return undefined
-    if (checked.kind === 'query') return this.#answer(checked)
+    const tenant = this.#options.tenantOf?.(from?.user)
+    if (checked.kind === 'query') return this.#answer(checked, tenant)
     const durable =
-      checked.kind === 'foreign'
-        ? this.#append([], bytes)
-        : this.#admit(checked.header, checked.records, checked, bytes)
+      checked.kind === 'foreign' ? this.#append([], bytes, { tenant }) : this.#admit(checked, bytes, tenant)
     const { chunk } = checked
     return durable.then(() => (chunk === undefined ? undefined : encodeAck({ ack: chunk })))
   }
 
   /** Takes what was accepted of a push; resolves when it is durable. */
-  push(message: Buffer): Promise<unknown> {
-    return this.#append([], message)
+  push(message: Buffer, tenant: string): Promise<unknown> {
+    return this.#append([], message, { tenant: tenant === defaultTenant ? undefined : tenant })
   }
 
   /** What is accepted of the sources. Told only once it is durable: a collector never sends again what it is told here. */
-  async #answer({ chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>): Promise<Buffer> {
-    this.#fence.raise(
-      sources.map(({ source }) => source),
-      session,
-    )
-    const ranges = sources.map(({ source }) => this.#options.ledger.ranges(source))
+  async #answer(
+    { chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>,
+    tenant: string | undefined,
+  ): Promise<Buffer> {
+    const asked = sources.map(({ source }) => sourceOfTenant(source, tenant))
+    this.#fence.raise(asked, session)
+    const ranges = asked.map((source) => this.#options.ledger.ranges(source))
     await this.#lastAppend
     return encodeAck({ ack: chunk, ranges })
   }
 
   /** Appends what is new of a chunk. For one that is not new at all: resolves when what covers it is durable. */
   #admit(
-    header: ChunkHeader,
-    records: number,
-    { message }: { readonly message: ForwardMessage },
+    { header: sent, records, message }: Extract<CheckedMessage, { kind: 'chunk' }>,
     bytes: Buffer,
+    tenant: string | undefined,
   ): Promise<unknown> {
     const { ledger, metrics } = this.#options
+    const header = headerOfTenant(sent, tenant)
     if (!this.#fence.lets(header)) {
       metrics.fencedChunks.inc()
       throw new ReceiveError('fenced', 'a chunk of a collector process that another one has taken over from', true)
@@ -117,6 +125,7 @@ export class Intake implements Sink {
     const appended = Promise.all(
       lots.map((lot, i) =>
         this.#append(lot, bytes, {
+          tenant,
           source: header.source,
           records: i === 0 ? own!.records : 0,
           ...(header.seam ? { seam: { ...header.seam, records: i === 0 ? next!.records : 0 } } : {}),
@@ -139,7 +148,7 @@ export class Intake implements Sink {
   #append(
     accepted: ByteRanges,
     message: Buffer,
-    of: Pick<WalRecord, 'source' | 'records' | 'seam'> = {},
+    of: Pick<WalRecord, 'source' | 'records' | 'seam' | 'tenant'>,
   ): Promise<unknown> {
     const { wal, onDurable } = this.#options
     this.#undurableBytes += message.length

@@ -140,7 +140,7 @@ describe('errors', () => {
     await expect(client.query(slow, {}, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject(cancelled)
   })
   test('of nobody there are unavailable', async () => {
-    const nobody = new StoreClient({ ...opened.store.connection, url: 'http://127.0.0.1:9' })
+    const nobody = new StoreClient({ ...opened.store.connection, urls: ['http://127.0.0.1:9'] })
     const unavailable = { code: 'unavailable', retryable: true }
     await expect(nobody.ping()).rejects.toMatchObject(unavailable)
     await expect(nobody.query('SELECT 1')).rejects.toMatchObject(unavailable)

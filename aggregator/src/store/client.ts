@@ -3,10 +3,8 @@ import { Readable } from 'node:stream'
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client'
 import type { Logger } from '../log.ts'
 import type { StoreConnection } from './connection.ts'
+import { Dialect } from './dialect.ts'
 import { type StoreError, storeErrorFrom } from './error.ts'
-
-/** `embedded`: the engine process of this aggregator. `clickhouse`: a server or cluster of somebody else. */
-export type StoreEngine = 'embedded' | 'clickhouse'
 
 export interface QueryOptions {
   readonly signal?: AbortSignal
@@ -31,16 +29,16 @@ const requestTimeout = 300_000
 
 export class StoreClient {
   readonly connection: StoreConnection
-  readonly engine: StoreEngine
+  readonly dialect: Dialect
   readonly #client: ClickHouseClient
   readonly #log: Logger | undefined
 
-  constructor(connection: StoreConnection, log?: Logger, engine: StoreEngine = 'embedded') {
+  constructor(connection: StoreConnection, log?: Logger) {
     this.connection = connection
-    this.engine = engine
+    this.dialect = new Dialect(connection)
     this.#log = log
     this.#client = createClient({
-      url: connection.url,
+      url: connection.urls[0]!,
       username: connection.username,
       password: connection.password,
       database: connection.database,
@@ -50,7 +48,7 @@ export class StoreClient {
       // A list of many streams does not fit into a URL.
       use_multipart_params_auto: true,
       // Over a network the answers are worth compressing, over loopback they are not.
-      compression: { response: engine === 'clickhouse', request: false },
+      compression: { response: connection.engine === 'clickhouse', request: false },
       keep_alive: { enabled: true, idle_socket_ttl: 2_500, eagerly_destroy_stale_sockets: true },
       log: { level: ClickHouseLogLevel.OFF },
     })
@@ -72,7 +70,7 @@ export class StoreClient {
         query: sql,
         query_params: parameters,
         format: 'JSON',
-        clickhouse_settings: { ...settingsOf(options), wait_end_of_query: 1 },
+        clickhouse_settings: { ...this.#settings(options), wait_end_of_query: 1 },
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
       const { data, statistics } = await result.json<T>()
@@ -97,7 +95,7 @@ export class StoreClient {
         query: sql,
         query_params: parameters,
         format: 'JSONEachRow',
-        clickhouse_settings: settingsOf(options),
+        clickhouse_settings: this.#settings(options),
         ...(signal === undefined ? {} : { abort_signal: signal }),
       })
       for await (const rows of result.stream()) {
@@ -115,7 +113,7 @@ export class StoreClient {
       await this.#client.command({
         query: sql,
         query_params: parameters,
-        clickhouse_settings: settingsOf(options),
+        clickhouse_settings: this.#settings(options),
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
     })
@@ -138,7 +136,7 @@ export class StoreClient {
       const { stream } = await this.#client.exec({
         query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`,
         values: body instanceof Readable ? body : Readable.from(Array.isArray(body) ? body : [body]),
-        clickhouse_settings: { ...settingsOf(options), ...insertSettings, insert_deduplication_token: token },
+        clickhouse_settings: { ...this.#settings(options), ...insertSettings, insert_deduplication_token: token },
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
       for await (const _ of stream) {
@@ -149,6 +147,15 @@ export class StoreClient {
 
   async close(): Promise<void> {
     await this.#client.close()
+  }
+
+  #settings({ maxExecutionSeconds, settings }: QueryOptions): ClickHouseSettings {
+    return {
+      output_format_json_quote_64bit_integers: 1,
+      ...this.dialect.settings,
+      ...(maxExecutionSeconds === undefined ? {} : { max_execution_time: maxExecutionSeconds }),
+      ...settings,
+    }
   }
 
   async #guard<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -173,12 +180,4 @@ const insertSettings: ClickHouseSettings = {
   insert_deduplicate: 1,
   max_insert_threads: '1',
   max_partitions_per_insert_block: '0',
-}
-
-function settingsOf({ maxExecutionSeconds, settings }: QueryOptions): ClickHouseSettings {
-  return {
-    output_format_json_quote_64bit_integers: 1,
-    ...(maxExecutionSeconds === undefined ? {} : { max_execution_time: maxExecutionSeconds }),
-    ...settings,
-  }
 }

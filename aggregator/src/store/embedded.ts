@@ -87,7 +87,7 @@ export class EmbeddedStore {
   async #end(engine: ChildProcess): Promise<Exit> {
     const ended = new AbortController()
     const signal = AbortSignal.any([ended.signal, this.#closing.signal])
-    isSilent(this.connection.url, this.#options.watchdog ?? defaultTimes, signal).then((silent) => {
+    isSilent(this.connection.urls[0]!, this.#options.watchdog ?? defaultTimes, signal).then((silent) => {
       if (!silent) return
       this.#options.log.error({ pid: engine.pid }, 'the store engine does not answer and is killed')
       engine.kill('SIGKILL')
@@ -105,7 +105,7 @@ export class EmbeddedStore {
       )
       if (this.#closing.signal.aborted) return attempt
       try {
-        const port = Number(new URL(this.connection.url).port)
+        const port = Number(new URL(this.connection.urls[0]!).port)
         const { engine } = await startEngine(this.#options, this.connection, port, this.#closing.signal)
         this.#engine = engine
         this.#options.log.info({ pid: this.pid }, 'the store engine is open again')
@@ -133,13 +133,14 @@ export class EmbeddedStore {
 /** Starts the engine on its directory. Throws {@link StoreError} `rejected` when another process has it or it is broken. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedStore> {
   const credentials = {
+    engine: 'embedded' as const,
     username: 'tributary',
     password: randomBytes(24).toString('base64url'),
     database: 'tributary',
   }
   const { engine, port } = await startEngine(options, credentials, 0, options.signal)
   options.log.info({ pid: engine.pid, directory: options.directory }, 'the store engine is open')
-  const connection = { url: `http://127.0.0.1:${port}`, ...credentials }
+  const connection = { urls: [`http://127.0.0.1:${port}`], ...credentials }
   return new EmbeddedStore(options, connection, engine, restartCounter(options.registry))
 }
 
@@ -152,7 +153,7 @@ function restartCounter(registry: Registry | undefined): Counter {
 
 async function startEngine(
   { directory, memoryBytes = defaultMemoryBytes, log }: EmbeddedOptions,
-  credentials: Omit<StoreConnection, 'url'>,
+  credentials: Omit<StoreConnection, 'urls'>,
   port: number,
   signal: AbortSignal | undefined,
 ): Promise<{ engine: ChildProcess; port: number }> {

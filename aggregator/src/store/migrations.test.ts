@@ -59,10 +59,10 @@ test('a migration that was cut short is done at the next start', async () => {
   const whole = ['CREATE TABLE IF NOT EXISTS half (n UInt8) ENGINE = Memory', 'INSERT INTO half SELECT 1']
   const version = newest + 1
   await expect(
-    migrate(client, quietLog, [...migrations, { version, name: 'half', statements: half }]),
+    migrate(client, quietLog, [...migrations, { version, name: 'half', statements: () => half }]),
   ).rejects.toThrow()
   expect(await schemaVersion(client)).toBe(newest)
-  await migrate(client, quietLog, [...migrations, { version, name: 'half', statements: whole }])
+  await migrate(client, quietLog, [...migrations, { version, name: 'half', statements: () => whole }])
   expect(await schemaVersion(client)).toBe(version)
 })
 

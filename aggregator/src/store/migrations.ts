@@ -2,16 +2,7 @@
 import type { Logger } from '../log.ts'
 import { StoreClient } from './client.ts'
 import { StoreError } from './error.ts'
-import { type Migration, migrations } from './schema.ts'
-
-const createVersions = `CREATE TABLE IF NOT EXISTS schema_migrations (
-  version UInt32,
-  name String,
-  applied_at DateTime('UTC') DEFAULT now()
-)
-ENGINE = MergeTree
-ORDER BY version
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`
+import { type Migration, migrations, versionsTable } from './schema.ts'
 
 /**
  * Runs the migrations that the store does not have yet. Each is made of statements that can be repeated, so a start that was cut
@@ -19,7 +10,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1`
  */
 export async function migrate(client: StoreClient, log: Logger, wanted = migrations): Promise<void> {
   await createDatabase(client)
-  await client.command(createVersions)
+  for (const statement of client.dialect.createTable(versionsTable)) await client.command(statement)
   const present = await schemaVersion(client)
   const newest = wanted.at(-1)?.version ?? 0
   if (present > newest) {
@@ -33,10 +24,10 @@ export async function migrate(client: StoreClient, log: Logger, wanted = migrati
 }
 
 /** A connection names its database before it exists, so this one goes through another. */
-async function createDatabase({ connection, engine }: StoreClient): Promise<void> {
-  const client = new StoreClient({ ...connection, database: 'default' }, undefined, engine)
+async function createDatabase({ connection, dialect }: StoreClient): Promise<void> {
+  const client = new StoreClient({ ...connection, database: 'default' })
   try {
-    await client.command('CREATE DATABASE IF NOT EXISTS {database:Identifier}', { database: connection.database })
+    await client.command(dialect.createDatabase())
   } finally {
     await client.close()
   }
@@ -49,7 +40,7 @@ export async function schemaVersion(client: StoreClient): Promise<number> {
 }
 
 async function apply(client: StoreClient, log: Logger, { version, name, statements }: Migration): Promise<void> {
-  for (const statement of statements) await client.command(statement)
+  for (const statement of statements(client.dialect)) await client.command(statement)
   await client.command(
     'INSERT INTO schema_migrations (version, name) SELECT {version:UInt32}, {name:String}',
     { version, name },

@@ -64,8 +64,8 @@ test('what expires is remembered by source: once when the drop is repeated, agai
   }
   await insert(1, 3, 'a')
   await insert(2, 4, 'b')
-  const [{ day: old, generation } = expect.unreachable()] = await dayPartitions(client)
-  await recordExpired(client, old, generation)
+  const [oldest = expect.unreachable()] = await dayPartitions(client)
+  await recordExpired(client, oldest)
   const retention = new Retention({ client, retention: 7 * day, log: quietLog, now: () => now })
   await retention.dropExpired()
   const ids = ['01'.repeat(16), '02'.repeat(16)] as const

@@ -5,11 +5,19 @@ import type { Logger } from '../log.ts'
 import type { StoreClient } from './client.ts'
 import { storeErrorFrom } from './error.ts'
 import { recordExpired } from './expired-rows.ts'
+import { logsTable, streamsTable } from './schema.ts'
 
 const dayMs = 86_400_000
 /** A day ends once in 24 hours, but nobody knows when the process started. */
 const interval = 3_600_000
-export const retainedTables = ['logs', 'streams'] as const
+const retainedTables = [logsTable, streamsTable]
+
+export interface ShardOfDay {
+  /** Of the cluster, from 1; 0 on one server. */
+  readonly shard: number
+  /** Number of the day's first block. A day that is dropped and comes back has another. */
+  readonly generation: string
+}
 
 export interface DayPartition {
   readonly table: string
@@ -17,8 +25,8 @@ export interface DayPartition {
   readonly day: string
   /** How the engine names the partition. */
   readonly id: string
-  /** Number of its first block. A day that is dropped and comes back has another. */
-  readonly generation: string
+  /** Where its rows are: on the one server, or on which shards. */
+  readonly shards: readonly ShardOfDay[]
   readonly rows: number
   readonly bytes: number
 }
@@ -72,7 +80,7 @@ export class Retention {
     const old = expired(await dayPartitions(client), retention, now())
     for (const partition of old) {
       signal?.throwIfAborted()
-      if (partition.table === 'logs') await recordExpired(client, partition.day, partition.generation)
+      if (partition.table === logsTable.name) await recordExpired(client, partition)
       await dropPartition(client, partition)
       this.#droppedRows.inc({ table: partition.table }, partition.rows)
       log.info({ ...partition }, 'an expired day was dropped from the store')
@@ -81,23 +89,48 @@ export class Retention {
   }
 }
 
+interface PartitionRow {
+  readonly table: string
+  readonly day: string
+  readonly id: string
+  readonly shard: number
+  readonly generation: string
+  readonly rows: string
+  readonly bytes: string
+}
+
 /** The days that are in the store, oldest first. */
 export async function dayPartitions(client: StoreClient): Promise<DayPartition[]> {
-  const { rows } = await client.query<
-    Record<Exclude<keyof DayPartition, 'rows' | 'bytes'>, string> & { rows: string; bytes: string }
-  >(
-    `SELECT table, partition AS day, partition_id AS id, toString(min(min_block_number)) AS generation,
-       sum(rows) AS rows, sum(bytes_on_disk) AS bytes
-     FROM system.parts WHERE database = {database:String} AND table IN {tables:Array(String)} AND active
-     GROUP BY table, partition, partition_id ORDER BY day, table`,
-    { database: client.connection.database, tables: retainedTables },
+  const { dialect } = client
+  const tables = new Map(retainedTables.map(({ name, placement }) => [dialect.partsOf(name, placement), name]))
+  const { rows } = await client.query<PartitionRow>(
+    `SELECT table, partition AS day, partition_id AS id, toUInt32(${dialect.shardNumber}) AS shard,
+       toString(min(min_block_number)) AS generation, sum(rows) AS rows, sum(bytes_on_disk) AS bytes
+     FROM ${dialect.system('parts')}
+     WHERE database = {database:String} AND table IN {tables:Array(String)} AND active
+     GROUP BY table, partition, partition_id, shard ORDER BY day, table, shard`,
+    { database: dialect.database, tables: [...tables.keys()] },
   )
-  return rows.map((row) => ({ ...row, rows: Number(row.rows), bytes: Number(row.bytes) }))
+  const days = new Map<string, DayPartition>()
+  for (const { table: parts, day, id, shard, generation, rows: count, bytes } of rows) {
+    const table = tables.get(parts)!
+    const { shards, ...before } = days.get(`${table} ${id}`) ?? { shards: [], rows: 0, bytes: 0 }
+    days.set(`${table} ${id}`, {
+      table,
+      day,
+      id,
+      shards: [...shards, { shard, generation }],
+      rows: before.rows + Number(count),
+      bytes: before.bytes + Number(bytes),
+    })
+  }
+  return [...days.values()]
 }
 
 async function dropPartition(client: StoreClient, { table, id }: DayPartition): Promise<void> {
-  if (!retainedTables.some((name) => name === table) || !/^\w+$/.test(id)) {
+  const retained = retainedTables.find(({ name }) => name === table)
+  if (retained === undefined || !/^\w+$/.test(id)) {
     throw storeErrorFrom(new Error(`not a day of ours: ${table} ${id}`), false)
   }
-  await client.command(`ALTER TABLE ${table} DROP PARTITION ID '${id}'`)
+  await client.command(client.dialect.alterParts(retained, `DROP PARTITION ID '${id}'`))
 }

@@ -229,9 +229,9 @@ test('what a newer version wrote is refused with a message that says so', async 
 
   const unknown = await newLog()
   const record = Buffer.from((unknown.disk.look(first) as Buffer).subarray(segmentHeadBytes, segmentHeadBytes + 68))
-  record[8] = 4
+  record[8] = 9
   const offset = Buffer.alloc(8)
   offset.writeDoubleLE(segmentHeadBytes)
   patch(unknown.disk, segmentHeadBytes, Buffer.concat([record, crcOf(offset, record)]))
-  await expect(reopen(unknown.disk)).rejects.toThrow('records of kind 4: a newer version wrote them')
+  await expect(reopen(unknown.disk)).rejects.toThrow('records of kind 9: a newer version wrote them')
 })

@@ -32,14 +32,29 @@ test('a head is what the format says, byte by byte', () => {
 })
 
 test.for([
-  { accepted: [], source: undefined, records: 0, seam: undefined },
-  { accepted: [[0, 5]] as const, source, records: 3, seam: undefined },
-  { accepted: [[0, 5]] as const, source, records: 3, seam: { source: Buffer.alloc(16, 7), at: 4, records: 2 } },
+  { accepted: [], source: undefined, records: 0, seam: undefined, tenant: undefined },
+  { accepted: [], source: undefined, records: 0, seam: undefined, tenant: 'shop' },
+  { accepted: [[0, 5]] as const, source, records: 3, seam: undefined, tenant: undefined },
+  {
+    accepted: [[0, 5]] as const,
+    source,
+    records: 3,
+    seam: { source: Buffer.alloc(16, 7), at: 4, records: 2 },
+    tenant: undefined,
+  },
+  {
+    accepted: [[0, 5]] as const,
+    source,
+    records: 3,
+    seam: { source: Buffer.alloc(16, 7), at: 4, records: 2 },
+    tenant: 't'.repeat(150),
+  },
   {
     accepted: Array.from({ length: maxRanges }, (_, i) => [2 * i, 2 * i + 1] as const),
     source,
     records: 9,
     seam: undefined,
+    tenant: 'a.b',
   },
 ])('what is encoded is decoded', (given) => {
   const head = encodeHead({ ...given, message, receivedAt: 12 }, 1, { marker, offset: 99, groupStart: 90 })

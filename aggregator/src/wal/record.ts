@@ -3,9 +3,11 @@
  * even where the message is damaged, and what was lost with the message is known. Little-endian:
  *
  *      0  marker          8 bytes, the segment's: where a reader that lost its way finds one again
- *      8  kind            u8, 1; 2 for a hole, which stands where damage was found and told; 3 for a chunk with a seam
+ *      8  kind            u8, 1; 2 for a hole, which stands where damage was found and told; 3 for a chunk with a seam;
+ *                         4 and 6 for 1 and 3 of a tenant that is not the default one
  *      9  flags           u8, 1: the record has a source
- *     10  ranges          u16, how many
+ *     10  ranges          u8, how many
+ *     11  tenant length   u8; 0 but for kinds 4 and 6
  *     12  message length  u32
  *     16  message CRC-32C u32
  *     20  records         u32
@@ -13,7 +15,8 @@
  *     28  received at     f64, ms since 1970
  *     36  source          16 bytes, zeros where it has none
  *     52  ranges          × (first f64, end f64)
- *         of kind 3 only: the next source (16 bytes), the seam (f64), records behind it (u32)
+ *         of kinds 3 and 6: the next source (16 bytes), the seam (f64), records behind it (u32)
+ *         of kinds 4 and 6: the tenant, ASCII
  *         head CRC-32C    u32, of the head's offset in the segment (f64) and all of the head before
  *         message
  */
@@ -34,6 +37,8 @@ export interface WalRecord {
   readonly records?: number | undefined
   /** Set where `accepted` reaches into the next source; `records` are those before it, these the ones behind. */
   readonly seam?: WalSeam | undefined
+  /** Whose data it is; undefined for the default tenant. At most 255 bytes of ASCII. */
+  readonly tenant?: string | undefined
 }
 
 export interface WalSeam extends ChunkSeam {
@@ -47,6 +52,7 @@ export interface RecordHead {
   readonly source: SourceId | undefined
   readonly records: number
   readonly seam: WalSeam | undefined
+  readonly tenant: string | undefined
   /** Offset of the first record that was committed with this one: all before it was confirmed. */
   readonly groupStart: number
   /** No record: damage was found here, and told. */
@@ -67,6 +73,16 @@ const fixedBytes = 52
 const recordKind = 1
 const holeKind = 2
 const seamKind = 3
+/** Added to the kind of a record that names its tenant. */
+const ofTenant = 3
+const knownKinds: ReadonlySet<number> = new Set([
+  recordKind,
+  holeKind,
+  seamKind,
+  recordKind + ofTenant,
+  seamKind + ofTenant,
+])
+const hasSeam = (kind: number) => kind === seamKind || kind === seamKind + ofTenant
 const seamBytes = 28
 const hasSource = 1
 /** Head of a record without ranges, bytes. */
@@ -83,15 +99,18 @@ export interface RecordPlace {
 
 /** @param messageCrc the message's CRC-32C, made once however often the record has to be written */
 export function encodeHead(record: WalRecord, messageCrc: number, { marker, offset, groupStart }: RecordPlace): Buffer {
-  const { accepted, message, receivedAt, source, records, seam } = record
+  const { accepted, message, receivedAt, source, records, seam, tenant = '' } = record
+  if (tenant.length > 255) throw new RangeError('a tenant of more than 255 bytes')
   if (accepted.length > maxRanges) throw new RangeError(`${accepted.length} ranges in one record`)
   const seamAt = fixedBytes + 16 * accepted.length
-  const length = seamAt + (seam === undefined ? 0 : seamBytes)
+  const tenantAt = seamAt + (seam === undefined ? 0 : seamBytes)
+  const length = tenantAt + tenant.length
   const head = Buffer.alloc(length + 4)
   marker.copy(head)
-  head[8] = seam === undefined ? recordKind : seamKind
+  head[8] = (seam === undefined ? recordKind : seamKind) + (tenant === '' ? 0 : ofTenant)
   head[9] = source === undefined ? 0 : hasSource
-  head.writeUInt16LE(accepted.length, 10)
+  head[10] = accepted.length
+  head[11] = tenant.length
   head.writeUInt32LE(message.length, 12)
   head.writeUInt32LE(messageCrc, 16)
   head.writeUInt32LE(records ?? 0, 20)
@@ -107,6 +126,7 @@ export function encodeHead(record: WalRecord, messageCrc: number, { marker, offs
     head.writeDoubleLE(seam.at, seamAt + 16)
     head.writeUInt32LE(seam.records, seamAt + 24)
   }
+  head.write(tenant, tenantAt, 'latin1')
   head.writeUInt32LE(headCrc(head, length, offset), length)
   return head
 }
@@ -124,8 +144,7 @@ export function encodeHole(marker: Buffer, offset: number, end: number): Buffer 
 /** How long a head is that begins with these bytes; undefined when none does. At least {@link smallestHead} bytes. */
 export function headLength(bytes: Buffer, marker: Buffer): number | undefined {
   if (bytes.compare(marker, 0, markerBytes, 0, markerBytes) !== 0) return undefined
-  const ranges = bytes.readUInt16LE(10)
-  return ranges > maxRanges ? undefined : smallestHead + 16 * ranges + (bytes[8] === seamKind ? seamBytes : 0)
+  return smallestHead + 16 * bytes[10]! + (hasSeam(bytes[8]!) ? seamBytes : 0) + bytes[11]!
 }
 
 /**
@@ -136,12 +155,12 @@ export function headLength(bytes: Buffer, marker: Buffer): number | undefined {
 export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefined {
   const length = bytes.length - 4
   if (headCrc(bytes, length, offset) !== bytes.readUInt32LE(length)) return undefined
-  if (bytes[8]! < recordKind || bytes[8]! > seamKind) {
+  if (!knownKinds.has(bytes[8]!)) {
     throw new UnknownRecordError(
       `the write-ahead log has records of kind ${bytes[8]}: a newer version wrote them, and only it can read them`,
     )
   }
-  const ranges = bytes.readUInt16LE(10)
+  const ranges = bytes[10]!
   const accepted = Array.from(
     { length: ranges },
     (_, i): ByteRange => [bytes.readDoubleLE(fixedBytes + 16 * i), bytes.readDoubleLE(fixedBytes + 16 * i + 8)],
@@ -152,7 +171,8 @@ export function decodeHead(bytes: Buffer, offset: number): RecordHead | undefine
     // Copied: the bytes are a part of something much larger.
     source: (bytes[9]! & hasSource) === 0 ? undefined : Buffer.from(bytes.subarray(36, 52)),
     records: bytes.readUInt32LE(20),
-    seam: bytes[8] === seamKind ? decodeSeam(bytes, fixedBytes + 16 * ranges) : undefined,
+    seam: hasSeam(bytes[8]!) ? decodeSeam(bytes, fixedBytes + 16 * ranges) : undefined,
+    tenant: bytes[11] === 0 ? undefined : bytes.toString('latin1', length - bytes[11]!, length),
     groupStart: offset - bytes.readUInt32LE(24),
     isHole: bytes[8] === holeKind,
     headLength: bytes.length,

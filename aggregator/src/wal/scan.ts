@@ -59,8 +59,8 @@ export class SegmentScanner {
     if (message.length < messageLength || crc32c(message) !== head.messageCrc) {
       return { kind: 'damaged', start, end: this.#position, head }
     }
-    const { accepted, receivedAt, source, records, seam, groupStart } = head
-    const record = { accepted, message, receivedAt, source, records, seam }
+    const { accepted, receivedAt, source, records, seam, tenant, groupStart } = head
+    const record = { accepted, message, receivedAt, source, records, seam, tenant }
     return { kind: 'record', start, end, groupStart, record }
   }
 

@@ -1,4 +1,4 @@
-import { size } from '@tributary/protocol/units.ts'
+import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { builtInParsers } from '../parse/names.ts'
 import { ExpressionError, parseExpression } from './expression.ts'
@@ -49,6 +49,7 @@ const filter = z
         custom: z.record(ruleName, pattern).default({}),
         replacement: z.string().max(256).default('[redacted:{name}]'),
         maxLineBytes: size.refine((bytes) => bytes >= 1024, 'must be at least 1KiB').prefault('64KiB'),
+        maxLineTime: duration.refine((ms) => ms >= 1, 'must be at least 1ms').prefault('100ms'),
       })
       .refine(({ patterns, custom }) => patterns.length > 0 || Object.keys(custom).length > 0, {
         error: `name built-in patterns (${builtInPatterns.join(', ')}) or custom ones; with none nothing is redacted`,

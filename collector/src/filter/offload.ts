@@ -5,6 +5,7 @@ import type { ChainFilter } from './chain-filter.ts'
 import type { FilteredRecords, StreamFilter } from './stream-filter.ts'
 import type { Tally } from './tally.ts'
 import type { FilterThread } from './thread.ts'
+import { threadCpu } from './time-budget.ts'
 
 /** Time of the processor that filtering a chunk may take, ms: for so long nothing is read, acknowledged or answered. */
 const slowAfter = 20
@@ -39,11 +40,6 @@ export class CostMeter {
   get slow(): boolean {
     return this.#chunks >= enough && this.#mean > slowAfter
   }
-}
-
-function threadCpu(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1000
 }
 
 export interface OffloadOptions {

@@ -2,6 +2,7 @@
 import type { RE2JS } from 're2js'
 import { Needle } from './needle.ts'
 import { requiredLiteral } from './required-literal.ts'
+import type { TimeBudget } from './time-budget.ts'
 
 export interface ByteRegex {
   /** To be called before the records of each chunk. */
@@ -10,8 +11,8 @@ export interface ByteRegex {
   test(bytes: Buffer, start: number, end: number): boolean
   /** Whether it matches all of a text. */
   testWhole(text: string): boolean
-  /** Where it matches in `bytes[start, end)`: positions of beginnings and ends by turns, ascending. */
-  find(bytes: Buffer, start: number, end: number): readonly number[]
+  /** Hands over where it matches in `bytes[start, end)`, ascending, and returns how far that is known: to the end, unless the time is over before. */
+  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void, time: TimeBudget): number
   /** Named groups of the first match, in a text. Undefined when it does not match. */
   groups(text: string): Readonly<Record<string, string>> | undefined
 }
@@ -55,14 +56,14 @@ class Re2Regex implements ByteRegex {
     return this.#regex.testExact(text)
   }
 
-  find(bytes: Buffer, start: number, end: number): readonly number[] {
-    if (this.#needle !== undefined && this.#needle.find(bytes, start, end) === -1) return []
-    const found: number[] = []
+  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void, time: TimeBudget): number {
+    if (this.#needle !== undefined && this.#needle.find(bytes, start, end) === -1) return end
     const matcher = this.#regex.matcher(bytes.subarray(start, end))
     while (matcher.find()) {
-      if (matcher.end() > matcher.start()) found.push(start + matcher.start(), start + matcher.end())
+      if (matcher.end() > matcher.start()) found(start + matcher.start(), start + matcher.end())
+      if (time.over) return start + matcher.end()
     }
-    return found
+    return end
   }
 
   groups(text: string): Readonly<Record<string, string>> | undefined {

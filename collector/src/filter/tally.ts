@@ -6,7 +6,7 @@ export interface Tally {
   readonly redactions: Map<string, number>
   /** Records over the rate of their pod. */
   rateLimited: number
-  /** Lines of which a part was too long to be examined. */
+  /** Lines of which a part was not examined, as there is a limit of length and of time. */
   withheld: number
   /** Records that a module threw at. */
   moduleErrors: number

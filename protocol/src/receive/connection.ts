@@ -41,12 +41,14 @@ export interface ConnectionOptions {
 export interface Origin {
   /** The peer's. */
   readonly address: string
+  /** Who it has shown to be in the handshake; undefined where no user is asked for. */
+  readonly user: string | undefined
   /** Nothing more can be said to the peer. */
   readonly closed: boolean
 }
 
 export class Connection {
-  readonly #origin: { readonly address: string; closed: boolean }
+  readonly #origin: { readonly address: string; user: string | undefined; closed: boolean }
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #splitter: ValueSplitter
@@ -60,7 +62,7 @@ export class Connection {
   #answers: Buffer[] = []
 
   constructor(socket: Socket, options: ConnectionOptions) {
-    this.#origin = { address: socket.remoteAddress ?? 'unknown', closed: false }
+    this.#origin = { address: socket.remoteAddress ?? 'unknown', user: undefined, closed: false }
     this.#socket = socket
     this.#options = options
     this.#splitter = new ValueSplitter(options.maxMessageBytes)
@@ -215,6 +217,7 @@ export class Connection {
     const pong = encodePong(this.#helo!, ping, hostname, sharedKey, reason)
     if (reason === undefined) {
       this.#socket.write(pong)
+      if (users !== undefined) this.#origin.user = ping.username
       this.#ready = true
       return
     }

@@ -29,9 +29,7 @@ function rowsOf(message: Buffer): ExpectedRow[] {
     id: 'here',
   })
   const { malformed, clamped } = decoder.decode(
-    message,
-    [],
-    { segment: 1, offset: 0 },
+    { message, accepted: [], start: { segment: 1, offset: 0 } },
     {
       setStream: (next) => {
         stream = next

@@ -14,7 +14,11 @@ afterAll(() => opened[Symbol.asyncDispose]())
 
 /** A request as ClickHouse's HTTP interface takes it, without any client of ours. */
 async function post(sql: string, parameters: Record<string, string> = {}, init: RequestInit = {}): Promise<Response> {
-  const { url, username, password } = opened.store.connection
+  const {
+    urls: [url],
+    username,
+    password,
+  } = opened.store.connection
   const headers = { 'x-clickhouse-user': username, 'x-clickhouse-key': password }
   return fetch(`${url}/?${new URLSearchParams(parameters)}`, { method: 'POST', headers, body: sql, ...init })
 }
@@ -22,7 +26,7 @@ async function post(sql: string, parameters: Record<string, string> = {}, init: 
 describe('who may ask', () => {
   const connection = () => opened.store.connection
   test('a ping needs no password', async () => {
-    const response = await fetch(`${connection().url}/ping`)
+    const response = await fetch(`${connection().urls[0]}/ping`)
     expect([response.status, await response.text()]).toEqual([200, 'Ok.\n'])
   })
   test.for([
@@ -46,7 +50,7 @@ describe('who may ask', () => {
       status: 200,
     },
   ])('with $how the answer is $status', async ({ headers, query, status }) => {
-    const response = await fetch(`${connection().url}/${query()}`, {
+    const response = await fetch(`${connection().urls[0]}/${query()}`, {
       method: 'POST',
       headers: headers() as Record<string, string>,
       body: 'SELECT 1',
@@ -74,7 +78,11 @@ describe('statements', () => {
     expect(response.headers.get('x-clickhouse-query-id')).toBe('q1')
   })
   test('are answered compressed when asked', async () => {
-    const { url, username, password } = opened.store.connection
+    const {
+      urls: [url],
+      username,
+      password,
+    } = opened.store.connection
     const settings = 'enable_http_compression=1&query=SELECT+number+FROM+numbers(100000)'
     for (const wait of ['0', '1']) {
       const body = await new Promise<Buffer>((resolve, reject) => {
@@ -179,7 +187,11 @@ describe('rows', () => {
   })
 
   test('come in the body, once it is there as a whole', async () => {
-    const { url, username, password } = opened.store.connection
+    const {
+      urls: [url],
+      username,
+      password,
+    } = opened.store.connection
     const query = new URLSearchParams({ query: 'INSERT INTO small (n) FORMAT Native' })
     const options = { method: 'POST', auth: `${username}:${password}`, headers: { 'content-length': rows.length } }
     const broken = request(`${url}/?${query}`, options).on('error', () => {})

@@ -1,5 +1,5 @@
 import { Needle } from '../needle.ts'
-import { behindRun, byteClass, type SecretPattern } from './pattern.ts'
+import { behindRun, byteClass, type Found, type SecretPattern } from './pattern.ts'
 
 const localByte = byteClass(/[A-Za-z0-9._%+-]/)
 const domainByte = byteClass(/[A-Za-z0-9.-]/)
@@ -21,16 +21,17 @@ export class EmailPattern implements SecretPattern {
     return this.#at.next(start)
   }
 
-  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void {
+  find(bytes: Buffer, start: number, end: number, found: Found): number {
     for (let from = start; from < end; ) {
       const at = this.#at.find(bytes, from, end)
-      if (at === -1) return
+      if (at === -1) break
       let local = at
       while (local > Math.max(from, at - maxLocal) && localByte[bytes[local - 1]!] === 1) local--
       const domain = domainEnd(bytes, at + 1, Math.min(end, at + 1 + maxDomain))
       if (local < at && domain !== -1) found(local, domain)
       from = Math.max(at + 1, domain)
     }
+    return end
   }
 }
 

@@ -5,9 +5,14 @@ export interface SecretPattern {
   begin(chunk: Buffer): void
   /** Before this position no line of the chunk that begins at or behind `start` has a secret; absent where nobody knows. */
   next?(start: number): number
-  /** Hands over where `bytes[start, end)` has secrets, ascending. Costs next to nothing where there are none. */
-  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void
+  /**
+   * Hands over where `bytes[start, end)` has secrets, ascending, and returns how far it was examined: to the end, unless there was not the
+   * time. Costs next to nothing where there are none.
+   */
+  find(bytes: Buffer, start: number, end: number, found: Found): number
 }
+
+export type Found = (from: number, to: number) => void
 
 /** By byte: what may stand in a token of one kind. */
 export function byteClass(characters: RegExp): Uint8Array {

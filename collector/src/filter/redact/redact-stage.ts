@@ -5,8 +5,8 @@ import { countOne, type Tally } from '../tally.ts'
 import { type RedactConfig, Redactor } from './redactor.ts'
 
 /**
- * Takes secrets out of lines and out of attributes that parsers and modules made of them. A line that was too long to be examined as a
- * whole is flagged with the attribute `withheld`.
+ * Takes secrets out of lines and out of attributes that parsers and modules made of them. A line that was too long, or took too long,
+ * to be examined as a whole is flagged with the attribute `withheld`.
  */
 export function redactStage(name: string, config: RedactConfig, compileRegex: CompileRegex, tally: Tally): Stage {
   let withheld = false

@@ -5,7 +5,13 @@ import { builtInPatterns } from './names.ts'
 import { type RedactConfig, Redactor } from './redactor.ts'
 
 const compileRegex = await regexCompiler()
-const all: RedactConfig = { patterns: [...builtInPatterns], custom: {}, replacement: '[{name}]', maxLineBytes: 1 << 16 }
+const all: RedactConfig = {
+  patterns: [...builtInPatterns],
+  custom: {},
+  replacement: '[{name}]',
+  maxLineBytes: 1 << 16,
+  maxLineTime: 100,
+}
 
 function redact(line: string | Buffer, config: Partial<RedactConfig> = {}) {
   const found: string[] = []
@@ -183,3 +189,36 @@ test('what lies beyond the size that is examined is withheld, with the word that
   expect(cut.line).toBe(`${'x'.repeat(1000)} "[withheld: not examined beyond 1024 bytes]`)
   expect(redact('x'.repeat(1024), { maxLineBytes: 1024 }).withheld).toBe(0)
 })
+
+test('a line that takes an expression too long is withheld from where the time was over', () => {
+  // Each a is a match of its own, for each of which all the rest is looked through: minutes, for 64 KiB.
+  const began = process.threadCpuUsage()
+  const line = `a@b.de ${'a'.repeat(60_000)} c@d.de`
+  const result = redact(line, { custom: { one: '[a-c]+d|a' }, patterns: ['email'], maxLineTime: 5 })
+  const { user, system } = process.threadCpuUsage(began)
+  expect(result.line).toMatch(/^\[email\] (\[one\])+\[withheld: not examined within 5 ms\]$/)
+  expect(result.withheld).toBe(1)
+  expect((user + system) / 1000).toBeLessThan(5000)
+})
+
+test('many matches that take no time are all found', () => {
+  const { line, withheld } = redact('order-7 '.repeat(8000), { custom: { id: 'order-\\d+' }, maxLineTime: 10_000 })
+  expect(line).toBe('[id] '.repeat(8000))
+  expect(withheld).toBe(0)
+})
+
+test.for(['AKIA', 'secretkey', 'eyJ', 'eyJ.', 'Bearer ', '@', 'a@', '4111 ', '4', '7 ', 'a.b@c'])(
+  'a line of nothing but "%s" costs what it is long',
+  (part) => {
+    const cost = (bytes: number) => {
+      const line = part.repeat(bytes / part.length)
+      const began = process.threadCpuUsage()
+      for (let i = 0; i < 8; i++) redact(line)
+      const { user, system } = process.threadCpuUsage(began)
+      return (user + system) / 1000
+    }
+    cost(4096)
+    // Half a second for each MiB is a hundred times what it takes; what grows with the square takes far more.
+    expect(cost(65_536)).toBeLessThan(250)
+  },
+)

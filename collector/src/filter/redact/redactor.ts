@@ -1,10 +1,11 @@
 /** Takes secrets out of lines. A line without any is looked at and left where it is. */
 import type { FilterConfig } from '../config.ts'
-import type { CompileRegex } from '../regex.ts'
+import type { ByteRegex, CompileRegex } from '../regex.ts'
+import { TimeBudget } from '../time-budget.ts'
 import { CreditCardPattern } from './credit-card.ts'
 import { EmailPattern } from './email.ts'
 import type { BuiltInPattern } from './names.ts'
-import { byteClass, type SecretPattern } from './pattern.ts'
+import { byteClass, type Found, type SecretPattern } from './pattern.ts'
 import { awsPatterns, bearerPattern, jwtPattern } from './tokens.ts'
 
 export type RedactConfig = NonNullable<FilterConfig['redact']>
@@ -38,7 +39,9 @@ export class Redactor {
   #clearTo = 0
   readonly #replacements: readonly Buffer[]
   readonly #maxLine: number
-  readonly #marker: Buffer
+  readonly #tooLong: Buffer
+  readonly #tooSlow: Buffer
+  readonly #time: TimeBudget
   readonly #onFound: (rule: string) => void
   readonly #onWithheld: () => void
   #cuts: Cut[] = []
@@ -46,18 +49,21 @@ export class Redactor {
   #out: Buffer = Buffer.alloc(0)
 
   constructor(
-    { patterns, custom, replacement, maxLineBytes }: RedactConfig,
+    { patterns, custom, replacement, maxLineBytes, maxLineTime }: RedactConfig,
     compileRegex: CompileRegex,
     count: { found(rule: string): void; withheld(): void },
   ) {
-    const own = Object.entries(custom).map(([name, pattern]) => customPattern(name, pattern, compileRegex))
+    const time = new TimeBudget(maxLineTime)
+    const own = Object.entries(custom).map(([name, pattern]) => customPattern(name, compileRegex(pattern), time))
     const all = [...[...new Set(patterns)].flatMap((name) => builtIn[name]()), ...own]
     const marked = all.filter(({ next }) => next !== undefined)
     this.#marked = marked.length
     this.#patterns = [...marked, ...all.filter(({ next }) => next === undefined)]
     this.#replacements = this.#patterns.map(({ name }) => Buffer.from(replacement.replaceAll('{name}', () => name)))
     this.#maxLine = maxLineBytes
-    this.#marker = Buffer.from(`[withheld: not examined beyond ${maxLineBytes} bytes]`)
+    this.#tooLong = Buffer.from(`[withheld: not examined beyond ${maxLineBytes} bytes]`)
+    this.#tooSlow = Buffer.from(`[withheld: not examined within ${maxLineTime} ms]`)
+    this.#time = time
     this.#onFound = count.found
     this.#onWithheld = count.withheld
   }
@@ -69,21 +75,24 @@ export class Redactor {
   }
 
   /**
-   * The line `bytes[start, end)` without secrets, or undefined when it has none. Valid until the next one. What lies beyond the size that
-   * is examined is replaced by a marker: nothing passes unexamined.
+   * The line `bytes[start, end)` without secrets, or undefined when it has none. Valid until the next one. What lies beyond the size or the
+   * time that is examined is replaced by a marker: nothing passes unexamined.
    */
   redact(bytes: Buffer, start: number, end: number): Redacted | undefined {
     const stop = end - start <= this.#maxLine ? end : wholeWords(bytes, start, start + this.#maxLine)
     this.#cuts.length = 0
+    this.#time.renew()
+    let examined = stop
     const clear = bytes === this.#chunk && stop <= this.#clearTo
     for (let i = clear ? this.#marked : 0; i < this.#patterns.length; i++) {
       this.#pattern = i
-      this.#patterns[i]!.find(bytes, start, stop, this.#found)
+      examined = Math.min(examined, this.#patterns[i]!.find(bytes, start, stop, this.#found))
     }
     if (bytes === this.#chunk && !clear) this.#clearTo = this.#next(stop)
-    if (this.#cuts.length === 0 && stop === end) return undefined
-    if (stop < end) this.#onWithheld()
-    return this.#rewrite(bytes, start, stop, stop < end)
+    if (this.#cuts.length === 0 && examined === end) return undefined
+    if (examined < end) this.#onWithheld()
+    const marker = examined < stop ? this.#tooSlow : examined < end ? this.#tooLong : undefined
+    return this.#rewrite(bytes, start, examined, marker)
   }
 
   /** Up to where the chunk has nothing that the marked patterns look for. */
@@ -93,13 +102,14 @@ export class Redactor {
     return first
   }
 
-  readonly #found = (from: number, to: number): void => {
+  readonly #found: Found = (from, to) => {
     this.#cuts.push({ from, to, pattern: this.#pattern })
   }
 
-  #rewrite(bytes: Buffer, start: number, end: number, marked: boolean): Redacted {
-    const cuts = apart(this.#cuts)
-    const added = cuts.reduce((sum, { pattern }) => sum + this.#replacements[pattern]!.length, this.#marker.length)
+  #rewrite(bytes: Buffer, start: number, end: number, marker: Buffer | undefined): Redacted {
+    // Another pattern may have found some behind the place where the time was over, or over it.
+    const cuts = apart(this.#cuts.filter(({ from }) => from < end))
+    const added = cuts.reduce((sum, { pattern }) => sum + this.#replacements[pattern]!.length, marker?.length ?? 0)
     if (this.#out.length < end - start + added) this.#out = Buffer.allocUnsafeSlow(2 * (end - start + added))
     const out = this.#out
     let at = 0
@@ -110,8 +120,8 @@ export class Redactor {
       from = cut.to
       this.#onFound(this.#patterns[cut.pattern]!.name)
     }
-    at += bytes.copy(out, at, from, end)
-    if (marked) at += this.#marker.copy(out, at)
+    at += bytes.copy(out, at, from, Math.max(from, end))
+    if (marker) at += marker.copy(out, at)
     return { bytes: out, end: at }
   }
 }
@@ -140,14 +150,10 @@ function apart(cuts: Cut[]): Cut[] {
   return merged
 }
 
-function customPattern(name: string, pattern: string, compileRegex: CompileRegex): SecretPattern {
-  const regex = compileRegex(pattern)
+function customPattern(name: string, regex: ByteRegex, time: TimeBudget): SecretPattern {
   return {
     name,
     begin: (chunk) => regex.begin(chunk),
-    find(bytes, start, end, found) {
-      const matches = regex.find(bytes, start, end)
-      for (let i = 0; i < matches.length; i += 2) found(matches[i]!, matches[i + 1]!)
-    },
+    find: (bytes, start, end, found) => regex.find(bytes, start, end, found, time),
   }
 }

@@ -1,6 +1,6 @@
 /** Tokens that begin with bytes of their own: bearer tokens, AWS keys, JSON web tokens. The bytes are looked for, then the rest is checked. */
 import { Needle } from '../needle.ts'
-import { behindRun, byteClass, type SecretPattern } from './pattern.ts'
+import { behindRun, byteClass, type Found, type SecretPattern } from './pattern.ts'
 
 // The search goes from one first byte to the next: what begins with a rare byte is found faster.
 
@@ -28,7 +28,7 @@ class TokenPattern implements SecretPattern {
     return first
   }
 
-  find(bytes: Buffer, start: number, end: number, found: (from: number, to: number) => void): void {
+  find(bytes: Buffer, start: number, end: number, found: Found): number {
     for (let i = 0; i < this.#needles.length; i++) {
       const needle = this.#needles[i]!
       for (let at = start; at < end; ) {
@@ -39,6 +39,7 @@ class TokenPattern implements SecretPattern {
         at = secret === undefined ? hit + needle.length : Math.max(hit + needle.length, secret[1])
       }
     }
+    return end
   }
 }
 
@@ -78,19 +79,23 @@ export function jwtPattern(): SecretPattern {
   })
 }
 
+const idLength = 20
+const secretLength = 40
+
 /** Access key ids, and the secret behind a name such as `aws_secret_access_key`. */
 export function awsPatterns(): SecretPattern[] {
   const ids = new TokenPattern('aws', ['AKIA', 'ASIA'], (bytes, hit, start, end) => {
-    const to = behindRun(bytes, hit, end, keyByte)
+    // A byte more tells that it is longer: a run as long as the line would be walked through from each hit in it.
+    const to = behindRun(bytes, hit, Math.min(end, hit + idLength + 1), keyByte)
     const alone = (hit === start || word[bytes[hit - 1]!] === 0) && (to === end || word[bytes[to]!] === 0)
-    return alone && to - hit === 20 ? [hit, to] : undefined
+    return alone && to - hit === idLength ? [hit, to] : undefined
   })
   const secrets = new TokenPattern('aws', ['key', 'Key', 'KEY'], (bytes, hit, start, end) => {
     if (!isSecretName(bytes, hit, start)) return undefined
     const name = hit + 'key'.length
     const from = behindRun(bytes, name, Math.min(end, name + 8), betweenByte)
-    const to = behindRun(bytes, from, end, secretByte)
-    return from > name && to - from === 40 ? [from, to] : undefined
+    const to = behindRun(bytes, from, Math.min(end, from + secretLength + 1), secretByte)
+    return from > name && to - from === secretLength ? [from, to] : undefined
   })
   return [ids, secrets]
 }
