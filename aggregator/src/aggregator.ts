@@ -10,7 +10,7 @@ import { AggregatorMetrics } from './metrics.ts'
 import { recover } from './recover.ts'
 import { RunningAggregator } from './running-aggregator.ts'
 import { StoreClient } from './store/client.ts'
-import type { StoreConnection } from './store/connection.ts'
+import { clickhouseConnection } from './store/config.ts'
 import { type EmbeddedStore, openEmbedded } from './store/embedded.ts'
 
 export type { AggregatorStats, RunningAggregator } from './running-aggregator.ts'
@@ -24,7 +24,7 @@ export async function startAggregator(config: AggregatorConfig, { log }: { log: 
   const events = new AggregatorEvents(log, metrics)
   const engine = await openStore(config, log, metrics)
   if (engine !== undefined) opened.use(engine)
-  const connection = engine?.connection ?? clickhouse(config)
+  const connection = engine?.connection ?? clickhouseConnection(config.store.clickhouse)
   const client = new StoreClient(connection, log)
   opened.defer(() => client.close())
   const { ledger, wal } = await recover({
@@ -55,9 +55,4 @@ function openStore(
 ): Promise<EmbeddedStore> | undefined {
   if (store.engine === 'clickhouse') return undefined
   return openEmbedded({ directory: join(dataDir, 'store'), memoryBytes: store.memory, log, registry })
-}
-
-function clickhouse({ store }: AggregatorConfig): StoreConnection {
-  const { url, username, password, database } = store.clickhouse
-  return { engine: 'clickhouse', urls: [url!], username, password, database }
 }

@@ -2,6 +2,7 @@ import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { authConfig, limitsConfig, tenantsConfig } from './access/config.ts'
 import { defaultTenant } from './logql/tenant-scope.ts'
+import { clickhouseConfig } from './store/config.ts'
 
 const listen = (what: string) =>
   z.string().min(1).default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
@@ -87,14 +88,7 @@ const store = z.strictObject({
       'How long rows are kept; whole days (UTC) are dropped when all of them is older. `0` keeps them for ever.',
     ),
   memory: size.prefault('700MiB').describe('Most memory the embedded engine takes for its work.'),
-  clickhouse: z
-    .strictObject({
-      url: z.url().optional().describe("The server's HTTP address, such as https://clickhouse:8443."),
-      username: z.string().min(1).default('default').describe('User at that server.'),
-      password: z.string().default('').describe('Password of that user.'),
-      database: z.string().min(1).default('tributary').describe('Database that holds the tables.'),
-    })
-    .prefault({}),
+  clickhouse: clickhouseConfig.prefault({}),
 })
 
 /** The aggregator's configuration file. No key is required. */

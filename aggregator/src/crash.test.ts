@@ -129,7 +129,7 @@ async function live(disk: CrashDisk, store: FakeStore, chunks: readonly Sent[], 
   const cursor = (await readCursor(disk, cursorPath)) ?? newCursor(wal.oldest)
   const reader = new WalReader({ disk, directory: walDirectory(dataDir), from: cursor.stored, onEvent: onError })
   loader = new Loader({
-    ...{ disk, cursorPath, cursor, reader, blockRows: 10, blockBytes: 1e6, blockDelay: 1, retryDelay: 1 },
+    ...{ disk, cursorPath, cursor, reader, blockRows: 10, blockBytes: 1e6, blockDelay: 1, retryDelay: () => 1 },
     newBlock: () => new RowBlock(),
     insert: (block, token) => store.insert(block.all, token),
     onStored: (position) => keeper.advance(position),

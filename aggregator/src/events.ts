@@ -2,10 +2,11 @@
 import type { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import { RepeatFilter } from '@tributary/protocol/repeat-filter.ts'
 import type { WatchedFileEvents } from '@tributary/protocol/watched-file.ts'
-import type { BlockReport, Quarantined } from './load/messages.ts'
+import type { BlockReport, Quarantined, Retry } from './load/messages.ts'
 import type { Logger } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
 import type { PushOutcome } from './push/pusher.ts'
+import { type StoreErrorCode, treatmentOf } from './store/error.ts'
 import type { WalEvent } from './wal/event.ts'
 
 export class AggregatorEvents {
@@ -17,6 +18,8 @@ export class AggregatorEvents {
   storedRows = 0
   /** Why the last attempt to load failed; undefined when it didn't. */
   loadError: string | undefined
+  /** By what the store asks for less, so that waiting for it is no fault of ours. */
+  backPressure: StoreErrorCode | undefined
 
   constructor(log: Logger, metrics: AggregatorMetrics) {
     this.#log = log
@@ -104,6 +107,7 @@ export class AggregatorEvents {
     const { rows, bytes, malformed, clamped, insertSeconds, cpuSeconds } = report
     const metrics = this.#metrics
     this.loadError = undefined
+    this.backPressure = undefined
     this.storedRows += rows
     metrics.loadedRows.inc(rows)
     metrics.loadedBytes.inc(bytes)
@@ -116,11 +120,13 @@ export class AggregatorEvents {
       this.#warn('malformed', { entries: malformed }, 'entries that are no [time, record] were left out')
   }
 
-  loadFailed(reason: string, detail: string, attempt: number): void {
+  loadFailed({ reason, message: detail, attempt, delay }: Retry): void {
     this.errors++
     this.loadError = detail
+    this.backPressure = reason !== 'cursor' && treatmentOf(reason).backPressure ? reason : undefined
     this.#metrics.loadRetries.inc(1, reason)
-    this.#warn(`load ${reason}`, { reason, detail, attempt }, 'a block could not be inserted and is tried again')
+    this.#metrics.loadWaiting.inc(delay / 1000, reason)
+    this.#warn(`load ${reason}`, { reason, detail, attempt, delay }, 'a block could not be inserted and is tried again')
   }
 
   loaderDied(err: Error): void {

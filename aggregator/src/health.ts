@@ -12,7 +12,7 @@ export interface Progress {
   readonly undurableBytes: number
   /** The write-ahead log takes no more: then nothing is expected to become durable. */
   readonly walFull: boolean
-  /** The store answered lately. While it doesn't, waiting for it is all that can be done. */
+  /** The store answered lately, and takes what it is given. While it doesn't, waiting for it is all that can be done. */
   readonly storeAnswers: boolean
   /** Why the loader's last attempt failed; undefined when it didn't. */
   readonly loadError: string | undefined

@@ -90,6 +90,20 @@ export class AggregatorMetrics {
     'Inserts that failed and are repeated.',
     ['reason'],
   )
+  readonly loadWaiting = this.#counter<string>(
+    'aggregator_load_waiting_seconds_total',
+    'Time that blocks waited before they were tried again.',
+    ['reason'],
+  )
+  readonly storeAddresses = this.#gauge('aggregator_store_addresses', 'Addresses of the store.')
+  readonly storeHealthyAddresses = this.#gauge(
+    'aggregator_store_healthy_addresses',
+    'Addresses of the store that did what they were asked the last time.',
+  )
+  readonly storeBackPressure = this.#gauge(
+    'aggregator_store_back_pressure',
+    '1 while the store works and takes nothing: too many parts, no memory, no Keeper, a full disk.',
+  )
   readonly quarantined = this.#counter<string>(
     'aggregator_load_quarantined_total',
     'Entries of the write-ahead log that could not be decoded and were set aside.',

@@ -91,6 +91,8 @@ export class RunningAggregator {
   /** When the store last answered, of {@link performance.now}. */
   #storeAnswered = performance.now()
   #receivedRecords = 0
+  /** What tells the store from every other, once it is known. */
+  #identity: string | undefined
 
   constructor(parts: Parts) {
     const { config, events, ledger, metrics, wal } = parts
@@ -215,7 +217,7 @@ export class RunningAggregator {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        await migrate(client, log)
+        this.#identity = await migrate(client, log)
         break
       } catch (error) {
         log.error({ err: error }, 'the store cannot be used yet')
@@ -236,7 +238,8 @@ export class RunningAggregator {
         this.#storeAnswered = performance.now()
         events.loaded(report)
       },
-      onRetry: (reason, message, attempt) => events.loadFailed(reason, message, attempt),
+      onRetry: (retry) => events.loadFailed(retry),
+      onWarning: (fields, message) => this.#parts.log.warn(fields, message),
       onQuarantined: (quarantined) => events.quarantined(quarantined),
       onLoss: async (source, ranges, records) => {
         events.lost(source, await this.#keeper.lose(source, ranges, 'corrupt', records))
@@ -255,7 +258,7 @@ export class RunningAggregator {
       quarantineDirectory: join(config.dataDir, 'quarantine'),
       oldest: wal.oldest,
       committed: wal.committed,
-      store: connection,
+      store: { ...connection, identity: this.#identity },
       ...config.load,
       ...config.labels,
       maxEntriesBytes: config.forward.maxEntriesBytes,
@@ -299,7 +302,7 @@ export class RunningAggregator {
         stored: this.#keeper.stored,
         undurableBytes: this.#intake.undurableBytes,
         walFull: wal.full || wal.stalled !== undefined,
-        storeAnswers: now - this.#storeAnswered < storePatience,
+        storeAnswers: now - this.#storeAnswered < storePatience && events.backPressure === undefined,
         loadError: events.loadError,
       },
       now,
@@ -309,6 +312,9 @@ export class RunningAggregator {
     metrics.pendingBytes.set(this.#receiver?.pendingBytes ?? 0)
     metrics.undurableBytes.set(this.#intake.undurableBytes)
     metrics.pushHeldBytes.set(this.#pusher.heldBytes)
+    metrics.storeAddresses.set(client.endpoints.count)
+    metrics.storeHealthyAddresses.set(client.endpoints.healthy)
+    metrics.storeBackPressure.set(events.backPressure === undefined ? 0 : 1)
     metrics.walBytes.set(wal.bytes)
     metrics.walFull.set(wal.full || wal.stalled !== undefined ? 1 : 0)
     metrics.behindBytes.set(this.#behindBytes())

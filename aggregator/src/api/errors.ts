@@ -50,6 +50,10 @@ function ofStore(error: StoreError): Failure {
       return { status: 429, message: 'too many outstanding requests', unexpected: false }
     case 'unavailable':
     case 'full':
+    case 'too_many_parts':
+    case 'read_only':
+    case 'keeper':
+    case 'quorum':
       return { status: 503, message: 'the store does not answer', unexpected: true }
     case 'rejected':
       return error.clickhouseCode === badRegex

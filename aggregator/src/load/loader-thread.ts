@@ -3,12 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { WalPosition } from '../wal/position.ts'
-import type { BlockReport, FromLoader, LoaderSettings, Quarantined, ToLoader } from './messages.ts'
+import type { BlockReport, FromLoader, LoaderSettings, Quarantined, Retry, ToLoader } from './messages.ts'
 
 export interface LoaderEvents {
   onStored(position: WalPosition): void
   onBlock(report: BlockReport): void
-  onRetry(reason: string, message: string, attempt: number): void
+  onRetry(retry: Retry): void
+  onWarning(fields: Readonly<Record<string, unknown>>, message: string): void
   onQuarantined(quarantined: Quarantined): void
   /** Bytes of a source that were accepted can't be stored. Resolves when that is durable in the ledger. */
   onLoss(source: string, ranges: ByteRanges, records: number): Promise<void>
@@ -87,7 +88,8 @@ export class LoaderThread {
     const events = this.#events
     if (message.kind === 'stored') events.onStored(message.position)
     else if (message.kind === 'block') events.onBlock(message.report)
-    else if (message.kind === 'retry') events.onRetry(message.reason, message.message, message.attempt)
+    else if (message.kind === 'retry') events.onRetry(message.retry)
+    else if (message.kind === 'warning') events.onWarning(message.fields, message.message)
     else if (message.kind === 'quarantined') events.onQuarantined(message.quarantined)
     else if (message.kind === 'cursorLost') events.onCursorLost(message.message)
     else if (message.kind === 'wal') events.onWalEvent(message.event, message.fields)

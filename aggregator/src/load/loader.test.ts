@@ -116,7 +116,7 @@ async function live(world: World, after: 'lost' | 'done', blockRows: number, com
     blockRows,
     blockBytes: 1,
     blockDelay: 0,
-    retryDelay: 1,
+    retryDelay: () => 1,
     onStored: (position) => {
       expect(position.offset).toBeLessThanOrEqual(world.rows.length)
       world.stored = position

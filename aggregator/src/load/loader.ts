@@ -37,8 +37,8 @@ export interface LoaderOptions<Entry, B extends Block<Entry>> {
   readonly blockBytes: number
   /** Milliseconds from the first row of a block until it is inserted, full or not. */
   readonly blockDelay: number
-  /** Milliseconds before the first repetition of what failed; doubled each time, up to five seconds. */
-  readonly retryDelay: number
+  /** Milliseconds before the next repetition of what failed so many times in a row. */
+  readonly retryDelay: (error: unknown, failures: number) => number
   /** Everything before `position` is in the store, and the cursor on disk says so. */
   readonly onStored: (position: WalPosition) => void
   readonly onBlock: (block: B, seconds: number) => void
@@ -46,7 +46,6 @@ export interface LoaderOptions<Entry, B extends Block<Entry>> {
   readonly onRetry: (error: unknown, attempt: number, delay: number) => void
 }
 
-const longestDelay = 5000
 /** A block grows to so many times `blockRows` at most. */
 const mostRows = 4
 
@@ -230,7 +229,7 @@ export class Loader<Entry, B extends Block<Entry>> {
         return await attempt()
       } catch (error) {
         failures++
-        const delay = Math.min(longestDelay, this.#options.retryDelay * 2 ** (failures - 1))
+        const delay = this.#options.retryDelay(error, failures)
         this.#options.onRetry(error, failures, delay)
         // Cut short by the signal, which the loop then sees.
         await sleep(delay, undefined, { signal: cut }).catch(() => {})

@@ -1,6 +1,7 @@
 /** What the main thread and the loader's thread tell each other. */
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { StoreConnection } from '../store/connection.ts'
+import type { StoreErrorCode } from '../store/error.ts'
 import type { WalPosition } from '../wal/position.ts'
 
 /** What the loader's thread is started with. */
@@ -34,7 +35,8 @@ export type FromLoader =
   /** Everything before `position` is in the store, and the cursor on disk says so. */
   | { readonly kind: 'stored'; readonly position: WalPosition }
   | { readonly kind: 'block'; readonly report: BlockReport }
-  | { readonly kind: 'retry'; readonly reason: string; readonly message: string; readonly attempt: number }
+  | { readonly kind: 'retry'; readonly retry: Retry }
+  | { readonly kind: 'warning'; readonly fields: Readonly<Record<string, unknown>>; readonly message: string }
   | { readonly kind: 'quarantined'; readonly quarantined: Quarantined }
   /** The loader waits for `booked` with the same number. */
   | {
@@ -49,6 +51,16 @@ export type FromLoader =
   /** The cursor could not be read and was set aside. */
   | { readonly kind: 'cursorLost'; readonly message: string }
   | { readonly kind: 'wal'; readonly event: string; readonly fields: Readonly<Record<string, unknown>> }
+
+/** Something failed and is tried again. */
+export interface Retry {
+  readonly reason: StoreErrorCode | 'cursor'
+  readonly message: string
+  /** How often in a row it failed. */
+  readonly attempt: number
+  /** Milliseconds until the next attempt. */
+  readonly delay: number
+}
 
 /** One block that is in the store. */
 export interface BlockReport {

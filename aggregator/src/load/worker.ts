@@ -10,7 +10,8 @@ import { partsOf, toSource, within } from '../ledger/parts.ts'
 import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { acceptedRecords } from '../recover.ts'
 import { StoreClient } from '../store/client.ts'
-import { StoreError } from '../store/error.ts'
+import type { StoreLog } from '../store/endpoints.ts'
+import { retryDelay, StoreError, type StoreErrorCode } from '../store/error.ts'
 import type { DamagedRecord } from '../wal/event.ts'
 import { comparePositions, formatPosition } from '../wal/position.ts'
 import { WalReader } from '../wal/reader.ts'
@@ -27,6 +28,12 @@ const port = parentPort!
 const stop = new AbortController()
 const cut = new AbortController()
 const tell = (message: FromLoader) => port.postMessage(message)
+
+/** What the store's client notices is written to the one log there is. */
+const storeLog: StoreLog = {
+  debug: () => {},
+  warn: (fields, message) => tell({ kind: 'warning', fields: { ...fields }, message }),
+}
 
 /** Losses that the ledger has not made durable yet, by number. */
 const unbooked = new Map<number, () => void>()
@@ -85,10 +92,15 @@ function lossesOf(message: Buffer, accepted: ByteRanges, tenant: string | undefi
   }
 }
 
+/** What a disk that does not take the cursor has in common with a store that is away: both may be back soon. */
+function reasonOf(error: unknown): StoreErrorCode {
+  return error instanceof StoreError ? error.code : 'unavailable'
+}
+
 async function run(): Promise<void> {
   const cursor = await openCursor()
   const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
-  const client = new StoreClient(settings.store)
+  const client = new StoreClient(settings.store, storeLog)
   const decoder = new MessageDecoder({ ...settings, id: cursor.id })
   const pool = new BlockPool(2 * settings.blockBytes)
   const reader = new WalReader({
@@ -111,7 +123,7 @@ async function run(): Promise<void> {
     blockRows: settings.blockRows,
     blockBytes: settings.blockBytes,
     blockDelay: settings.blockDelay,
-    retryDelay: 100,
+    retryDelay: (error, failures) => retryDelay(reasonOf(error), failures),
     onStored: (position) => tell({ kind: 'stored', position }),
     onBlock: (block, insertSeconds) => {
       const used = process.threadCpuUsage(cpu)
@@ -121,9 +133,9 @@ async function run(): Promise<void> {
       tell({ kind: 'block', report: { rows, bytes, malformed, clamped, insertSeconds, cpuSeconds } })
       pool.giveBack(block.log)
     },
-    onRetry: (error, attempt) => {
+    onRetry: (error, attempt, delay) => {
       const reason = error instanceof StoreError ? error.code : 'cursor'
-      tell({ kind: 'retry', reason, message: (error as Error).message, attempt })
+      tell({ kind: 'retry', retry: { reason, message: (error as Error).message, attempt, delay } })
     },
   })
   port.on('message', (message: ToLoader) => {

@@ -1,10 +1,12 @@
 /** The one way to the store, whichever engine it is: `@clickhouse/client` with our errors, limits and formats. */
 import { Readable } from 'node:stream'
-import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client'
-import type { Logger } from '../log.ts'
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import type { StoreConnection } from './connection.ts'
 import { Dialect } from './dialect.ts'
-import { type StoreError, storeErrorFrom } from './error.ts'
+import { Endpoints, type StoreLog } from './endpoints.ts'
+import { StoreError, storeErrorFrom } from './error.ts'
+import { Patience } from './patience.ts'
+import { type RefusedSetting, refusedSetting } from './refused-setting.ts'
 
 export interface QueryOptions {
   readonly signal?: AbortSignal
@@ -12,6 +14,11 @@ export interface QueryOptions {
   readonly maxExecutionSeconds?: number
   /** Further settings of ClickHouse. The embedded engine takes those that engine/statement.ts lists. */
   readonly settings?: ClickHouseSettings
+}
+
+export interface InsertOptions extends QueryOptions {
+  /** Which shard of a cluster takes the rows, from 1. The same each time that a token is used. */
+  readonly shard?: number | undefined
 }
 
 /** Values for `{name:Type}` in the SQL. They are bound by the store and never become part of the statement's text. */
@@ -24,40 +31,42 @@ export interface QueryResult<T> {
   readonly elapsedSeconds: number
 }
 
-/** No answer at all for this long means that the connection is dead, milliseconds. Statements have limits of their own. */
-const requestTimeout = 300_000
+/** How long an answer to a ping may take, milliseconds. */
+const pingPatience = 30_000
 
 export class StoreClient {
   readonly connection: StoreConnection
   readonly dialect: Dialect
-  readonly #client: ClickHouseClient
-  readonly #log: Logger | undefined
+  readonly #endpoints: Endpoints
+  readonly #insertPatience: Patience
+  readonly #log: StoreLog | undefined
+  /** Settings that the store does not take and that are left out. */
+  readonly #refused = new Set<string>()
 
-  constructor(connection: StoreConnection, log?: Logger) {
+  constructor(connection: StoreConnection, log?: StoreLog) {
     this.connection = connection
     this.dialect = new Dialect(connection)
+    this.#endpoints = new Endpoints(connection, log)
+    this.#insertPatience = new Patience(connection.insertTimeout)
     this.#log = log
-    this.#client = createClient({
-      url: connection.urls[0]!,
-      username: connection.username,
-      password: connection.password,
-      database: connection.database,
-      application: 'tributary',
-      request_timeout: requestTimeout,
-      max_open_connections: 32,
-      // A list of many streams does not fit into a URL.
-      use_multipart_params_auto: true,
-      // Over a network the answers are worth compressing, over loopback they are not.
-      compression: { response: connection.engine === 'clickhouse', request: false },
-      keep_alive: { enabled: true, idle_socket_ttl: 2_500, eagerly_destroy_stale_sockets: true },
-      log: { level: ClickHouseLogLevel.OFF },
-    })
+  }
+
+  /** How many addresses there are, and how many of them worked the last time. */
+  get endpoints(): { readonly count: number; readonly healthy: number } {
+    return this.#endpoints
+  }
+
+  /** Each address has to show that it is this store before it is used ({@link migrate} says what that is). */
+  trust(identity: string): void {
+    this.#endpoints.trust(identity)
   }
 
   /** Resolves when the store answers; throws {@link StoreError} otherwise. */
   async ping(): Promise<void> {
-    const result = await this.#client.ping()
-    if (!result.success) throw storeErrorFrom(result.error, false)
+    await this.#endpoints.run(undefined, async (client) => {
+      const result = await client.ping({ select: false, abort_signal: AbortSignal.timeout(pingPatience) })
+      if (!result.success) throw storeErrorFrom(result.error, false)
+    })
   }
 
   /**
@@ -65,12 +74,12 @@ export class StoreClient {
    * `toUnixTimestamp64Nano(ts)` for a time. Throws {@link StoreError}.
    */
   query<T>(sql: string, parameters: QueryParameters = {}, options: QueryOptions = {}): Promise<QueryResult<T>> {
-    return this.#guard(options.signal, async () => {
-      const result = await this.#client.query({
+    return this.#ask(options, { wait_end_of_query: 1 }, async (client, settings) => {
+      const result = await client.query({
         query: sql,
         query_params: parameters,
         format: 'JSON',
-        clickhouse_settings: { ...this.#settings(options), wait_end_of_query: 1 },
+        clickhouse_settings: settings,
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
       const { data, statistics } = await result.json<T>()
@@ -91,29 +100,31 @@ export class StoreClient {
   ): AsyncGenerator<T[], void, undefined> {
     const { signal } = options
     try {
-      using result = await this.#client.query({
-        query: sql,
-        query_params: parameters,
-        format: 'JSONEachRow',
-        clickhouse_settings: this.#settings(options),
-        ...(signal === undefined ? {} : { abort_signal: signal }),
-      })
+      using result = await this.#ask(options, {}, (client, settings) =>
+        client.query({
+          query: sql,
+          query_params: parameters,
+          format: 'JSONEachRow',
+          clickhouse_settings: settings,
+          ...(signal === undefined ? {} : { abort_signal: signal }),
+        }),
+      )
       for await (const rows of result.stream()) {
         signal?.throwIfAborted()
         yield JSON.parse(`[${rows.map(({ text }) => text).join(',')}]`) as T[]
       }
     } catch (error) {
-      throw this.#told(storeErrorFrom(error, signal?.aborted ?? false))
+      throw storeErrorFrom(error, signal?.aborted ?? false)
     }
   }
 
   /** A statement without rows: DDL. */
   command(sql: string, parameters: QueryParameters = {}, options: QueryOptions = {}): Promise<void> {
-    return this.#guard(options.signal, async () => {
-      await this.#client.command({
+    return this.#ask(options, {}, async (client, settings) => {
+      await client.command({
         query: sql,
         query_params: parameters,
-        clickhouse_settings: this.#settings(options),
+        clickhouse_settings: settings,
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
     })
@@ -128,49 +139,73 @@ export class StoreClient {
   insertNative(
     table: string,
     columns: readonly string[],
-    body: Buffer | Buffer[] | Readable,
+    body: Buffer | readonly Buffer[],
     token: string,
-    options: QueryOptions = {},
+    options: InsertOptions = {},
   ): Promise<void> {
-    return this.#guard(options.signal, async () => {
-      const { stream } = await this.#client.exec({
-        query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`,
-        values: body instanceof Readable ? body : Readable.from(Array.isArray(body) ? body : [body]),
-        clickhouse_settings: { ...this.#settings(options), ...insertSettings, insert_deduplication_token: token },
-        ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
-      })
-      for await (const _ of stream) {
-        // An insert answers nothing; the connection is free once that has been read.
-      }
-    })
+    const { insertQuorum } = this.connection
+    const own = {
+      ...insertSettings,
+      ...this.dialect.insertSettings(options.shard),
+      ...(insertQuorum === undefined || insertQuorum === 0 ? {} : { insert_quorum: String(insertQuorum) }),
+      insert_deduplication_token: token,
+    }
+    return this.#ask(options, own, (client, settings) =>
+      this.#insertPatience.run(options.signal, async (signal) => {
+        const { stream } = await client.exec({
+          query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`,
+          values: Readable.from(Array.isArray(body) ? body : [body]),
+          clickhouse_settings: settings,
+          ...(signal === undefined ? {} : { abort_signal: signal }),
+        })
+        for await (const _ of stream) {
+          // An insert answers nothing; the connection is free once that has been read.
+        }
+      }),
+    )
   }
 
   async close(): Promise<void> {
-    await this.#client.close()
+    await this.#endpoints.close()
   }
 
-  #settings({ maxExecutionSeconds, settings }: QueryOptions): ClickHouseSettings {
-    return {
+  /** Asks the store, where it works, and without the settings that it does not take and that can be left out. */
+  async #ask<T>(
+    { signal, maxExecutionSeconds, settings }: QueryOptions,
+    own: ClickHouseSettings,
+    work: (client: ClickHouseClient, settings: ClickHouseSettings) => Promise<T>,
+  ): Promise<T> {
+    const wanted: ClickHouseSettings = {
       output_format_json_quote_64bit_integers: 1,
       ...this.dialect.settings,
       ...(maxExecutionSeconds === undefined ? {} : { max_execution_time: maxExecutionSeconds }),
       ...settings,
+      ...own,
+    }
+    const without = new Set(this.#refused)
+    for (;;) {
+      const given = Object.fromEntries(Object.entries(wanted).filter(([name]) => !without.has(name)))
+      try {
+        return await this.#endpoints.run(signal, (client) => work(client, given))
+      } catch (error) {
+        const refused = error instanceof StoreError ? refusedSetting(error, given) : undefined
+        if (refused === undefined) throw error
+        without.add(this.#leaveOut(refused.name, refused, error as StoreError))
+      }
     }
   }
 
-  async #guard<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    try {
-      signal?.throwIfAborted()
-      return await work()
-    } catch (error) {
-      throw this.#told(storeErrorFrom(error, signal?.aborted ?? false))
+  /** Throws where it can't be left out. */
+  #leaveOut(name: string, { required, always }: RefusedSetting, error: StoreError): string {
+    if (required) {
+      const message = `the store does not let its user give the setting ${name}, which keeps rows right: ${error.message}`
+      throw new StoreError('rejected', message, error.clickhouseCode, { cause: error })
     }
-  }
-
-  /** What a failure means is for the caller to say, who knows what it was for. */
-  #told(error: StoreError): StoreError {
-    this.#log?.debug({ err: error }, 'a request to the store failed')
-    return error
+    if (always && !this.#refused.has(name)) {
+      this.#refused.add(name)
+      this.#log?.warn({ setting: name, detail: error.message }, 'the store does not take a setting; it is left out')
+    }
+    return name
   }
 }
 

@@ -3,6 +3,14 @@
 /** `embedded`: the engine process of this aggregator. `clickhouse`: a server or cluster of somebody else. */
 export type StoreEngine = 'embedded' | 'clickhouse'
 
+/** PEM texts. */
+export interface StoreTls {
+  /** Who may have signed the server's certificate; undefined: whom the system trusts. */
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+}
+
 /** Plain data: threads pass it on. */
 export interface StoreConnection {
   readonly engine: StoreEngine
@@ -10,7 +18,14 @@ export interface StoreConnection {
   readonly urls: readonly string[]
   readonly username: string
   readonly password: string
+  readonly tls?: StoreTls | undefined
   readonly database: string
   /** Name of the cluster in the server's configuration; undefined for one server. */
   readonly cluster?: string | undefined
+  /** An insert that is not answered for this long is repeated elsewhere, milliseconds; undefined: it is waited for. */
+  readonly insertTimeout?: number | undefined
+  /** How many replicas must have an insert before it counts; 0 or undefined: one. */
+  readonly insertQuorum?: number | 'auto' | undefined
+  /** What every address must show to be the same store ({@link migrate} made it); undefined: not looked at. */
+  readonly identity?: string | undefined
 }

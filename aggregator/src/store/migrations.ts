@@ -2,13 +2,19 @@
 import type { Logger } from '../log.ts'
 import { StoreClient } from './client.ts'
 import { StoreError } from './error.ts'
+import { identify } from './identity.ts'
 import { type Migration, migrations, versionsTable } from './schema.ts'
+
+/** ACCESS_DENIED. */
+const accessDenied = 497
 
 /**
  * Runs the migrations that the store does not have yet. Each is made of statements that can be repeated, so a start that was cut
  * short goes on where it ended. Throws {@link StoreError} `rejected` when the store was made by a newer program.
+ *
+ * @returns what a server must show to be this store, for {@link StoreConnection.identity}; the client asks for it from here on
  */
-export async function migrate(client: StoreClient, log: Logger, wanted = migrations): Promise<void> {
+export async function migrate(client: StoreClient, log: Logger, wanted = migrations): Promise<string | undefined> {
   await createDatabase(client)
   for (const statement of client.dialect.createTable(versionsTable)) await client.command(statement)
   const present = await schemaVersion(client)
@@ -21,6 +27,10 @@ export async function migrate(client: StoreClient, log: Logger, wanted = migrati
     )
   }
   for (const migration of wanted) if (migration.version > present) await apply(client, log, migration)
+  if (client.connection.engine === 'embedded') return undefined
+  const identity = await identify(client)
+  client.trust(identity)
+  return identity
 }
 
 /** A connection names its database before it exists, so this one goes through another. */
@@ -28,9 +38,18 @@ async function createDatabase({ connection, dialect }: StoreClient): Promise<voi
   const client = new StoreClient({ ...connection, database: 'default' })
   try {
     await client.command(dialect.createDatabase())
+  } catch (error) {
+    // Where the database is made by somebody else, nobody need have the right to make one.
+    const denied = error instanceof StoreError && error.clickhouseCode === accessDenied
+    if (!denied || !(await hasDatabase(client, dialect.database))) throw error
   } finally {
     await client.close()
   }
+}
+
+async function hasDatabase(client: StoreClient, name: string): Promise<boolean> {
+  const { rows } = await client.query('SELECT 1 FROM system.databases WHERE name = {name:String}', { name })
+  return rows.length > 0
 }
 
 /** The version of the schema in the store; 0 for an empty one. */

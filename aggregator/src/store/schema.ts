@@ -71,7 +71,7 @@ TTL recorded + INTERVAL 90 DAY`,
   deduplicated: true,
 }
 
-/** Which migrations were done. */
+/** Which migrations were done. As version 0: what tells the store from every other (identity.ts). */
 export const versionsTable: TableDefinition = {
   name: 'schema_migrations',
   columns: `
@@ -81,7 +81,7 @@ export const versionsTable: TableDefinition = {
   engine: 'MergeTree',
   clauses: 'ORDER BY version',
   placement: 'everywhere',
-  deduplicated: false,
+  deduplicated: true,
 }
 
 export const migrations: readonly Migration[] = [
