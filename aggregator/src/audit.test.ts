@@ -18,11 +18,19 @@ const account = (changes: Partial<SourceAccount> = {}): SourceAccount => ({
   ...changes,
 })
 const rows = (n: number, offsets = n) => ({ rows: n, offsets })
+const none = { retention: 0, disk: 0 }
 
 test.for([
   { when: 'all is there', stored: rows(10), problems: [] },
   { when: 'a row is missing', stored: rows(9), problems: ['missing_rows'] },
-  { when: 'the missing row has expired', stored: rows(9), expired: 1, problems: [] },
+  { when: 'the missing row has expired', stored: rows(9), expired: { retention: 1, disk: 0 }, problems: [] },
+  { when: 'the missing row left a full volume', stored: rows(9), expired: { retention: 0, disk: 1 }, problems: [] },
+  {
+    when: 'more rows are missing than went',
+    stored: rows(7),
+    expired: { retention: 1, disk: 1 },
+    problems: ['missing_rows'],
+  },
   { when: 'a row is there twice', stored: rows(11, 10), problems: ['doubled_rows'] },
   { when: 'one is missing and another there twice', stored: rows(10, 9), problems: ['missing_rows', 'doubled_rows'] },
   { when: 'a row is there that nobody sent', stored: rows(11), problems: ['unknown_rows'] },
@@ -39,15 +47,15 @@ test.for([
     problems: ['missing_bytes'],
     behind: 10,
   },
-])('when $when: $problems', ({ stored = rows(10), changes = {}, expired = 0, problems, behind = 0 }) => {
+])('when $when: $problems', ({ stored = rows(10), changes = {}, expired = none, problems, behind = 0 }) => {
   const seen = account(changes)
   expect(auditSource(seen, seen, stored, expired)).toMatchObject({ problems, behindBytes: behind })
 })
 
 test('what arrives or is lost while the audit runs is no problem', () => {
-  expect(auditSource(account(), account({ records: 15 }), rows(12), 0).problems).toEqual([])
+  expect(auditSource(account(), account({ records: 15 }), rows(12), none).problems).toEqual([])
   const lost = account({ records: 4, lost: [{ reason: 'corrupt', ranges: [[40, 100]] }] })
-  expect(auditSource(account(), lost, rows(4), 0)).toMatchObject({ problems: [], records: 4 })
+  expect(auditSource(account(), lost, rows(4), none)).toMatchObject({ problems: [], records: 4 })
 })
 
 test('an audit waits until what was received is stored, and says when it was not', async () => {
@@ -76,11 +84,13 @@ test('the totals add up what was read to what became of it', () => {
       [195, 200],
     ],
   })
-  const totals = auditTotals([auditSource(one, one, rows(10), 0), auditSource(account(), account(), rows(10), 0)])
+  const totals = auditTotals([auditSource(one, one, rows(10), none), auditSource(account(), account(), rows(10), none)])
   expect(totals).toEqual({
     sources: 2,
     records: 20,
     rowsInStore: 20,
+    expiredRows: 0,
+    shedRows: 0,
     seenBytes: 300,
     storedBytes: 200,
     filteredBytes: 30,
@@ -97,7 +107,7 @@ test('what filters left out of stored ranges is filtered, and the sum stays', ()
     leftOut: { dropped: 30, rate: 5 },
     filtered: [{ reason: 'start_at', ranges: [[100, 110]] }],
   })
-  const { seenBytes, storedBytes, filteredBytes } = auditTotals([auditSource(one, one, rows(10), 0)])
+  const { seenBytes, storedBytes, filteredBytes } = auditTotals([auditSource(one, one, rows(10), none)])
   expect({ storedBytes, filteredBytes }).toEqual({ storedBytes: 65, filteredBytes: 45 })
   expect(storedBytes + filteredBytes).toBe(seenBytes)
 })

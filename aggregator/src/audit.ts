@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { LeftOut } from '@tributary/protocol/chunk.ts'
 import { type ByteRanges, totalBytes } from '@tributary/protocol/ranges.ts'
 import type { SourceAccount } from './ledger/account.ts'
+import { type ExpiredRows, expiredRows } from './retention/expired-rows.ts'
 import type { StoreClient } from './store/client.ts'
-import { expiredRows } from './store/expired-rows.ts'
 import { ofFiles } from './store/row-stream.ts'
 
 /** Rows of one source in the store. */
@@ -29,6 +29,8 @@ export interface AuditedSource extends SourceAccount {
   readonly distinctOffsets: number
   /** Rows that retention has dropped. */
   readonly expiredRows: number
+  /** Rows that were dropped because the store's volume was nearly full. */
+  readonly shedRows: number
   /** Bytes at the end that the collector has seen and that have not arrived yet. */
   readonly behindBytes: number
   readonly problems: readonly AuditProblem[]
@@ -38,6 +40,8 @@ export interface AuditTotals {
   readonly sources: number
   readonly records: number
   readonly rowsInStore: number
+  readonly expiredRows: number
+  readonly shedRows: number
   readonly seenBytes: number
   readonly storedBytes: number
   readonly filteredBytes: number
@@ -65,16 +69,25 @@ export function auditSource(
   before: SourceAccount,
   after: SourceAccount,
   { rows, offsets }: StoredRows,
-  expiredRows: number,
+  dropped: ExpiredRows,
 ): AuditedSource {
   const tail = after.missing.at(-1)
   const behindBytes = tail !== undefined && tail[1] === after.seen ? tail[1] - tail[0] : 0
   const problems: AuditProblem[] = []
   if (totalBytes(after.missing) > behindBytes) problems.push('missing_bytes')
-  if (offsets + expiredRows < Math.min(before.records, after.records)) problems.push('missing_rows')
+  if (offsets + dropped.retention + dropped.disk < Math.min(before.records, after.records))
+    problems.push('missing_rows')
   if (rows > offsets) problems.push('doubled_rows')
   if (offsets > after.records) problems.push('unknown_rows')
-  return { ...after, rowsInStore: rows, distinctOffsets: offsets, expiredRows, behindBytes, problems }
+  return {
+    ...after,
+    rowsInStore: rows,
+    distinctOffsets: offsets,
+    expiredRows: dropped.retention,
+    shedRows: dropped.disk,
+    behindBytes,
+    problems,
+  }
 }
 
 export function auditTotals(sources: readonly AuditedSource[]): AuditTotals {
@@ -85,6 +98,8 @@ export function auditTotals(sources: readonly AuditedSource[]): AuditTotals {
     sources: sources.length,
     records: sum(({ records }) => records),
     rowsInStore: sum(({ rowsInStore }) => rowsInStore),
+    expiredRows: sum(({ expiredRows }) => expiredRows),
+    shedRows: sum(({ shedRows }) => shedRows),
     seenBytes: sum(({ seen }) => seen),
     storedBytes: sum(({ stored, leftOut }) => totalBytes(stored) - bytesOf(leftOut)),
     filteredBytes: sum(({ filtered, leftOut }) => inAll(filtered) + bytesOf(leftOut)),
@@ -122,7 +137,7 @@ export async function runAudit(options: AuditOptions, waitMs: number, signal: Ab
       account,
       after.get(account.source) ?? account,
       stored.get(account.source) ?? { rows: 0, offsets: 0 },
-      expired.get(account.source) ?? 0,
+      expired.get(account.source) ?? { retention: 0, disk: 0 },
     ),
   )
   const totals = auditTotals(sources)

@@ -22,8 +22,32 @@ test.for([
   ['forward: {users: {a: b}}', 'forward.users: needs forward.sharedKey'],
   ['store: {engine: clickhouse}', 'store.clickhouse.url: is required'],
   ['store: {retention: 7 days}', 'store.retention: "7 days" is not a duration'],
+  [
+    `store: {retentionRules: [{selector: '{a=}', keep: 6h}]}`,
+    'store.retentionRules.0.selector: is no selector: parse error',
+  ],
+  [`store: {retentionRules: [{selector: '{a=~"("}', keep: 6h}]}`, 'store.retentionRules.0.selector: is no selector'],
+  [
+    `store: {retentionRules: [{selector: '{a="b"} |= "c"', keep: 6h}]}`,
+    'store.retentionRules.0.selector: is no selector',
+  ],
+  ['store: {retentionRules: [{keep: soon}]}', 'store.retentionRules.0.keep: "soon" is not a duration'],
+  ['store: {retentionRules: [{tenant: a/b, keep: 6h}]}', "store.retentionRules.0.tenant: tenant ID 'a/b' contains"],
+  ['store: {minFreeDisk: 110%}', 'store.minFreeDisk: "110%" is neither a part of the volume nor a size'],
   ['wal: {maxBytes: 64MiB}', 'wal.maxBytes: must be at least twice wal.segmentBytes'],
 ])('%s is refused: %s', ([text, message]) => {
   expect(() => parse(text!)).toThrow(ConfigError)
   expect(() => parse(text!)).toThrow(message)
+})
+
+test('retention by rules, and what the volume may take', () => {
+  const rules = `[{selector: '{namespace="dev"}', keep: 6h}, {tenant: a, keep: '0'}]`
+  expect(parse(`store: {retentionRules: ${rules}, maxDiskUsage: 20GiB}`).store).toMatchObject({
+    retentionRules: [
+      { selector: '{namespace="dev"}', keep: 6 * 3_600_000 },
+      { selector: '{}', tenant: 'a', keep: 0 },
+    ],
+    minFreeDisk: { percent: 5 },
+    maxDiskUsage: { bytes: 20 * 2 ** 30 },
+  })
 })

@@ -2,6 +2,7 @@ import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { authConfig, limitsConfig, tenantsConfig } from './access/config.ts'
 import { defaultTenant } from './logql/tenant-scope.ts'
+import { retentionConfig } from './retention/config.ts'
 import { clickhouseConfig } from './store/config.ts'
 
 const listen = (what: string) =>
@@ -82,11 +83,7 @@ const store = z.strictObject({
     .enum(['embedded', 'clickhouse'])
     .default('embedded')
     .describe('`embedded`: an engine of our own under dataDir. `clickhouse`: an existing server or cluster.'),
-  retention: duration
-    .prefault('7d')
-    .describe(
-      'How long rows are kept; whole days (UTC) are dropped when all of them is older. `0` keeps them for ever.',
-    ),
+  ...retentionConfig,
   memory: size.prefault('700MiB').describe('Most memory the embedded engine takes for its work.'),
   clickhouse: clickhouseConfig.prefault({}),
 })

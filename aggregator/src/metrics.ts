@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { DiscardReason } from './push/accept.ts'
 import type { PushProblem } from './push/push-request.ts'
 import type { PushFormat } from './push/pusher.ts'
+import { RetentionMetrics } from './retention/metrics.ts'
 
 export type MessageKind = 'chunk' | 'foreign' | 'query' | 'heartbeat'
 
@@ -144,6 +145,8 @@ export class AggregatorMetrics {
     'Certificates, keys and secrets in files that were replaced while the process ran, and whether the new ones can be used.',
     ['result'],
   )
+
+  readonly retention = new RetentionMetrics(this.registry)
 
   constructor() {
     collectDefaultMetrics({ register: this.registry, prefix: 'aggregator_' })

@@ -24,11 +24,11 @@ import type { AggregatorMetrics } from './metrics.ts'
 import { Pusher } from './push/pusher.ts'
 import { Intake } from './receive/intake.ts'
 import { walDirectory } from './recover.ts'
+import { HouseKeeping } from './retention/house-keeping.ts'
 import type { StoreClient } from './store/client.ts'
 import type { StoreConnection } from './store/connection.ts'
 import type { EmbeddedStore } from './store/embedded.ts'
 import { migrate } from './store/migrations.ts'
-import { Retention } from './store/retention.ts'
 import { comparePositions, type WalPosition } from './wal/position.ts'
 import type { Wal } from './wal/wal.ts'
 
@@ -227,7 +227,7 @@ export class RunningAggregator {
     }
     if (signal.aborted) return
     this.#loader = this.#startLoader()
-    await new Retention({ client, retention: config.store.retention, log, registry: metrics.registry }).run(signal)
+    await new HouseKeeping({ client, config, log, metrics: metrics.retention }).run(signal)
   }
 
   #startLoader(): LoaderThread {

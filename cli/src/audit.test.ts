@@ -18,6 +18,7 @@ const source = (overrides: Partial<AuditedSource>): AuditedSource => ({
   rowsInStore: 10,
   distinctOffsets: 10,
   expiredRows: 0,
+  shedRows: 0,
   behindBytes: 0,
   problems: [],
   ...overrides,
@@ -28,6 +29,8 @@ const audit = (sources: AuditedSource[], totals: Partial<Audit['totals']>): Audi
     sources: sources.length,
     records: 10,
     rowsInStore: 10,
+    expiredRows: 0,
+    shedRows: 0,
     seenBytes: 100,
     storedBytes: 100,
     filteredBytes: 0,
@@ -46,6 +49,16 @@ test('a sound audit says that read is stored', () => {
   expect(lines).toContain('read 100 bytes (100 B) = stored 100 + filtered 0 + lost 0')
   expect(lines.at(-1)).toBe('Nothing is missing and nothing is doubled.')
   expect(lines[1]).toMatch(/shop\/cart\/api +100 +100 +- +- +- +10 +10 +-$/)
+})
+
+test('rows that left the store are told by reason, and are no problem', () => {
+  const dropped = (totals: Partial<Audit['totals']>) =>
+    formatAudit(audit([source({})], totals), false).filter((line) => line.startsWith('dropped'))
+  expect(dropped({})).toEqual([])
+  expect(dropped({ expiredRows: 5 })).toEqual(['dropped from the store: 5 rows by retention'])
+  expect(dropped({ expiredRows: 5, shedRows: 7 })).toEqual([
+    'dropped from the store: 5 rows by retention, 7 because its volume was nearly full',
+  ])
 })
 
 test('loss is named by reason and range, gaps by range, and what is on its way is no gap', () => {

@@ -34,12 +34,22 @@ export function formatAudit({ sources, totals, caughtUp, ok }: Audit, brief: boo
     ...(rows.length > 0 ? [...formatTable(heading, rows), ''] : []),
     `${totals.sources} sources, ${records} records, ${rowsInStore} rows in the store`,
     `read ${read} bytes (${formatSize(read)}) = stored ${storedBytes} + filtered ${filteredBytes} + lost ${lostBytes}${missingBytes === 0 ? '' : ` + missing ${missingBytes}`}`,
+    ...droppedRows(totals),
     ...(behindBytes > 0 ? [`on their way: ${behindBytes} bytes that the collectors have seen and not sent yet`] : []),
     ...(caughtUp ? [] : ['the store had not caught up with what was received; ask again, or with a longer --wait']),
     ok
       ? 'Nothing is missing and nothing is doubled.'
       : `NOT ALL IS ACCOUNTED FOR: ${totals.problems} problems, listed above.`,
   ]
+}
+
+/** What is known to have left the store is not missing. */
+function droppedRows({ expiredRows, shedRows }: Audit['totals']): string[] {
+  const parts = [
+    ...(expiredRows > 0 ? [`${expiredRows} rows by retention`] : []),
+    ...(shedRows > 0 ? [`${shedRows}${expiredRows > 0 ? '' : ' rows'} because its volume was nearly full`] : []),
+  ]
+  return parts.length === 0 ? [] : [`dropped from the store: ${parts.join(', ')}`]
 }
 
 function rowOf(one: AuditedSource): (string | number)[] {

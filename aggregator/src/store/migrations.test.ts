@@ -22,16 +22,19 @@ test('an empty store gets the schema, and a second time changes nothing', async 
     client.query('SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name')
   const before = (await tables()).rows
   expect(before).toMatchObject([
+    { name: 'deletions' },
     { name: 'expired' },
     { name: 'logs' },
     { name: 'schema_migrations' },
     { name: 'streams' },
+    { name: 'sweeps' },
   ])
   await migrate(client, quietLog)
   expect((await tables()).rows).toEqual(before)
   expect((await client.query('SELECT version, name FROM schema_migrations')).rows).toEqual([
     { version: 1, name: 'logs and streams' },
     { version: 2, name: 'expired rows' },
+    { version: 3, name: 'deletions of rows' },
   ])
 })
 

@@ -55,7 +55,7 @@ ORDER BY (tenant, day, sid)`,
   deduplicated: true,
 }
 
-/** How many rows of which source retention has dropped, so that an audit doesn't miss them. See expired-rows.ts. */
+/** How many rows of which source were dropped, so that an audit doesn't miss them. See retention/expired-rows.ts. */
 export const expiredTable: TableDefinition = {
   name: 'expired',
   columns: `
@@ -84,6 +84,39 @@ export const versionsTable: TableDefinition = {
   deduplicated: true,
 }
 
+/** Why rows were dropped: for retention where there is nothing else. */
+const expiredReason = "ADD COLUMN IF NOT EXISTS reason LowCardinality(String) DEFAULT 'retention'"
+
+/** Deletions of single rows, from before the first row is counted. See retention/row-expiry.ts. */
+export const deletionsTable: TableDefinition = {
+  name: 'deletions',
+  columns: `
+  day Date,
+  number UInt64,
+  cutoffs String,
+  done UInt8,
+  recorded Date DEFAULT today()`,
+  engine: 'ReplacingMergeTree(done)',
+  clauses: `ORDER BY (day, number)
+TTL recorded + INTERVAL 90 DAY`,
+  placement: 'everywhere',
+  deduplicated: true,
+}
+
+/** Which aggregator's turn it is to drop what is too old. See retention/turn.ts. */
+export const sweepsTable: TableDefinition = {
+  name: 'sweeps',
+  columns: `
+  turn UInt64,
+  aggregator String,
+  taken DateTime64(9) DEFAULT now64(9)`,
+  engine: 'MergeTree',
+  clauses: `ORDER BY turn
+TTL toDateTime(taken) + INTERVAL 7 DAY`,
+  placement: 'everywhere',
+  deduplicated: true,
+}
+
 export const migrations: readonly Migration[] = [
   {
     version: 1,
@@ -91,4 +124,13 @@ export const migrations: readonly Migration[] = [
     statements: (dialect) => [...dialect.createTable(logsTable), ...dialect.createTable(streamsTable)],
   },
   { version: 2, name: 'expired rows', statements: (dialect) => dialect.createTable(expiredTable) },
+  {
+    version: 3,
+    name: 'deletions of rows',
+    statements: (dialect) => [
+      ...dialect.alterColumns(expiredTable, expiredReason),
+      ...dialect.createTable(deletionsTable),
+      ...dialect.createTable(sweepsTable),
+    ],
+  },
 ]
