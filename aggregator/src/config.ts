@@ -1,6 +1,8 @@
+import { forwardUsers } from '@tributary/protocol/forward-users.ts'
+import { secretFileKey } from '@tributary/protocol/secret.ts'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
-import { authConfig, limitsConfig, tenantsConfig } from './access/config.ts'
+import { authConfig, limitsConfig, tenantName, tenantsConfig } from './access/config.ts'
 import { defaultTenant } from './logql/tenant-scope.ts'
 import { retentionConfig } from './retention/config.ts'
 import { clickhouseConfig } from './store/config.ts'
@@ -18,10 +20,17 @@ const forward = z.strictObject({
     .min(1)
     .optional()
     .describe('Shared key that every sender must know. Default: none, whoever can connect can send.'),
-  users: z
-    .record(z.string().min(1), z.string().min(1))
+  sharedKeyFile: secretFileKey('the shared key'),
+  users: forwardUsers({
+    tenant: tenantName.optional().describe('Whose data the user brings. Default: `forward.tenant`.'),
+  })
     .optional()
-    .describe('Names and passwords that senders must give besides the shared key. Default: none.'),
+    .describe(
+      'Users that senders must be besides knowing the shared key: a map by name of a password, or of `password` or `passwordFile`, and `tenant`. Default: none.',
+    ),
+  tenant: tenantName
+    .default(defaultTenant)
+    .describe('Whose data senders bring that are no user of a tenant of its own.'),
   tls: z
     .strictObject({
       certFile: z.string().min(1).optional().describe('Certificate chain, PEM. With it the receiver speaks only TLS.'),
@@ -58,9 +67,22 @@ const http = z.strictObject({
     .strictObject({
       certFile: z.string().min(1).optional().describe('Certificate chain, PEM. With it HTTP is HTTPS.'),
       keyFile: z.string().min(1).optional().describe('Private key of that certificate, PEM.'),
+      caFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'Certificates, PEM, one of which must have signed the certificate of each client (mTLS). /healthz, /ready and /metrics are answered without.',
+        ),
     })
     .prefault({}),
   auth: authConfig,
+  maxConnections: z.int().min(1).default(1024).describe('Connections at a time; further ones are closed at once.'),
+  requestTimeout: duration
+    .prefault('60s')
+    .describe('How long a request may take from its first byte to the last of its body.'),
+  answerTimeout: duration.prefault('60s').describe('How long a client may take nothing of its answer.'),
+  idleTimeout: duration.prefault('75s').describe('How long a connection without a request is kept.'),
 })
 
 const push = z.strictObject({
@@ -156,11 +178,14 @@ export const aggregatorConfig = z
       if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
         problem([name, 'tls'], 'certFile and keyFile go together: set both or neither')
       }
+      if (tls.caFile !== undefined && tls.certFile === undefined) {
+        problem([name, 'tls', 'caFile'], 'needs certFile and keyFile: without them TLS is not spoken')
+      }
     }
-    if (forward.tls.caFile !== undefined && forward.tls.certFile === undefined) {
-      problem(['forward', 'tls', 'caFile'], 'needs certFile and keyFile: without them the receiver does not speak TLS')
+    if (forward.sharedKey !== undefined && forward.sharedKeyFile !== undefined) {
+      problem(['forward', 'sharedKeyFile'], 'set sharedKey or sharedKeyFile, not both')
     }
-    if (forward.users !== undefined && forward.sharedKey === undefined) {
+    if (forward.users !== undefined && (forward.sharedKey ?? forward.sharedKeyFile) === undefined) {
       problem(['forward', 'users'], 'needs forward.sharedKey: without it there is no handshake to ask for users')
     }
     const others = http.auth.credentials.findIndex((credential) =>
@@ -168,6 +193,12 @@ export const aggregatorConfig = z
     )
     if (!tenants.enabled && others !== -1) {
       problem(['http', 'auth', 'credentials', String(others), 'tenants'], 'needs tenants.enabled: true')
+    }
+    if (!tenants.enabled && forward.tenant !== defaultTenant)
+      problem(['forward', 'tenant'], 'needs tenants.enabled: true')
+    for (const [name, user] of Object.entries(forward.users ?? {})) {
+      if (!tenants.enabled && typeof user !== 'string' && (user.tenant ?? defaultTenant) !== defaultTenant)
+        problem(['forward', 'users', name, 'tenant'], 'needs tenants.enabled: true')
     }
     if (store.engine === 'clickhouse' && store.clickhouse.url === undefined) {
       problem(['store', 'clickhouse', 'url'], 'is required with store.engine clickhouse')

@@ -4,8 +4,12 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { userSecrets } from '@tributary/protocol/forward-users.ts'
 import type { Security } from '@tributary/protocol/receive/connection.ts'
 import { Receiver } from '@tributary/protocol/receive/receiver.ts'
+import { Secret } from '@tributary/protocol/secret.ts'
+import { type TlsFilePaths, TlsFiles } from '@tributary/protocol/tls-files.ts'
+import type { WatchedFileEvents } from '@tributary/protocol/watched-file.ts'
 import type { FastifyInstance } from 'fastify'
 import { Access } from './access/access.ts'
 import { Credentials } from './access/credentials.ts'
@@ -20,6 +24,7 @@ import { LedgerKeeper } from './ledger-keeper.ts'
 import { LoaderThread } from './load/loader-thread.ts'
 import type { LoaderSettings } from './load/messages.ts'
 import type { Logger } from './log.ts'
+import { defaultTenant } from './logql/tenant-scope.ts'
 import type { AggregatorMetrics } from './metrics.ts'
 import { Pusher } from './push/pusher.ts'
 import { Intake } from './receive/intake.ts'
@@ -107,6 +112,7 @@ export class RunningAggregator {
         this.#receivedRecords += records
       },
       onUnsupported: (signal) => events.unsupported(signal),
+      tenantOf: tenantOf(config.forward),
     })
     this.#pusher = new Pusher({
       ...config.push,
@@ -139,7 +145,7 @@ export class RunningAggregator {
     await this.#api.listen({ host: config.http.listen, port: config.http.port })
     const { forward } = config
     this.#receiver = await Receiver.open(
-      { ...forward, ...(forward.sharedKey === undefined ? {} : { security: security(forward) }) },
+      { ...forward, tls: tlsFiles('forward.tls', forward.tls, events.files), ...security(forward, events.files) },
       this.#intake,
       { onError: (error, peer) => events.refused(error, peer), onConnection: () => metrics.connections.inc() },
     )
@@ -267,7 +273,7 @@ export class RunningAggregator {
 
   #createApi(): FastifyInstance {
     const { client, config, events, ledger, log, metrics } = this.#parts
-    const { certFile, keyFile } = config.http.tls
+    const tls = tlsFiles('http.tls', config.http.tls, events.files)
     return createApi({
       store: client,
       access: new Access(new Credentials(config.http.auth.credentials, events.files), config.tenants.enabled),
@@ -283,7 +289,8 @@ export class RunningAggregator {
       problem: () => this.#health.problem(performance.now()),
       audit: (waitMs, signal) =>
         runAudit({ client, accounts: () => ledger.sources(), caughtUp: () => this.caughtUp() }, waitMs, signal),
-      ...(certFile === undefined ? {} : { tls: { cert: readFileSync(certFile), key: readFileSync(keyFile!) } }),
+      limits: config.http,
+      ...(tls === undefined ? {} : { tls }),
     })
   }
 
@@ -328,11 +335,31 @@ export class RunningAggregator {
   }
 }
 
-function security({ sharedKey, users }: AggregatorConfig['forward']): Security {
-  return {
-    // Differs from the host name under which a collector on this machine sends, see checkPong.
-    hostname: `aggregator.${hostname()}`,
-    sharedKey: sharedKey!,
-    ...(users === undefined ? {} : { users }),
-  }
+function tlsFiles(key: string, paths: TlsFilePaths, events: WatchedFileEvents): TlsFiles | undefined {
+  return paths.certFile === undefined ? undefined : new TlsFiles(key, paths, events)
+}
+
+function security(
+  { sharedKey, sharedKeyFile, users }: AggregatorConfig['forward'],
+  events: WatchedFileEvents,
+): { readonly security?: Security } {
+  const key = Secret.from('forward.sharedKey', sharedKey, sharedKeyFile, events)
+  if (key === undefined) return {}
+  // Differs from the host name under which a collector on this machine sends, see checkPong.
+  const own = { hostname: `aggregator.${hostname()}`, sharedKey: key }
+  return { security: users === undefined ? own : { ...own, users: userSecrets('forward.users', users, events) } }
+}
+
+/** Whose data a sender brings, by the user it has shown to be. */
+function tenantOf({
+  users = {},
+  tenant,
+}: AggregatorConfig['forward']): (user: string | undefined) => string | undefined {
+  const tenants = new Map(
+    Object.entries(users).flatMap(([name, user]) =>
+      typeof user === 'string' || user.tenant === undefined ? [] : [[name, user.tenant] as const],
+    ),
+  )
+  const nameOf = (name: string) => (name === defaultTenant ? undefined : name)
+  return (user) => nameOf((user === undefined ? undefined : tenants.get(user)) ?? tenant)
 }

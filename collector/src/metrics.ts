@@ -139,6 +139,11 @@ export class CollectorMetrics {
     'collector_module_errors_total',
     'Records that a filter module failed at, kept as they were.',
   )
+  readonly fileReloads = this.#counter<'taken' | 'refused'>(
+    'collector_file_reloads_total',
+    'Certificates, keys and secrets in files that were replaced while the process ran, and whether the new ones can be used.',
+    ['result'],
+  )
   readonly inputProblems = this.#counter<InputProblem>(
     'collector_input_problems_total',
     'Names in the log directory that could not be read.',

@@ -13,7 +13,7 @@ import {
 import { encode } from './msgpack.ts'
 
 const salt = Buffer.from('00ff80c3280a0b0c0d0e0f1011121314', 'hex')
-const users = { fluent: 'secret' }
+const users = new Map([['fluent', 'secret']])
 
 function run({ key = 'k', withUsers = false, username = '', password = '' }) {
   const helo = newHelo(withUsers)

@@ -84,14 +84,14 @@ export function refusal(
   helo: Helo,
   ping: Ping,
   sharedKey: string,
-  users?: Readonly<Record<string, string>>,
+  users?: ReadonlyMap<string, string>,
 ): string | undefined {
   if (!equal(ping.digest, keyDigest(ping.salt, ping.hostname, helo.nonce, sharedKey))) return 'shared_key mismatch'
   if (users === undefined) return undefined
-  const known = Object.hasOwn(users, ping.username)
+  const known = users.get(ping.username)
   // The digest is computed for unknown users too, so that the time taken doesn't tell which names exist.
-  const expected = passwordDigest(helo.auth, ping.username, known ? users[ping.username]! : '')
-  return equal(ping.passwordDigest, expected) && known ? undefined : 'username/password mismatch'
+  const expected = passwordDigest(helo.auth, ping.username, known ?? '')
+  return equal(ping.passwordDigest, expected) && known !== undefined ? undefined : 'username/password mismatch'
 }
 
 /** @param reason why the PING is refused; undefined to accept */

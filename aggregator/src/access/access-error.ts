@@ -4,6 +4,8 @@ export type AccessProblem =
   | 'no_credential'
   /** A token, or a user with a password, that nobody has. */
   | 'wrong_credential'
+  /** No certificate that is trusted, where one is needed. */
+  | 'no_certificate'
   /** A credential without the role. */
   | 'role'
   /** A credential that may not speak for the tenant. */
@@ -11,7 +13,14 @@ export type AccessProblem =
   /** No tenant where one has to be told, more than one where one is meant, or a name that can't be a tenant's. */
   | 'bad_tenant'
 
-const statuses = { no_credential: 401, wrong_credential: 401, role: 403, tenant: 403, bad_tenant: 400 } as const
+const statuses = {
+  no_certificate: 401,
+  no_credential: 401,
+  wrong_credential: 401,
+  role: 403,
+  tenant: 403,
+  bad_tenant: 400,
+} as const
 
 /** A request that is refused before anything of it was looked at; the message is the answer, in plain text. */
 export class AccessError extends Error {

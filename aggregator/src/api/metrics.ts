@@ -7,6 +7,8 @@ export interface ApiMetrics {
   requested(route: string, status: number, seconds: number): void
   read(rows: number, bytes: number): void
   refused(reason: AccessProblem): void
+  /** A connection beyond their number was closed. */
+  dropped(): void
 }
 
 export function apiMetrics(registry: Registry): ApiMetrics {
@@ -40,7 +42,15 @@ export function apiMetrics(registry: Registry): ApiMetrics {
     labelNames: ['reason'],
     registers,
   })
+  const drops = new Counter({
+    name: 'aggregator_http_dropped_connections_total',
+    help: 'Connections closed at once because there were http.maxConnections.',
+    registers,
+  })
   return {
+    dropped() {
+      drops.inc()
+    },
     requested(route, status, duration) {
       requests.inc({ route, status: String(status) })
       seconds.observe({ route }, duration)

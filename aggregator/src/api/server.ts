@@ -1,4 +1,6 @@
 /** The HTTP API: Loki's query endpoints, health, metrics and the start page. Answers; decides nothing about logs itself. */
+import type { TLSSocket, Server as TlsServer } from 'node:tls'
+import type { TlsFiles } from '@tributary/protocol/tls-files.ts'
 import { parseDuration } from '@tributary/protocol/units.ts'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import type { Registry } from 'prom-client'
@@ -6,6 +8,14 @@ import { type Access, forAdmin, forAnyone, forRead, open } from '../access/acces
 import { AccessError } from '../access/access-error.ts'
 import type { Logger } from '../log.ts'
 import type { RowStore } from '../logql/rows.ts'
+import {
+  type ConnectionLimits,
+  defaultLimits,
+  limitConnections,
+  maxRequestBytes,
+  serverOptions,
+  tlsServerOptions,
+} from './connections.ts'
 import { classify } from './errors.ts'
 import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from './label-answers.ts'
 import { type ApiMetrics, apiMetrics } from './metrics.ts'
@@ -42,17 +52,15 @@ export interface ApiOptions {
   audit(waitMs: number, signal: AbortSignal): unknown
   /** The page at `/`; by default one that says what runs. */
   page?(): string
-  /** PEM. With it the API speaks only TLS. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer }
+  /** With it the API speaks only TLS. Where it has trusted certificates, clients must have one of theirs. */
+  readonly tls?: TlsFiles
+  readonly limits?: ConnectionLimits
   /** How long a query may take, milliseconds. */
   readonly queryTimeoutMs?: number
 }
 
 /** Loki's query_timeout. */
 const defaultQueryTimeoutMs = 60_000
-
-/** The language's limit of 128 KiB, percent-encoded, and the rest of a request. */
-const maxRequestBytes = 512 * 1024
 
 /** Label names are no longer than this in Loki. */
 const maxNameLength = 1024
@@ -66,17 +74,20 @@ const textType = 'text/plain; charset=utf-8'
 
 /** Not listening yet. */
 export function createApi(options: ApiOptions): FastifyInstance {
+  const { limits = defaultLimits, tls } = options
   const app = fastify({
     logger: false,
     bodyLimit: maxRequestBytes,
     routerOptions: { maxParamLength: maxNameLength * 3, ignoreTrailingSlash: true },
-    ...(options.tls
-      ? { https: { ...options.tls, maxHeaderSize: maxRequestBytes } }
-      : { http: { maxHeaderSize: maxRequestBytes } }),
+    requestTimeout: limits.requestTimeout,
+    keepAliveTimeout: limits.idleTimeout,
+    ...(tls === undefined ? { http: serverOptions(limits) } : { https: tlsServerOptions(limits, tls) }),
   }) as unknown as FastifyInstance
   const metrics = apiMetrics(options.registry)
+  limitConnections(app, limits, metrics)
+  tls?.keepFresh(app.server as unknown as TlsServer)
   acceptAnyBody(app)
-  letIn(app, options.access, metrics)
+  letIn(app, options.access, metrics, tls?.material.ca !== undefined)
   answerErrors(app, options.log)
   countRequests(app, metrics)
   queryRoutes(app, options, metrics)
@@ -95,11 +106,13 @@ function acceptAnyBody(app: FastifyInstance): void {
 }
 
 /** Before anything of a body is read. A path that isn't there needs a credential, but no role: clients look which paths there are. */
-function letIn(app: FastifyInstance, access: Access, metrics: ApiMetrics): void {
+function letIn(app: FastifyInstance, access: Access, metrics: ApiMetrics, certificates: boolean): void {
   app.addHook('onRequest', async (request, reply) => {
-    const { config } = request.routeOptions
+    const needed = request.is404 ? forAnyone : (request.routeOptions.config.access ?? forAdmin)
     try {
-      request.grant = access.grant(request.headers, request.is404 ? forAnyone : (config.access ?? forAdmin))
+      if (certificates && needed !== open && !(request.raw.socket as TLSSocket).authorized)
+        throw new AccessError('no_certificate', 'a client certificate is needed')
+      request.grant = access.grant(request.headers, needed)
     } catch (error) {
       if (!(error instanceof AccessError)) throw error
       metrics.refused(error.problem)

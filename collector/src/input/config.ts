@@ -1,3 +1,5 @@
+import { forwardUsers } from '@tributary/protocol/forward-users.ts'
+import { secretFileKey } from '@tributary/protocol/secret.ts'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 
@@ -30,10 +32,12 @@ export const inputConfig = z
           .min(1)
           .optional()
           .describe('Shared key that every application must know. Default: none, whoever can connect can send.'),
-        users: z
-          .record(z.string().min(1), z.string().min(1))
+        sharedKeyFile: secretFileKey('the shared key'),
+        users: forwardUsers({})
           .optional()
-          .describe('Names and passwords that applications must give besides the shared key. Default: none.'),
+          .describe(
+            'Users that applications must be besides knowing the shared key: a map by name of a password, or of `password` or `passwordFile`. Default: none.',
+          ),
         tls: z
           .strictObject({
             certFile: file('Certificate chain, PEM. With it the input speaks only TLS.'),
@@ -65,7 +69,9 @@ export const inputConfig = z
           issue(['tls', 'keyFile'], 'missing: certFile needs its key')
         if (certFile === undefined && (keyFile ?? clientCaFile) !== undefined)
           issue(['tls', 'certFile'], 'missing: without a certificate there is no TLS')
-        if (forward.users !== undefined && forward.sharedKey === undefined)
+        if (forward.sharedKey !== undefined && forward.sharedKeyFile !== undefined)
+          issue(['sharedKeyFile'], 'set sharedKey or sharedKeyFile, not both')
+        if (forward.users !== undefined && (forward.sharedKey ?? forward.sharedKeyFile) === undefined)
           issue(['sharedKey'], 'missing: users are asked for in the handshake, which needs a shared key')
       })
       .prefault({}),

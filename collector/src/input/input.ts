@@ -3,11 +3,16 @@
  * has what they sent. Messages share the byte budget of the log files: when it is used up, sockets are not read.
  */
 import { hostname } from 'node:os'
+import { userSecrets } from '@tributary/protocol/forward-users.ts'
 import type { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import { Receiver, type ReceiverEvents, type ReceiverOptions } from '@tributary/protocol/receive/receiver.ts'
 import { RepeatFilter } from '@tributary/protocol/repeat-filter.ts'
+import { Secret } from '@tributary/protocol/secret.ts'
+import { TlsFiles } from '@tributary/protocol/tls-files.ts'
+import type { WatchedFileEvents } from '@tributary/protocol/watched-file.ts'
 import type { Logger } from 'pino'
 import type { CollectorConfig } from '../config.ts'
+import { fileEvents } from '../file-events.ts'
 import type { Courier } from '../forward/courier.ts'
 import { describeBy } from '../metadata/describe.ts'
 import type { PodDirectory } from '../metadata/pod-facts.ts'
@@ -43,7 +48,7 @@ export async function startInput(config: CollectorConfig, parts: InputParts): Pr
     metrics,
     onUnsupported: (signal) => problems.unsupported(signal),
   })
-  const options = receiverOptions(forward, config.limits.inFlightBytes)
+  const options = receiverOptions(forward, config.limits.inFlightBytes, fileEvents(log, metrics))
   const { receiver, heartbeat } = await openPorts(options, intake, {
     onError: (error, peer) => problems.refused(error, peer),
     onConnection: () => metrics.inputConnections.inc(),
@@ -59,15 +64,21 @@ export async function startInput(config: CollectorConfig, parts: InputParts): Pr
   }
 }
 
-function receiverOptions(forward: ForwardInputConfig, inFlightBytes: number): ReceiverOptions {
-  const { tls, sharedKey, users } = forward
+function receiverOptions(
+  forward: ForwardInputConfig,
+  inFlightBytes: number,
+  events: WatchedFileEvents,
+): ReceiverOptions {
+  const { certFile, keyFile, clientCaFile: caFile } = forward.tls
+  const key = 'input.forward'
+  const sharedKey = Secret.from(`${key}.sharedKey`, forward.sharedKey, forward.sharedKeyFile, events)
+  const users = forward.users && { users: userSecrets(`${key}.users`, forward.users, events) }
+  const tls = certFile === undefined ? undefined : new TlsFiles(`${key}.tls`, { certFile, keyFile, caFile }, events)
   return {
     ...forward,
-    tls: { certFile: tls.certFile, keyFile: tls.keyFile, caFile: tls.clientCaFile },
+    tls,
     // Differs from the host name under which an application of this machine greets.
-    ...(sharedKey === undefined
-      ? {}
-      : { security: { hostname: `collector.${hostname()}`, sharedKey, ...(users === undefined ? {} : { users }) } }),
+    ...(sharedKey === undefined ? {} : { security: { hostname: `collector.${hostname()}`, sharedKey, ...users } }),
     // Half of the budget: applications and log files must not starve each other.
     bufferBytes: inFlightBytes / 2,
     // A logger may say nothing for days, and what it says first on a closed connection would be lost.

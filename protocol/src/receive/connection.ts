@@ -11,6 +11,7 @@ import {
   refusal,
 } from '../handshake.ts'
 import { MsgpackError, TooLargeError, ValueSplitter } from '../msgpack.ts'
+import type { Secret } from '../secret.ts'
 import { ReceiveError } from './receive-error.ts'
 
 /** A PING is some hundred bytes; whoever has not shown the key gets no more memory than this. */
@@ -22,8 +23,9 @@ const linger = 1000
 
 export interface Security {
   readonly hostname: string
-  readonly sharedKey: string
-  readonly users?: Readonly<Record<string, string>>
+  readonly sharedKey: Secret
+  /** By name. */
+  readonly users?: ReadonlyMap<string, Secret>
 }
 
 export interface ConnectionOptions {
@@ -205,7 +207,8 @@ export class Connection {
   }
 
   #greet(message: Buffer): void {
-    const { hostname, sharedKey, users } = this.#options.security!
+    const { hostname, users, ...security } = this.#options.security!
+    const sharedKey = security.sharedKey.current
     let ping: Ping
     try {
       ping = parsePing(message)
@@ -213,7 +216,7 @@ export class Connection {
       if (!(error instanceof HandshakeError)) throw error
       throw new ReceiveError('handshake', error.message, true, { cause: error })
     }
-    const reason = refusal(this.#helo!, ping, sharedKey, users)
+    const reason = refusal(this.#helo!, ping, sharedKey, users && passwords(users))
     const pong = encodePong(this.#helo!, ping, hostname, sharedKey, reason)
     if (reason === undefined) {
       this.#socket.write(pong)
@@ -250,4 +253,8 @@ export class Connection {
     this.#origin.closed = true
     this.#options.onClose(this)
   }
+}
+
+function passwords(users: ReadonlyMap<string, Secret>): ReadonlyMap<string, string> {
+  return new Map([...users].map(([name, secret]) => [name, secret.current]))
 }

@@ -1,19 +1,18 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { encodePing, parseHelo } from '../handshake.ts'
 import { decode, encode, ValueSplitter } from '../msgpack.ts'
+import { Secret } from '../secret.ts'
+import { TestAuthority, TestMount } from '../test-authority.ts'
+import { TlsFiles } from '../tls-files.ts'
+import type { WatchedFileEvents } from '../watched-file.ts'
 import { ReceiveError } from './receive-error.ts'
 import { Receiver, type ReceiverOptions, type Sink } from './receiver.ts'
 
 const defaults: ReceiverOptions = {
   listen: '127.0.0.1',
   port: 0,
-  tls: {},
   maxMessageBytes: 1 << 20,
   maxConnections: 10,
   bufferBytes: 1 << 20,
@@ -168,7 +167,7 @@ test('a refused message whose end is known is skipped, what follows is taken', a
 
 test.for([
   { what: 'a message', options: {} },
-  { what: 'a handshake', options: { security: { hostname: 'server', sharedKey: 'k' } } },
+  { what: 'a handshake', options: { security: { hostname: 'server', sharedKey: Secret.of('k') } } },
 ])('$what that does not end in time closes the connection', async ({ options }) => {
   const { problems, dial } = await start({ messageTimeout: 50, ...options })
   const peer = dial()
@@ -243,7 +242,7 @@ test.for([{ by: 'too many bytes that are not durable' }, { by: 'a full write-ahe
   },
 )
 
-const security = { hostname: 'server', sharedKey: 'k', users: { u: 'p' } }
+const security = { hostname: 'server', sharedKey: Secret.of('k'), users: new Map([['u', Secret.of('p')]]) }
 test.for([
   { when: 'key, user and password are right', credentials: { sharedKey: 'k', username: 'u', password: 'p' }, ok: true },
   { when: 'the key is wrong', credentials: { sharedKey: 'x', username: 'u', password: 'p' }, ok: false },
@@ -298,22 +297,80 @@ test('closing answers what was received and takes nothing more', async () => {
 })
 
 test('with TLS and a CA only senders with a certificate of that CA are taken', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'tributary-tls-'))
-  closing.push(async () => rmSync(directory, { recursive: true }))
-  const [certFile, keyFile] = [join(directory, 'cert.pem'), join(directory, 'key.pem')]
-  execFileSync('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=localhost', '-keyout', keyFile, '-out', certFile],
-  ])
-  const { problems, receiver } = await start({ tls: { certFile, keyFile, caFile: certFile } })
-  const [cert, key] = [readFileSync(certFile), readFileSync(keyFile)]
-  const dial = (own: object) =>
-    new Peer(connectTls({ port: receiver.port, host: '127.0.0.1', servername: 'localhost', ca: cert, ...own }))
-  const known = dial({ cert, key })
+  using ours = new TestAuthority()
+  using theirs = new TestAuthority()
+  using mount = new TestMount({ ...ours.issue(), ca: ours.cert })
+  const { problems, receiver } = await start({ tls: filesOf(mount) })
+  const dial = (own: object) => dialTls(receiver, { ca: ours.cert, ...own })
+  const known = dial(ours.issue('node-1'))
   known.send(['a'])
   expect(decode(await known.next())).toEqual({ ack: 'a' })
-  const unknown = dial({})
-  unknown.send(['a'])
-  await unknown.closed
+  for (const own of [{}, theirs.issue('node-1')]) {
+    const unknown = dial(own)
+    unknown.send(['a'])
+    await unknown.closed
+  }
+  expect(problems).toEqual(['tls', 'tls'])
+})
+
+const filesOf = (mount: TestMount, events: WatchedFileEvents = {}) =>
+  new TlsFiles(
+    'forward.tls',
+    { certFile: mount.path('cert'), keyFile: mount.path('key'), caFile: mount.path('ca') },
+    events,
+    0,
+  )
+const dialTls = (receiver: Receiver, options: object) =>
+  new Peer(connectTls({ port: receiver.port, host: '127.0.0.1', servername: 'localhost', ...options }))
+
+test('certificates that are replaced are used from the next connection on, those open go on', async () => {
+  using before = new TestAuthority()
+  using after = new TestAuthority()
+  using mount = new TestMount({ ...before.issue(), ca: before.cert })
+  const events: string[] = []
+  const tls = filesOf(mount, {
+    onChange: (key) => events.push(`${key} taken`),
+    onProblem: (key) => events.push(`${key} refused`),
+  })
+  const { problems, receiver } = await start({ tls })
+  const old = before.issue('node-1')
+  const open = dialTls(receiver, { ca: before.cert, ...old })
+  open.send(['a'])
+  await open.next()
+
+  // A key that does not fit its certificate, as between two files that are written one after the other.
+  mount.write({ ...after.issue(), key: after.issue().key, ca: after.cert })
+  const meanwhile = dialTls(receiver, { ca: before.cert, ...old })
+  meanwhile.send(['b'])
+  expect(decode(await meanwhile.next())).toEqual({ ack: 'b' })
+
+  mount.write({ ...after.issue(), ca: after.cert })
+  const renewed = dialTls(receiver, { ca: after.cert, ...after.issue('node-1') })
+  renewed.send(['c'])
+  expect(decode(await renewed.next())).toEqual({ ack: 'c' })
+  const outdated = dialTls(receiver, { ca: after.cert, ...old })
+  outdated.send(['d'])
+  await outdated.closed
+  open.send(['e'])
+  expect(decode(await open.next())).toEqual({ ack: 'e' })
   expect(problems).toEqual(['tls'])
+  expect(events).toEqual(['forward.tls refused', 'forward.tls taken'])
+})
+
+test('a shared key that is replaced in its file is asked for from the next connection on', async () => {
+  using mount = new TestMount({ key: 'one\n' })
+  const { problems, dial } = await start({
+    security: { hostname: 'server', sharedKey: Secret.from('forward.sharedKey', undefined, mount.path('key'))! },
+  })
+  const greet = async (sharedKey: string) => {
+    const peer = dial()
+    const helo = parseHelo(await peer.next())
+    peer.send(encodePing(helo, 'client', Buffer.alloc(16, 1), { sharedKey }))
+    return (decode(await peer.next()) as unknown[])[1]
+  }
+  expect(await greet('one')).toBe(true)
+  mount.write({ key: 'two\n' })
+  await vi.waitUntil(() => greet('two'), { timeout: 10_000 })
+  expect(await greet('one')).toBe(false)
+  expect(new Set(problems)).toEqual(new Set(['handshake']))
 })

@@ -2,20 +2,17 @@
  * The Forward server: connections and their limits. It reads only as much as may wait to be durable; beyond that the sockets
  * are paused and the senders wait, which is how backpressure reaches the log files and the applications.
  */
-import { readFileSync } from 'node:fs'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type ServerOpts, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
+import type { TlsFiles } from '../tls-files.ts'
 import { Connection, type Origin, type Security } from './connection.ts'
 import { ReceiveError } from './receive-error.ts'
 
 export interface ReceiverOptions {
   readonly listen: string
   readonly port: number
-  readonly tls: {
-    readonly certFile?: string | undefined
-    readonly keyFile?: string | undefined
-    readonly caFile?: string | undefined
-  }
+  /** Certificate and key, and whose certificates senders must have; without it no TLS is spoken. */
+  readonly tls?: TlsFiles | undefined
   readonly security?: Security
   readonly maxMessageBytes: number
   readonly maxConnections: number
@@ -127,18 +124,7 @@ export class Receiver {
     // Half open: a sender may end its side and still wait for its acknowledgements.
     const settings = { allowHalfOpen: true, pauseOnConnect: false }
     const accept = (socket: Socket) => this.#accept(socket)
-    const server = tls.certFile
-      ? createTlsServer(
-          {
-            ...settings,
-            cert: readFileSync(tls.certFile),
-            key: readFileSync(tls.keyFile!),
-            ...(tls.caFile ? { ca: readFileSync(tls.caFile), requestCert: true, rejectUnauthorized: true } : {}),
-            handshakeTimeout: this.#options.messageTimeout,
-          },
-          accept,
-        )
-      : createServer(settings, accept)
+    const server = tls === undefined ? createServer(settings, accept) : this.#createTlsServer(tls, settings, accept)
     server.maxConnections = maxConnections
     server.on('drop', (dropped) => {
       const peer = `${dropped?.remoteAddress}:${dropped?.remotePort}`
@@ -147,6 +133,15 @@ export class Receiver {
     server.on('tlsClientError', (error: Error, socket: Socket) => {
       this.#events.onError(new ReceiveError('tls', error.message, true, { cause: error }), String(socket.remoteAddress))
     })
+    return server
+  }
+
+  #createTlsServer(tls: TlsFiles, settings: ServerOpts, accept: (socket: Socket) => void): Server {
+    const { material } = tls
+    const senders = material.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true }
+    const options = { ...settings, ...material, ...senders, handshakeTimeout: this.#options.messageTimeout }
+    const server = createTlsServer(options, accept)
+    tls.keepFresh(server)
     return server
   }
 

@@ -110,10 +110,11 @@ test('the digests of every captured handshake are those we compute', () => {
       expect(refusal(helo, ping, 's3cret'), scenario).toBe('shared_key mismatch')
       continue
     }
-    const users = scenario.includes('user') ? { fluent: 'pw' } : undefined
+    const users = scenario.includes('user') ? new Map([['fluent', 'pw']]) : undefined
     expect(refusal(helo, ping, 's3cret', users), scenario).toBeUndefined()
     expect(refusal(helo, ping, 'another', users), scenario).toBe('shared_key mismatch')
-    if (users) expect(refusal(helo, ping, 's3cret', { fluent: 'no' }), scenario).toBe('username/password mismatch')
+    if (users)
+      expect(refusal(helo, ping, 's3cret', new Map([['fluent', 'no']])), scenario).toBe('username/password mismatch')
     expect(() => checkPong(server[1]!, helo, ping.salt, ping.hostname, 's3cret'), scenario).not.toThrow()
     expect(() => checkPong(server[1]!, helo, ping.salt, ping.hostname, 'x'), scenario).toThrow(HandshakeError)
     verified++
