@@ -245,7 +245,8 @@ export function ledgerQueryOptions(
 
 /** The session that a ledger query was sent by. */
 export function querySession(options: unknown): string | undefined {
-  const session = ((options as Record<string, unknown>)['tributary'] as Record<string, unknown>)['session']
+  const own = (options as Record<string, unknown> | null | undefined)?.['tributary']
+  const session = (own as Record<string, unknown> | null | undefined)?.['session']
   return typeof session === 'string' ? session : undefined
 }
 

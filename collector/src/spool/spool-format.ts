@@ -110,7 +110,12 @@ export function headerLength(prefix: Buffer): number {
 export function decodeSpoolHeader(prefix: Buffer, body: Buffer): SpoolHeader {
   if (body.length !== headerLength(prefix) || crc32(body) !== prefix.readUInt32LE(16))
     throw new SpoolDamage("the header's checksum differs")
-  return JSON.parse(body.toString('utf8')) as SpoolHeader
+  try {
+    return JSON.parse(body.toString('utf8')) as SpoolHeader
+  } catch (error) {
+    // No bytes at all have a checksum of zero, as a file of zeros says.
+    throw new SpoolDamage('the header is not JSON', undefined, { cause: error })
+  }
 }
 
 export interface BlockHeader {
