@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import net from 'node:net'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Counter, type Registry } from 'prom-client'
@@ -25,8 +26,19 @@ export interface EmbeddedOptions {
   readonly registry?: Registry
   /** When an engine that does not answer is given up. */
   readonly watchdog?: WatchdogTimes
+  /** Where it listens and whom it serves; default: loopback, and the holder of the connection. */
+  readonly server?: ServerOptions
 }
 
+export interface ServerOptions {
+  readonly listen: string
+  readonly port: number
+  readonly username: string
+  readonly password: string
+  readonly database: string
+}
+
+const loopback = '127.0.0.1'
 /** 700 MB was measured to be enough for ingest and queries side by side. */
 const defaultMemoryBytes = 700_000_000
 /** The engine's JavaScript only moves bytes; what it works on is outside of V8's heap. */
@@ -132,16 +144,18 @@ export class EmbeddedStore {
 
 /** Starts the engine on its directory. Throws {@link StoreError} `rejected` when another process has it or it is broken. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedStore> {
-  const credentials = {
-    engine: 'embedded' as const,
-    username: 'tributary',
-    password: randomBytes(24).toString('base64url'),
-    database: 'tributary',
-  }
-  const { engine, port } = await startEngine(options, credentials, 0, options.signal)
-  options.log.info({ pid: engine.pid, directory: options.directory }, 'the store engine is open')
-  const connection = { urls: [`http://127.0.0.1:${port}`], ...credentials }
+  const { listen, port: wanted, ...credentials } = options.server ?? ownServer()
+  const { engine, port } = await startEngine(options, credentials, wanted, options.signal)
+  options.log.info({ pid: engine.pid, port, directory: options.directory }, 'the store engine is open')
+  const host = net.isIPv6(listen) ? `[${listen}]` : listen === '0.0.0.0' ? '127.0.0.1' : listen
+  const connection = { engine: 'embedded' as const, urls: [`http://${host}:${port}`], ...credentials }
   return new EmbeddedStore(options, connection, engine, restartCounter(options.registry))
+}
+
+/** Nobody else gets to know the password. */
+function ownServer(): ServerOptions {
+  const password = randomBytes(24).toString('base64url')
+  return { listen: loopback, port: 0, username: 'tributary', password, database: 'tributary' }
 }
 
 function restartCounter(registry: Registry | undefined): Counter {
@@ -152,8 +166,8 @@ function restartCounter(registry: Registry | undefined): Counter {
 }
 
 async function startEngine(
-  { directory, memoryBytes = defaultMemoryBytes, log }: EmbeddedOptions,
-  credentials: Omit<StoreConnection, 'urls'>,
+  { directory, memoryBytes = defaultMemoryBytes, log, server }: EmbeddedOptions,
+  credentials: Pick<StoreConnection, 'username' | 'password' | 'database'>,
   port: number,
   signal: AbortSignal | undefined,
 ): Promise<{ engine: ChildProcess; port: number }> {
@@ -165,7 +179,15 @@ async function startEngine(
   })
   const complaint = lastOutput(engine)
   const { username, password, database } = credentials
-  const options: EngineOptions = { directory: resolve(directory), memoryBytes, port, username, password, database }
+  const options: EngineOptions = {
+    directory: resolve(directory),
+    memoryBytes,
+    listen: server?.listen ?? loopback,
+    port,
+    username,
+    password,
+    database,
+  }
   engine.send({ kind: 'open', options } satisfies ToEngine, () => {}) // a failure shows as the exit below
   const abort = () => engine.kill('SIGKILL')
   signal?.addEventListener('abort', abort, { once: true })

@@ -5,6 +5,8 @@ export interface EngineOptions {
   readonly directory: string
   /** Most memory the engine takes for its work, in bytes. */
   readonly memoryBytes: number
+  /** Address to bind to: loopback for an aggregator of its own. */
+  readonly listen: string
   /** 0 picks a free port; a restarted engine gets the port of the one before. */
   readonly port: number
   readonly username: string

@@ -32,7 +32,7 @@ export class EngineServer {
 
   /** Resolves with the port. Rejects when it is taken. */
   async listen(): Promise<number> {
-    this.#server.listen(this.#options.port, '127.0.0.1')
+    this.#server.listen(this.#options.port, this.#options.listen)
     await once(this.#server, 'listening')
     return (this.#server.address() as AddressInfo).port
   }
