@@ -19,6 +19,11 @@ export interface Discovered {
   readonly origin: FamilyOrigin
 }
 
+interface ContainerId {
+  readonly restart: number
+  readonly id: string
+}
+
 /** See clockTickMs in family.ts. */
 const clockTickMs = 50
 
@@ -26,8 +31,8 @@ export class Discovery {
   readonly #options: DiscoveryOptions
   /** By name in the log directory. */
   #found = new Map<string, Discovered>()
-  /** Container ids by restart count, of every log in the kubelet's layout. */
-  readonly #containerIds = new Map<string, Map<number, string>>()
+  /** Container ids by restart count, of each log, until it is forgotten: a name may go and another that leads to the same log come. */
+  readonly #containerIds = new Map<string, readonly ContainerId[]>()
   #modifiedMs = -1
   #listedAt = -1
   #retry = false
@@ -53,6 +58,11 @@ export class Discovery {
     }
     this.#found = found
     return new Map([...found.values()].map((one) => [one.key, one]))
+  }
+
+  /** The log with this key is over. */
+  forget(key: string): void {
+    this.#containerIds.delete(key)
   }
 
   #resolve(name: string): Discovered | undefined {
@@ -98,10 +108,20 @@ export class Discovery {
     const inKubeletLayout = pod !== undefined && /^\d+\.log$/.test(basename(target))
     const base = inKubeletLayout ? undefined : basename(target)
     const key = base === undefined ? directory : target
-    const ids = this.#containerIds.get(key) ?? new Map<number, string>()
-    this.#containerIds.set(key, ids)
     const id = containerIdFromLink(name)
-    if (id) ids.set(inKubeletLayout ? Number.parseInt(basename(target), 10) : 0, id)
-    return { key, origin: { directory, base, identity: pod, containerId: (restart) => ids.get(restart) } }
+    if (id) this.#learn(key, { id, restart: inKubeletLayout ? Number.parseInt(basename(target), 10) : 0 })
+    return {
+      key,
+      origin: { directory, base, identity: pod, containerId: (restart) => this.#containerId(key, restart) },
+    }
+  }
+
+  #learn(key: string, learnt: ContainerId): void {
+    const others = this.#containerIds.get(key)?.filter(({ restart }) => restart !== learnt.restart) ?? []
+    this.#containerIds.set(key, others.concat(learnt))
+  }
+
+  #containerId(key: string, restart: number): string | undefined {
+    return this.#containerIds.get(key)?.find((one) => one.restart === restart)?.id
   }
 }

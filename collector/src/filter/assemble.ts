@@ -16,8 +16,8 @@ import { countOne, type Tally } from './tally.ts'
 
 export interface Assembly {
   /** Structured metadata behind the last stage. */
-  metadata: Readonly<Record<string, string>>
-  readonly stages: Stage[]
+  readonly metadata: Readonly<Record<string, string>>
+  readonly stages: readonly Stage[]
 }
 
 export interface Shared {

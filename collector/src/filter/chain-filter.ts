@@ -1,6 +1,7 @@
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { RecordScanner } from '@tributary/protocol/records.ts'
+import type { Assembly } from './assemble.ts'
 import { FilteredWriter } from './filtered-writer.ts'
 import { LeftOutBytes } from './left-out.ts'
 import { RecordView } from './record-view.ts'
@@ -16,13 +17,14 @@ export class Workbench {
   readonly record = new RecordView()
 }
 
+/** What the filters of all logs share: there may be thousands of them. */
 export interface ChainFilterOptions {
   readonly bench: Workbench
   /** What the stages count in. */
   readonly tally: Tally
-  onTally(tally: Tally): void
-  /** Who looks at the log's records. */
-  tap(): Tap | undefined
+  onTally(tally: Tally, stream: StreamMetadata): void
+  /** Who looks at a log's records. */
+  tap(stream: StreamMetadata): Tap | undefined
   /** Takes out of what is shown the secrets that the filters redact. */
   mask(trace: RecordTrace): RecordTrace
 }
@@ -31,12 +33,12 @@ export interface ChainFilterOptions {
 export class ChainFilter implements StreamFilter {
   readonly metadata: Readonly<Record<string, string>>
   readonly stages: readonly Stage[]
-  readonly #labels: Readonly<Record<string, string>>
+  readonly #stream: StreamMetadata
   readonly #options: ChainFilterOptions
 
-  /** @param stream labels, and structured metadata behind the last stage */
-  constructor({ labels, metadata }: StreamMetadata, stages: readonly Stage[], options: ChainFilterOptions) {
-    this.#labels = labels
+  /** @param assembly the stages, and structured metadata behind the last of them */
+  constructor(stream: StreamMetadata, { metadata, stages }: Assembly, options: ChainFilterOptions) {
+    this.#stream = stream
     this.metadata = metadata
     this.stages = stages
     this.#options = options
@@ -44,11 +46,11 @@ export class ChainFilter implements StreamFilter {
 
   /** Somebody looks at the records. */
   get tapped(): boolean {
-    return this.#options.tap() !== undefined
+    return this.#options.tap(this.#stream) !== undefined
   }
 
   apply(records: Buffer, count: number, range: ByteRange): FilteredRecords {
-    const tap = this.#options.tap()
+    const tap = this.#options.tap(this.#stream)
     if (this.stages.length === 0 && tap === undefined) return { records, count, leftOut: undefined }
     const show = tap === undefined ? undefined : this.#showTo(tap)
     tap?.begin()
@@ -67,14 +69,14 @@ export class ChainFilter implements StreamFilter {
       else writer.keep(scanner)
     }
     if (!isEmpty(tally)) {
-      onTally(tally)
+      onTally(tally, this.#stream)
       resetTally(tally)
     }
     return { records: writer.finish(), count: writer.count, leftOut: leftOut.of(range) }
   }
 
   #showTo(tap: Tap): (trace: RecordTrace) => void {
-    const stream = { labels: this.#labels, metadata: this.metadata }
+    const stream = { labels: this.#stream.labels, metadata: this.metadata }
     const { mask } = this.#options
     return (trace) => tap.show(trace, stream, mask)
   }

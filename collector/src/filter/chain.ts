@@ -1,7 +1,7 @@
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { LogPolicy } from '../metadata/log-policy.ts'
 import { assemble, type Shared } from './assemble.ts'
-import { ChainFilter, Workbench } from './chain-filter.ts'
+import { ChainFilter, type ChainFilterOptions, Workbench } from './chain-filter.ts'
 import { Mask } from './mask.ts'
 import { CostMeter, OffloadingFilter } from './offload.ts'
 import { type FiltersConfig, type Prepared, prepare } from './prepared.ts'
@@ -36,7 +36,7 @@ export interface FilterChainOptions {
 export class FilterChain {
   readonly #options: FilterChainOptions
   readonly #shared: Shared
-  readonly #bench = new Workbench()
+  readonly #ofAllLogs: ChainFilterOptions
   readonly #meter: CostMeter
   #thread: FilterThread | undefined
   /** Made when somebody looks for the first time. */
@@ -48,6 +48,13 @@ export class FilterChain {
     const limiter = new RateLimiter(options.now ?? (() => performance.now()))
     this.#shared = { prepared, limiter, tally: emptyTally() }
     this.#meter = new CostMeter(options.cpu)
+    this.#ofAllLogs = {
+      bench: new Workbench(),
+      tally: this.#shared.tally,
+      onTally: (tally, stream) => options.onTally(tally, stream),
+      tap: (stream) => options.taps?.find(stream),
+      mask: (trace) => this.#mask(trace),
+    }
   }
 
   /** Throws {@link ConfigError} with all that is wrong. */
@@ -62,7 +69,7 @@ export class FilterChain {
 
   /** Undefined when nothing is done with the log's records. */
   forStream(stream: StreamMetadata, policy: LogPolicy): StreamFilter | undefined {
-    const filter = this.#chainFor(stream, policy)
+    const filter = new ChainFilter(stream, assemble(stream, policy, this.#shared), this.#ofAllLogs)
     if (filter.stages.length === 0)
       return filter.metadata === stream.metadata && this.#options.taps === undefined ? undefined : filter
     if (this.#options.offload === undefined) return filter
@@ -74,21 +81,7 @@ export class FilterChain {
     })
   }
 
-  #chainFor(stream: StreamMetadata, policy: LogPolicy): ChainFilter {
-    const { metadata, stages } = assemble(stream, policy, this.#shared)
-    const { tally } = this.#shared
-    const onTally = (counted: Tally) => this.#options.onTally(counted, stream)
-    const tap = () => this.#options.taps?.find(stream)
-    return new ChainFilter({ ...stream, metadata }, stages, {
-      bench: this.#bench,
-      tally,
-      onTally,
-      tap,
-      mask: this.#mask,
-    })
-  }
-
-  readonly #mask = (trace: RecordTrace): RecordTrace => {
+  #mask(trace: RecordTrace): RecordTrace {
     const { filters, compileRegex } = this.#shared.prepared
     this.#masks ??= new Mask(
       filters.flatMap(({ redact }) => (redact === undefined ? [] : [redact])),

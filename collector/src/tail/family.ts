@@ -43,11 +43,20 @@ const fullPollMs = 10_000
 /** Writes within this time make a log worth looking at often. */
 const busyMs = 5000
 
+interface Twin {
+  readonly path: string
+  readonly name: GenerationName
+}
+
+// Most logs never have any, and there may be thousands of logs.
+const noTwins: ReadonlyMap<Generation, Twin> = new Map()
+const noFiles: ReadonlyMap<string, number> = new Map()
+
 export class Family {
   readonly origin: FamilyOrigin
   readonly key: string
   /** From the oldest to the newest. */
-  generations: Generation[] = []
+  generations: readonly Generation[] = []
   /** The link or file that led here is gone. */
   unlisted = false
   /** A turn of reading is under way. */
@@ -68,9 +77,9 @@ export class Family {
   #quietSince = -1
   #fullPollAt = 0
   /** What the last listing found with the content of a generation that is held open. */
-  readonly #twins = new Map<Generation, { readonly path: string; readonly name: GenerationName }>()
+  #twins: ReadonlyMap<Generation, Twin> = noTwins
   /** Files without a complete first line, by path: their size when they were looked at. */
-  readonly #unidentified = new Map<string, number>()
+  #unidentified: ReadonlyMap<string, number> = noFiles
 
   constructor(origin: FamilyOrigin, identifier: Identifier, events: FamilyEvents, now: number) {
     this.origin = origin
@@ -95,8 +104,12 @@ export class Family {
   /** Takes in what an earlier process left in the spool. */
   adopt(generation: Generation): void {
     if (this.#decision) generation.treatment = treat(this.#decision, generation)
-    this.generations.unshift(generation)
-    this.generations.sort((a, b) => compareGenerations(a.name, b.name))
+    this.#setGenerations([generation, ...this.generations])
+  }
+
+  /** In a list exactly as long as it is: one that grew has room for 17, 130 bytes in each of thousands of logs. */
+  #setGenerations(generations: readonly Generation[]): void {
+    this.generations = [...generations].sort((a, b) => compareGenerations(a.name, b.name))
   }
 
   /** What came after a generation: the file that was written to next. */
@@ -110,11 +123,14 @@ export class Family {
     if (this.#isQuiet(now)) return false
     this.#pollDirectory(now)
     let busy = false
-    for (const generation of this.generations) {
+    const before = this.generations
+    for (const generation of before) {
       if (generation.state === 'done') continue
       this.#pollFile(generation, now)
       busy ||= now - generation.changedAt < busyMs || generation.unread > 0
     }
+    // One of them began anew: what there is now was not looked at yet.
+    busy ||= this.generations !== before
     if (busy) this.nextPollAt = now + intervals.busy
     // All that is left open is the file being written, and nothing is unread.
     const open = this.generations.filter(({ state }) => state !== 'done')
@@ -175,7 +191,7 @@ export class Family {
   }
 
   #list(now: number): void {
-    this.#unidentified.clear()
+    this.#unidentified = noFiles
     const { directory, base } = this.origin
     let names: string[] = []
     try {
@@ -188,7 +204,7 @@ export class Family {
       }
     }
     const present = new Set<Generation>()
-    this.#twins.clear()
+    this.#twins = noTwins
     for (const name of names) {
       const parsed = parseGeneration(name, base)
       if (parsed === undefined) continue
@@ -203,7 +219,7 @@ export class Family {
     }
     this.#takeTwinsNames(present)
     this.#markAbsent(present)
-    this.generations.sort((a, b) => compareGenerations(a.name, b.name))
+    this.#setGenerations(this.generations.filter(({ unlinked, state }) => !(unlinked && state === 'done')))
   }
 
   /** The generation that a name stands for, made if it is new; undefined while that can't be told. */
@@ -235,7 +251,7 @@ export class Family {
   #adopt(path: string, name: GenerationName, stats: Stats, now: number): Generation | undefined {
     const found = this.#identifier.identify(this, path, name, stats)
     if (found === 'unknown') {
-      this.#unidentified.set(path, stats.size)
+      this.#unidentified = new Map([...this.#unidentified, [path, stats.size]])
       return undefined
     }
     const source = found.id.toString('hex')
@@ -256,7 +272,7 @@ export class Family {
       },
       now,
     )
-    this.generations.push(generation)
+    this.generations = [...this.generations, generation]
     return generation
   }
 
@@ -268,7 +284,7 @@ export class Family {
     found.file.close()
     const gone = live.file === undefined && live.missed > 0 && !live.spooled
     if (!gone && live.state !== 'done') {
-      this.#twins.set(live, { path, name })
+      this.#twins = new Map([...this.#twins, [live, { path, name }]])
       return undefined
     }
     live.path = path
@@ -310,7 +326,6 @@ export class Family {
         if (generation.file === undefined && generation.state !== 'done') this.#events.lost(generation, 'deleted')
       }
     }
-    this.generations = this.generations.filter(({ unlinked, state }) => !(unlinked && state === 'done'))
   }
 
   #pollFile(generation: Generation, now: number): void {

@@ -62,7 +62,7 @@ export interface Stuck {
 }
 
 export class Generation {
-  readonly id: SourceId
+  /** The source's id in hexadecimal digits. */
   readonly source: string
   readonly format: LineFormat
   treatment: Treatment
@@ -114,7 +114,6 @@ export class Generation {
   #accepted: ByteRange[] = []
 
   constructor(start: GenerationStart, now: number) {
-    this.id = start.id
     this.source = start.id.toString('hex')
     this.name = start.name
     this.path = start.path
@@ -130,6 +129,11 @@ export class Generation {
     this.size = Math.max(start.size, this.position)
     this.changedAt = now
     if (checkpoint?.done) this.state = 'done'
+  }
+
+  /** Made anew each time: 500 bytes for each of thousands of logs, if it were kept. */
+  get id(): SourceId {
+    return Buffer.from(this.source, 'hex')
   }
 
   get unread(): number {

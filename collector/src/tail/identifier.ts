@@ -33,6 +33,7 @@ export class Identifier {
   readonly #bySource: Map<string, Checkpoint>
   /** How often a plain file's inode began anew, by `dev:ino`. */
   readonly #truncations = new Map<string, number>()
+  /** Of those: what a file was found for, or is known to be gone. */
   readonly #claimed = new Set<string>()
 
   constructor(options: { cluster: string; node: string; checkpoints: readonly Checkpoint[] }) {
@@ -57,7 +58,7 @@ export class Identifier {
 
   /** Takes a source off the list of the unclaimed. */
   claim(source: string): void {
-    this.#claimed.add(source)
+    if (this.#bySource.has(source)) this.#claimed.add(source)
   }
 
   /** `unknown` while the file has no complete first line yet. Throws what the file system and zlib throw. */

@@ -64,6 +64,7 @@ export class Tailer {
   readonly #unlinked: Unlinked
   readonly #inflating = new Inflating()
   readonly #families = new Map<string, Family>()
+  readonly #events: FamilyEvents
   readonly #wake = new Wake()
   readonly #journal = new Journal()
   readonly #reported = new Map<string, number>()
@@ -92,6 +93,12 @@ export class Tailer {
       path: config.logs.path,
       problem: (...args) => this.#problem(...args),
     })
+    this.#events = {
+      lost: (generation, reason) => this.#lost(generation, reason),
+      problem: (path, error) =>
+        this.#problem(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error),
+      mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
+    }
     this.#reader.onGap = ({ path }, range, { kind, reason }) => this.#journal.gap({ path, kind, reason, range })
     this.#unlinked = new Unlinked({
       ...options,
@@ -207,7 +214,7 @@ export class Tailer {
         const known = this.#families.get(key)
         if (known) known.relist()
         else {
-          this.#families.set(key, new Family(origin, this.#identifier, this.#familyEvents(), performance.now()))
+          this.#families.set(key, new Family(origin, this.#identifier, this.#events, performance.now()))
           this.#stirred = true
         }
       }
@@ -228,21 +235,12 @@ export class Tailer {
         void spool.remove(spooled)
         continue
       }
-      const own = new Family(originOf(spooled), this.#identifier, this.#familyEvents(), now)
+      const own = new Family(originOf(spooled), this.#identifier, this.#events, now)
       own.unlisted = true
       const family = this.#families.get(own.key) ?? own
       this.#families.set(family.key, family)
       family.adopt(generationOf(spooled, { file: spool.file(spooled), checkpoint, now }))
       this.#stirred = true
-    }
-  }
-
-  #familyEvents(): FamilyEvents {
-    return {
-      lost: (generation, reason) => this.#lost(generation, reason),
-      problem: (path, error) =>
-        this.#problem(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error),
-      mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
     }
   }
 
@@ -473,7 +471,9 @@ export class Tailer {
         generation.close()
         if (spooled) void this.#options.spool.remove(spooled)
       }
-      if (family.over) this.#families.delete(family.key)
+      if (!family.over) continue
+      this.#families.delete(family.key)
+      this.#discovery.forget(family.key)
     }
     for (const orphan of this.#orphans) if (orphan.ended && orphan.frontier.inFlight === 0) orphan.state = 'done'
     this.#orphans = this.#orphans.filter(({ state }) => state !== 'done')

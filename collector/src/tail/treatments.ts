@@ -69,16 +69,15 @@ export class Treatments {
     const { policy, annotations } = reading
     const detectors = [detectorOf(policy[0].multiline), detectorOf(policy[1].multiline)] as const
     // One for each container that ran under the name: a restarted container has another id.
-    const treatments = new Map<string | undefined, Treatment>()
+    let treatments: readonly { readonly containerId: string | undefined; readonly treatment: Treatment }[] = []
     const treat = (restart: number): Treatment => {
       const containerId = origin.containerId(restart)
-      let treatment = treatments.get(containerId)
-      if (treatment === undefined) {
-        const { labels, metadata } = describe(containerId)
-        const filter = filterOf({ labels, metadata }, policy)
-        treatment = { stream: { labels, metadata: filter?.metadata ?? metadata }, detectors, filter, partial }
-        treatments.set(containerId, treatment)
-      }
+      const known = treatments.find((one) => one.containerId === containerId)
+      if (known !== undefined) return known.treatment
+      const { labels, metadata } = describe(containerId)
+      const filter = filterOf({ labels, metadata }, policy)
+      const treatment = { stream: { labels, metadata: filter?.metadata ?? metadata }, detectors, filter, partial }
+      treatments = treatments.concat({ containerId, treatment })
       return treatment
     }
     return { verdict, by, grounds: { policy, annotations, partial }, treat }

@@ -1,0 +1,53 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Discovered, Discovery } from './discovery.ts'
+
+let root: string
+let logs: string
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'tributary-discovery-'))
+  logs = join(root, 'containers')
+  mkdirSync(logs)
+})
+afterEach(() => rmSync(root, { recursive: true }))
+
+const id = (digit: string) => digit.repeat(64)
+
+function runContainer(restart: number, containerId: string): string {
+  const directory = join(root, 'pods', 'shop_cart_uid-1', 'main')
+  mkdirSync(directory, { recursive: true })
+  const file = join(directory, `${restart}.log`)
+  writeFileSync(file, 'a line\n')
+  const link = join(logs, `cart_shop_main-${containerId}.log`)
+  symlinkSync(file, link)
+  return link
+}
+
+function discovery(): Discovery {
+  return new Discovery({ path: logs, problem: (path, reason) => expect.unreachable(`${reason} ${path}`) })
+}
+
+test('a container that restarts has one log with an id for each run, also when the first name is gone', () => {
+  const discover = discovery()
+  const first = runContainer(0, id('a'))
+  const [{ key, origin }] = [...discover.scan()!.values()] as [Discovered]
+  unlinkSync(first)
+  runContainer(1, id('b'))
+  expect([...discover.scan()!.keys()]).toEqual([key])
+  const { containerId } = origin
+  expect([containerId(0), containerId(1), containerId(2)]).toEqual([id('a'), id('b'), undefined])
+})
+
+test('what is known of a log goes when it is forgotten', () => {
+  const discover = discovery()
+  const link = runContainer(0, id('a'))
+  const [known] = discover.scan()!.values()
+  unlinkSync(link)
+  discover.forget(known!.key)
+  expect(known!.origin.containerId(0)).toBeUndefined()
+  runContainer(1, id('b'))
+  const [again] = discover.scan()!.values()
+  expect([again!.origin.containerId(0), again!.origin.containerId(1)]).toEqual([undefined, id('b')])
+})
