@@ -9,6 +9,7 @@ import { Registry } from 'prom-client'
 import { Access } from '../access/access.ts'
 import { Credentials } from '../access/credentials.ts'
 import { wideLabels } from '../logql/sql.ts'
+import { defaultTenant } from '../logql/tenant-scope.ts'
 import { StoreClient } from '../store/client.ts'
 import { openEmbedded } from '../store/embedded.ts'
 import { migrate } from '../store/migrations.ts'
@@ -20,7 +21,7 @@ export interface Fixture extends AsyncDisposable {
   /** Of the API, such as `http://127.0.0.1:40001`. */
   readonly url: string
   /** @param encoding of the lines: `latin1` to write bytes that are not UTF-8 */
-  insert(entries: readonly StoredEntry[], encoding?: BufferEncoding): Promise<void>
+  insert(entries: readonly StoredEntry[], encoding?: BufferEncoding, tenant?: string): Promise<void>
 }
 
 export async function openFixture(options: Partial<ApiOptions> = {}): Promise<Fixture> {
@@ -36,7 +37,7 @@ export async function openFixture(options: Partial<ApiOptions> = {}): Promise<Fi
   return {
     client,
     url,
-    insert: (entries, encoding = 'utf8') => insert(client, entries, encoding),
+    insert: (entries, encoding = 'utf8', tenant = defaultTenant) => insert(client, entries, encoding, tenant),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
@@ -115,9 +116,14 @@ async function insertRows(
 const time = (nanoseconds: bigint): string =>
   `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}`
 
-async function insert(client: StoreClient, entries: readonly StoredEntry[], encoding: BufferEncoding): Promise<void> {
+async function insert(
+  client: StoreClient,
+  entries: readonly StoredEntry[],
+  encoding: BufferEncoding,
+  tenant: string,
+): Promise<void> {
   const rows = entries.map((entry) => ({
-    tenant: 'fake',
+    tenant,
     ts: time(entry.time),
     sid: streamId(entry.stream),
     ...Object.fromEntries([...wideLabels].map((name) => [name, entry.stream[name] ?? ''])),
@@ -130,7 +136,7 @@ async function insert(client: StoreClient, entries: readonly StoredEntry[], enco
   }))
   await insertRows(client, 'logs', rowTypes, rows)
   const streams = entries.map((entry) => ({
-    tenant: 'fake',
+    tenant,
     day: new Date(Number(entry.time / 1_000_000n)).toISOString().slice(0, 10),
     sid: streamId(entry.stream),
     labels: entry.stream,
