@@ -1,8 +1,6 @@
 /** Puts the collector together, and takes it apart: reading stops first, acknowledgements and the last checkpoint come after. */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ConnectionOptions } from 'node:tls'
 import { type Disk, nodeDisk } from '@tributary/protocol/disk.ts'
 import type { Logger } from 'pino'
 import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
@@ -12,7 +10,7 @@ import { FilterCounts } from './filter/filter-metrics.ts'
 import { Taps } from './filter/taps.ts'
 import { ByteBudget } from './forward/budget.ts'
 import { Courier } from './forward/courier.ts'
-import { Sender } from './forward/sender.ts'
+import { openAggregators } from './forward/open-aggregators.ts'
 import { portOf, serveHttp } from './http.ts'
 import { AnnotationProblems } from './metadata/annotation-problems.ts'
 import type { PodDirectoryOptions, WatchedPods } from './metadata/pod-directory.ts'
@@ -60,9 +58,10 @@ export async function startCollector(
   const metrics = new CollectorMetrics()
   const directory = join(config.stateDir, 'spool')
   const spool = await Spool.open({ disk, directory, limit: config.limits.spoolBytes, log, metrics })
-  const senders = openSenders(config, log, metrics)
+  const found = openAggregators(config, { ledger: loaded.ledger, log, metrics })
+  const { aggregators } = found
   const budget = new ByteBudget(config.limits.inFlightBytes)
-  const courier = new Courier({ ...config.forward, senders, budget, metrics })
+  const courier = new Courier({ ...config.forward, aggregators, budget, metrics })
   const pods = await openPods(config, { disk, log, metrics })
   const problems = new AnnotationProblems(log, metrics.annotationProblems)
   const taps = new Taps()
@@ -109,6 +108,7 @@ export async function startCollector(
       courier,
       staleConfig: () => reloader.stale,
       podsTrouble: () => pods?.trouble,
+      nameTroubles: found.nameTroubles,
     },
   })
   const server = await serveHttp(config.http, pages)
@@ -123,11 +123,15 @@ export async function startCollector(
     interval: config.checkpoints.interval,
     log,
     metrics,
-    take: () => tailer.checkpoints(),
+    take: () => ({ checkpoints: tailer.checkpoints(), ledger: aggregators.ledger }),
   })
   const reading = tailer.run(stop.signal)
   log.info(
-    { logs: config.logs.path, aggregators: senders.map(({ address }) => address), http: portOf(server) },
+    {
+      logs: config.logs.path,
+      aggregators: config.aggregator.address.map(({ address }) => address),
+      http: portOf(server),
+    },
     'collector started',
   )
   return {
@@ -140,10 +144,10 @@ export async function startCollector(
       stop.abort()
       const deadline = AbortSignal.timeout(reloader.config.shutdown.drain)
       await Promise.all([reading, input?.close(deadline)])
-      await drain(senders, deadline)
+      await drain(courier, deadline)
       await tailer.close(AbortSignal.timeout(reloader.config.shutdown.spool))
       await Promise.all([checkpointer.close(), pods?.close()])
-      await Promise.all(senders.map((sender) => sender.close()))
+      await found.close()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
@@ -156,37 +160,7 @@ async function openPods(config: CollectorConfig, parts: PodDirectoryOptions): Pr
   return (await import('./metadata/pod-directory.ts')).openPodDirectory(config, parts)
 }
 
-function openSenders({ aggregator, node }: CollectorConfig, log: Logger, metrics: CollectorMetrics): Sender[] {
-  const { address, sharedKey, username, password, ackTimeout } = aggregator
-  const credentials = { hostname: `${node}/collector`, sharedKey, username, password }
-  const secure = tlsOptions(aggregator.tls)
-  const addresses = typeof address === 'string' ? [address] : address
-  return addresses.map(
-    (one) => new Sender({ address: one, credentials, ackTimeout, log, metrics, ...(secure ? { tls: secure } : {}) }),
-  )
-}
-
-function tlsOptions(tls: CollectorConfig['aggregator']['tls']): ConnectionOptions | undefined {
-  if (!tls.enabled) return undefined
-  const file = (name: 'caFile' | 'certFile' | 'keyFile') => {
-    const path = tls[name]
-    try {
-      return path === undefined ? undefined : readFileSync(path)
-    } catch (error) {
-      throw new Error(`aggregator.tls.${name}: ${(error as Error).message}`)
-    }
-  }
-  const [ca, cert, key] = [file('caFile'), file('certFile'), file('keyFile')]
-  return {
-    ...(ca ? { ca } : {}),
-    ...(cert ? { cert } : {}),
-    ...(key ? { key } : {}),
-    ...(tls.serverName ? { servername: tls.serverName } : {}),
-    rejectUnauthorized: !tls.insecureSkipVerify,
-  }
-}
-
 /** Waits until everything sent is acknowledged, or the deadline: what is not is sent again after the next start. */
-async function drain(senders: readonly Sender[], deadline: AbortSignal): Promise<void> {
-  while (senders.some(({ waiting }) => waiting > 0) && !deadline.aborted) await sleep(20)
+async function drain(courier: Courier, deadline: AbortSignal): Promise<void> {
+  while (courier.waiting > 0 && !deadline.aborted) await sleep(20)
 }

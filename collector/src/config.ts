@@ -6,10 +6,7 @@ import { filtersConfig, parsersConfig } from './filter/config.ts'
 import { inputConfig } from './input/config.ts'
 import { kubernetesConfig } from './metadata/config.ts'
 import { multilineConfig } from './multiline/config.ts'
-
-const address = z
-  .string()
-  .regex(/^(?:\[[^\]]+\]|[^:\s]+):\d{1,5}$/, 'write host:port, such as tributary-aggregator:24224')
+import { addressesConfig, dnsConfig } from './resolve/config.ts'
 
 const listen = (what: string) =>
   z.string().default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
@@ -62,9 +59,14 @@ export const collectorConfig = z.strictObject({
   parsers: parsersConfig,
   filters: filtersConfig,
   aggregator: z.strictObject({
-    address: z
-      .union([address, z.array(address).min(1)])
-      .describe('The aggregator as host:port, or a list of them, over which the sources are spread.'),
+    address: addressesConfig,
+    dns: dnsConfig,
+    takeoverAfter: duration
+      .refine((ms) => ms >= 1000, 'must be 1s or more')
+      .prefault('10s')
+      .describe(
+        'How long an aggregator must have given no sign of life before what it was sent and has not acknowledged is sent to another.',
+      ),
     sharedKey: z.string().min(1).optional().describe('Shared key of the Forward handshake. Default: no handshake.'),
     username: z
       .string()

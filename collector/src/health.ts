@@ -1,6 +1,6 @@
 /** Health is progress, not existence: whether what is unread gets less while the aggregator is connected. Pure. */
 export interface Progress {
-  /** All aggregators are connected. */
+  /** An aggregator can be sent to. */
   readonly connected: boolean
   /** Bytes that could be read now: no beginning of a line whose end is not written yet, nothing of a file that can't be read. */
   readonly readableBytes: number
@@ -16,6 +16,8 @@ export interface Health {
   readonly healthy: boolean
   /** Why not. */
   readonly reason?: string
+  /** What is wrong and no restart would mend. */
+  readonly notice?: string
 }
 
 /** This long without an acknowledgement, while there is something to read or to acknowledge and an aggregator is connected, is no progress. */

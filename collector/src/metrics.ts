@@ -8,6 +8,10 @@ import Histogram from 'prom-client/lib/histogram.js'
 import Registry from 'prom-client/lib/registry.js'
 import type { AnnotationProblemReason } from './metadata/annotations.ts'
 import type { ReloadResult } from './reload/reloader.ts'
+import type { ResolveProblem } from './resolve/resolver.ts'
+
+/** `gone`: silent for `aggregator.takeoverAfter`. `moved`: the same aggregator answers at another address. `ledger`: its ledger is not the one used any more. */
+export type TakeoverReason = 'gone' | 'moved' | 'ledger'
 
 export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
 
@@ -155,6 +159,25 @@ export class CollectorMetrics {
     'Connections that failed or broke.',
     ['reason'],
   )
+  readonly resolutions = this.#counter<'ok' | ResolveProblem>(
+    'collector_resolutions_total',
+    'Times a name in aggregator.address was resolved, by what came of it.',
+    ['result'],
+  )
+  readonly aggregators = this.#gauge(
+    'collector_aggregators',
+    'Aggregators known: those in use, standing by, suspected because they owe an answer, away, and refused because their ledger is another.',
+    ['state'],
+  )
+  readonly takeovers = this.#counter<TakeoverReason>(
+    'collector_takeovers_total',
+    'Times what waited for an aggregator was sent to others: it was gone, it is the same one at another address, or its ledger was given up.',
+    ['reason'],
+  )
+  readonly movedMessages = this.#counter(
+    'collector_moved_messages_total',
+    'Messages that were sent to another aggregator because the one they were sent to first did not acknowledge them.',
+  )
   readonly checkpointWrites = this.#counter(
     'collector_checkpoint_writes_total',
     'Times the checkpoints were made durable.',
@@ -228,7 +251,7 @@ export class CollectorMetrics {
     'Chunks, and messages of applications, sent and not acknowledged.',
   )
   readonly inFlightBytes = this.#gauge('collector_in_flight_bytes', 'Compressed bytes sent and not acknowledged.')
-  readonly connected = this.#gauge('collector_connected', '1 while all aggregators are connected.')
+  readonly connected = this.#gauge('collector_connected', '1 while an aggregator can be sent to.')
 
   constructor() {
     // Its default looks at the event loop a hundred times a second, half of what an idle collector costs.

@@ -24,6 +24,7 @@ export function pagesOf({ registry, vitals, why, tap }: PagesOptions): Map<strin
   ])
 }
 
-function healthPage({ healthy, reason }: Health, good: string) {
-  return { status: healthy ? 200 : 503, body: `${healthy ? good : reason}\n` }
+function healthPage({ healthy, reason, notice }: Health, good: string) {
+  const lines = [healthy ? good : reason, ...(notice === undefined ? [] : [notice])]
+  return { status: healthy ? 200 : 503, body: `${lines.join('\n')}\n` }
 }

@@ -1,4 +1,5 @@
 /** Looks every second whether the collector gets on, for /healthz and /readyz. */
+import { aggregatorStates } from './forward/aggregators.ts'
 import type { Courier } from './forward/courier.ts'
 import { type Health, HealthCheck } from './health.ts'
 import type { CollectorMetrics } from './metrics.ts'
@@ -9,7 +10,7 @@ import type { Tailer } from './tail/tailer.ts'
 export interface VitalsOptions {
   readonly logsPath: string
   readonly tailer: Pick<Tailer, 'view' | 'ready'>
-  readonly courier: Pick<Courier, 'connected' | 'aggregators'>
+  readonly courier: Pick<Courier, 'connected' | 'aggregators' | 'refusal'>
   readonly metrics: CollectorMetrics
   /** How long it may stand still, ms. */
   readonly stallMs?: number | undefined
@@ -31,7 +32,8 @@ export class Vitals {
   }
 
   get health(): Health {
-    return this.#health
+    const { refusal } = this.#options.courier
+    return refusal === undefined ? this.#health : { ...this.#health, notice: refusal }
   }
 
   get ready(): Health {
@@ -50,7 +52,10 @@ export class Vitals {
     metrics.unfinishedBytes.set(unfinishedBytes)
     for (const [state, count] of countLogs(tailer.view.families)) metrics.logs.set({ state }, count)
     metrics.oldestUnread.set(oldestSince === undefined ? 0 : (now - oldestSince) / 1000)
-    const waitingChunks = courier.aggregators().reduce((sum, { waiting }) => sum + waiting, 0)
+    const aggregators = courier.aggregators()
+    const waitingChunks = aggregators.reduce((sum, { waiting }) => sum + waiting, 0)
+    for (const state of aggregatorStates)
+      metrics.aggregators.set({ state }, aggregators.filter((one) => one.state === state).length)
     metrics.inFlightChunks.set(waitingChunks)
     const acked = metrics.ackedChunks.total + metrics.inputAcked.total
     this.#health = this.#check.observe(

@@ -93,15 +93,20 @@ async function measure(): Promise<Cost> {
 
 async function feed(address: string, chunks: readonly Prepared[]): Promise<void> {
   const sender = new Sender({
-    address,
+    name: address,
+    to: { host: '127.0.0.1', port: Number(address.split(':')[1]), serverName: '' },
     credentials: { hostname: 'bench' },
     ackTimeout: 60_000,
+    identify: false,
     log: pino({ level: 'silent' }),
     metrics: new CollectorMetrics(),
   })
+  sender.onOpen = () => sender.resume()
   const waiting = new Set<Promise<unknown>>()
   for (const { id, message } of chunks) {
-    const acked: Promise<unknown> = sender.send(id, message).then(() => waiting.delete(acked))
+    const acked: Promise<unknown> = new Promise((settle) => sender.put({ id, pieces: message, settle })).then(() =>
+      waiting.delete(acked),
+    )
     waiting.add(acked)
     if (waiting.size >= window) await Promise.race(waiting)
   }

@@ -31,6 +31,10 @@ export interface SunkMessage {
 }
 
 export interface SinkOptions {
+  /** Name of its ledger. Without one it tells none, as an older aggregator. */
+  readonly ledger?: string
+  /** What all sinks of one shared ledger have accepted. Without it the ledger is its own. */
+  readonly shared?: Map<string, SunkSource>
   /** Keep the records' lines; without it only counts. */
   readonly keep?: boolean
   /** Called for each record that was not there before; `line` is valid until it returns. */
@@ -40,12 +44,14 @@ export interface SinkOptions {
 }
 
 export class Sink {
-  readonly sources = new Map<string, SunkSource>()
+  readonly sources: Map<string, SunkSource>
   /** Each once, in the order of arrival. */
   readonly relayed: SunkMessage[] = []
   readonly #options: SinkOptions
   readonly #server = net.createServer((socket) => this.#serve(socket))
   readonly #sockets = new Set<net.Socket>()
+  #paused = false
+  queries = 0
   chunks = 0
   records = 0
   bytes = 0
@@ -53,16 +59,29 @@ export class Sink {
 
   private constructor(options: SinkOptions) {
     this.#options = options
+    this.sources = options.shared ?? new Map()
   }
 
-  static async listen(options: SinkOptions = {}, port = 0): Promise<Sink> {
+  static async listen(options: SinkOptions = {}, port = 0, host = '127.0.0.1'): Promise<Sink> {
     const sink = new Sink(options)
-    await new Promise<void>((resolve) => sink.#server.listen(port, '127.0.0.1', resolve))
+    await new Promise<void>((resolve, reject) => {
+      sink.#server.once('error', reject)
+      sink.#server.listen(port, host, resolve)
+    })
     return sink
   }
 
   get address(): string {
-    return `127.0.0.1:${(this.#server.address() as net.AddressInfo).port}`
+    const { address } = this.#server.address() as net.AddressInfo
+    return `${address}:${this.port}`
+  }
+
+  get port(): number {
+    return (this.#server.address() as net.AddressInfo).port
+  }
+
+  get connections(): number {
+    return this.#sockets.size
   }
 
   /** All lines, in their order within each source, whatever order their chunks came in; sources by path. */
@@ -74,6 +93,12 @@ export class Sink {
   /** Forgets all that was accepted, as an aggregator with a new disk would. */
   forget(): void {
     this.sources.clear()
+  }
+
+  /** Reads nothing any more, and lets the connections be: a process that hangs. */
+  pause(paused = true): void {
+    this.#paused = paused
+    for (const socket of this.#sockets) paused ? socket.pause() : socket.resume()
   }
 
   cut(): void {
@@ -90,6 +115,7 @@ export class Sink {
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => undefined)
+    if (this.#paused) socket.pause()
     socket.on('data', (data) => {
       for (const bytes of splitter.push(data as Buffer)) this.#message(socket, bytes)
     })
@@ -101,12 +127,14 @@ export class Sink {
     const ack = chunkOf(message)!
     const asked = ledgerQuery(message.options)
     if (asked) {
-      socket.write(
-        encodeAck({ ack, ranges: asked.map(({ source }) => this.sources.get(source.toString('hex'))?.accepted ?? []) }),
-      )
+      const { ledger, shared } = this.#options
+      if (asked.length > 0) this.queries++
+      const ranges = asked.map(({ source }) => this.sources.get(source.toString('hex'))?.accepted ?? [])
+      socket.write(encodeAck({ ack, ranges, ...(ledger ? { ledger, shared: shared !== undefined } : {}) }))
       return
     }
-    const fault = this.#options.fault?.(++this.chunks)
+    this.chunks++
+    const fault = this.#options.fault?.(this.chunks)
     if (fault === 'reset') socket.resetAndDestroy()
     if (fault === 'reset' || fault === 'drop') return
     const header = chunkHeader(message.options)

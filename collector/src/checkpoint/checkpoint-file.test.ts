@@ -28,7 +28,7 @@ async function script(disk: Disk, confirm: (offset: number) => void): Promise<vo
   await disk.mkdir('/state')
   await disk.syncDirectory('/')
   for (let offset = 1; offset <= 4; offset++) {
-    await saveCheckpoints(disk, path, encodeCheckpoints([checkpoint(offset)]))
+    await saveCheckpoints(disk, path, encodeCheckpoints({ checkpoints: [checkpoint(offset)], ledger: 'l' }))
     confirm(offset)
   }
 }
@@ -51,7 +51,7 @@ test('a power cut before any operation leaves the last confirmed checkpoints, or
       expect(loaded.damaged, message).toBeUndefined()
       const [found] = loaded.checkpoints
       expect([confirmed, confirmed + 1], message).toContain(found?.offset ?? 0)
-      if (found) expect(found, message).toEqual(checkpoint(found.offset))
+      if (found) expect(loaded, message).toMatchObject({ checkpoints: [checkpoint(found.offset)], ledger: 'l' })
     }
   }
 })
@@ -72,7 +72,7 @@ test('a disk that fails anywhere costs a save, never the file', async () => {
 })
 
 test('a flipped bit anywhere is noticed, and the file set aside', async () => {
-  const sound = encodeCheckpoints([checkpoint(1), checkpoint(2)])
+  const sound = encodeCheckpoints({ checkpoints: [checkpoint(1), checkpoint(2)], ledger: 'l' })
   for (let at = 0; at < sound.length; at += 3) {
     const bytes = Buffer.from(sound)
     bytes[at]! ^= 4
@@ -87,7 +87,15 @@ test('a flipped bit anywhere is noticed, and the file set aside', async () => {
 })
 
 test('a missing file is a first start; an unknown version is refused like damage', async () => {
-  expect(await loadCheckpoints(new CrashDisk(), path)).toEqual({ checkpoints: [], first: true })
-  const newer = encodeCheckpoints([]).toString().replace('"version":1', '"version":2')
+  expect(await loadCheckpoints(new CrashDisk(), path)).toEqual({ checkpoints: [], ledger: undefined, first: true })
+  const newer = encodeCheckpoints({ checkpoints: [], ledger: undefined })
+    .toString()
+    .replace('"version":1', '"version":2')
   expect(() => decodeCheckpoints(Buffer.from(newer))).toThrow()
+})
+
+test('a file of a collector that did not tell its ledger is read', () => {
+  const older = encodeCheckpoints({ checkpoints: [checkpoint(1)], ledger: undefined })
+  expect(older.toString()).not.toContain('ledger')
+  expect(decodeCheckpoints(older)).toEqual({ checkpoints: [checkpoint(1)], ledger: undefined })
 })

@@ -28,11 +28,18 @@ export interface Checkpoint {
   readonly tail: readonly [length: number, crc: number]
 }
 
+/** What a collector keeps of one life for the next. */
+export interface Saved {
+  readonly checkpoints: readonly Checkpoint[]
+  /** Name of the ledger that has the rest: what is not acknowledged may be there, and nowhere else. */
+  readonly ledger: string | undefined
+}
+
 const version = 1
 
-export function encodeCheckpoints(checkpoints: readonly Checkpoint[]): Buffer {
+export function encodeCheckpoints({ checkpoints, ledger }: Saved): Buffer {
   const lines = [
-    JSON.stringify({ format: 'tributary-checkpoints', version }),
+    JSON.stringify({ format: 'tributary-checkpoints', version, ledger }),
     ...checkpoints.map((one) => JSON.stringify(one)),
   ]
   const body = `${lines.join('\n')}\n`
@@ -40,7 +47,7 @@ export function encodeCheckpoints(checkpoints: readonly Checkpoint[]): Buffer {
 }
 
 /** Throws with what is wrong when the bytes are not what {@link encodeCheckpoints} wrote. */
-export function decodeCheckpoints(bytes: Buffer): Checkpoint[] {
+export function decodeCheckpoints(bytes: Buffer): Saved {
   const lastLine = bytes.lastIndexOf(10, bytes.length - 2) + 1
   const body = bytes.subarray(0, lastLine)
   const { sources, crc32: expected } = JSON.parse(bytes.toString('utf8', lastLine)) as {
@@ -49,15 +56,22 @@ export function decodeCheckpoints(bytes: Buffer): Checkpoint[] {
   }
   if (crc32(body) !== expected) throw new Error('the checksum differs')
   const [head, ...lines] = body.toString('utf8').trimEnd().split('\n')
-  const { format, version: found } = JSON.parse(head ?? '{}') as { format?: string; version?: number }
+  const {
+    format,
+    version: found,
+    ledger,
+  } = JSON.parse(head ?? '{}') as {
+    format?: string
+    version?: number
+    ledger?: string
+  }
   if (format !== 'tributary-checkpoints') throw new Error('not a file of checkpoints')
   if (found !== version) throw new Error(`version ${found}, this collector reads ${version}`)
   if (lines.length !== sources) throw new Error(`${lines.length} sources, not ${sources}`)
-  return lines.map((line) => JSON.parse(line) as Checkpoint)
+  return { checkpoints: lines.map((line) => JSON.parse(line) as Checkpoint), ledger }
 }
 
-export interface Loaded {
-  readonly checkpoints: readonly Checkpoint[]
+export interface Loaded extends Saved {
   /** There was no file: this collector has never run here. */
   readonly first: boolean
   /** Set when there was a file that could not be used: what was wrong, and where it lies now. */
@@ -69,15 +83,15 @@ export async function loadCheckpoints(disk: Disk, path: string): Promise<Loaded>
   try {
     bytes = await disk.readFile(path)
   } catch (error) {
-    if (isMissing(error)) return { checkpoints: [], first: true }
+    if (isMissing(error)) return { checkpoints: [], ledger: undefined, first: true }
     throw error
   }
   try {
-    return { checkpoints: decodeCheckpoints(bytes), first: false }
+    return { ...decodeCheckpoints(bytes), first: false }
   } catch (error) {
     const movedTo = `${path}.damaged`
     await disk.rename(path, movedTo)
-    return { checkpoints: [], first: false, damaged: { error: error as Error, movedTo } }
+    return { checkpoints: [], ledger: undefined, first: false, damaged: { error: error as Error, movedTo } }
   }
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Disk } from '@tributary/protocol/disk.ts'
 import type { Logger } from 'pino'
 import type { CollectorMetrics } from '../metrics.ts'
-import { type Checkpoint, encodeCheckpoints, saveCheckpoints } from './checkpoint-file.ts'
+import { encodeCheckpoints, type Saved, saveCheckpoints } from './checkpoint-file.ts'
 
 export interface CheckpointerOptions {
   readonly disk: Disk
@@ -12,7 +12,7 @@ export interface CheckpointerOptions {
   readonly interval: number
   readonly log: Logger
   readonly metrics: CollectorMetrics
-  take(): readonly Checkpoint[]
+  take(): Saved
 }
 
 /** Saving takes at most one part in this many of the time, however many sources there are. */
@@ -54,10 +54,10 @@ export class Checkpointer {
   async #save(): Promise<void> {
     const { disk, path, metrics, log } = this.#options
     try {
-      const checkpoints = this.#options.take()
-      const progress = progressOf(checkpoints)
+      const saved = this.#options.take()
+      const progress = progressOf(saved)
       if (progress === this.#saved) return
-      await saveCheckpoints(disk, path, encodeCheckpoints(checkpoints))
+      await saveCheckpoints(disk, path, encodeCheckpoints(saved))
       this.#saved = progress
       this.#failing = false
       metrics.checkpointWrites.inc()
@@ -70,12 +70,12 @@ export class Checkpointer {
 }
 
 /** Changes whenever checkpoints do: of a source offset, size and being done only ever grow, and names change when sources come or go. */
-function progressOf(checkpoints: readonly Checkpoint[]): string {
+function progressOf({ checkpoints, ledger }: Saved): string {
   let [offsets, seen, done] = [0, 0, 0]
   for (const checkpoint of checkpoints) {
     offsets += checkpoint.offset
     seen += checkpoint.seen
     if (checkpoint.done) done++
   }
-  return `${checkpoints.length} ${offsets} ${seen} ${done}`
+  return `${checkpoints.length} ${offsets} ${seen} ${done} ${ledger}`
 }

@@ -1,5 +1,6 @@
 /** What is said about one source: how far it is read and acknowledged, and what it waits for. Pure. */
 import { formatSize } from '@tributary/protocol/units.ts'
+import { explainRoute } from './explain-aggregators.ts'
 import { ago, type Finding, fine, notice, problem } from './finding.ts'
 import type { CollectorSnapshot, LogSnapshot, SourceSnapshot } from './snapshot.ts'
 
@@ -14,7 +15,8 @@ export interface Surroundings {
 const stuckMs = 30_000
 
 export function explainSource(source: SourceSnapshot, around: Surroundings): Finding[] {
-  return [explainProgress(source), ...explainLastAck(source), ...explainWait(source, around)]
+  const route = source.state === 'done' ? [] : explainRoute(source.route)
+  return [explainProgress(source), ...explainLastAck(source), ...route, ...explainWait(source, around)]
 }
 
 function explainProgress({
@@ -47,10 +49,10 @@ function explainWait(source: SourceSnapshot, around: Surroundings): Finding[] {
   const { log, collector } = around
   if (log.excludedBy !== undefined || source.state === 'done') return []
   if (collector === undefined) return explainLeftBehind(source)
-  const aggregator = collector.aggregators.find(({ address }) => address === source.aggregator)
+  const aggregator = collector.aggregators.find(({ address }) => address === source.route?.address)
   const unread = source.size - source.read
   if (source.state === 'unidentified') return [fine('waiting_first_line', 'it waits for its first whole line')]
-  if (source.state === 'new' || source.state === 'asking') return [waitsForLedger(source, aggregator?.connected)]
+  if (source.state === 'new' || source.state === 'asking') return [waitsForLedger(source, aggregator)]
   if (unread === 0 && !source.sizeUnknown) return source.chunksInFlight === 0 ? [] : waitsForAck(source, aggregator)
   if (log.metadata === 'waiting') return [] // Said of the log already.
   if (around.older) return [notice('waiting_older', 'it waits until the older files of this log are read')]
@@ -78,8 +80,8 @@ function explainLeftBehind({ state, size, acknowledged, spooled }: SourceSnapsho
   return left > 0 ? [notice('behind', `${formatSize(left)} are not acknowledged by the last checkpoint`)] : []
 }
 
-function waitsForLedger({ unreadFor = 0 }: SourceSnapshot, connected: boolean | undefined): Finding {
-  const why = connected === false ? ', which is away' : ''
+function waitsForLedger({ unreadFor = 0 }: SourceSnapshot, aggregator: Aggregator): Finding {
+  const why = aggregator?.connected === true ? '' : ', which is away'
   const text = `it waits for the aggregator${why}, whose ledger tells where reading goes on`
   return unreadFor >= stuckMs ? problem('waiting_ledger', text) : notice('waiting_ledger', text)
 }

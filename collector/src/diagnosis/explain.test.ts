@@ -6,7 +6,10 @@ import type { CollectorSnapshot, LogSnapshot, Snapshot, SourceSnapshot } from '.
 const address = 'aggregator:24224'
 const collector: CollectorSnapshot = {
   ready: true,
-  aggregators: [{ address, connected: true, waiting: 0, window: 32, silentFor: 100 }],
+  aggregators: [
+    { address, from: address, state: 'in_use', listed: true, connected: true, waiting: 0, window: 32, silentFor: 100 },
+  ],
+  unresolved: [],
   inFlightBytes: 0,
   inFlightLimit: 8 << 20,
   openFiles: 1,
@@ -26,7 +29,7 @@ const read: SourceSnapshot = {
   unlinked: false,
   ended: false,
   lastAckAgo: 500,
-  aggregator: address,
+  route: { address, why: 'only', chunks: 0, others: 1 },
 }
 const unread: SourceSnapshot = { ...read, read: 400, acknowledged: 400, unreadFor: 40_000, lastAckAgo: 40_000 }
 const log: LogSnapshot = {
@@ -41,7 +44,7 @@ const log: LogSnapshot = {
   errors: [],
 }
 const filter = { namespace: 'shop', pod: 'cart' }
-const away = { ...collector, aggregators: [{ ...collector.aggregators[0]!, connected: false }] }
+const away = { ...collector, aggregators: [{ ...collector.aggregators[0]!, state: 'away' as const, connected: false }] }
 const window = { ...collector, aggregators: [{ ...collector.aggregators[0]!, waiting: 32 }] }
 
 interface Case {

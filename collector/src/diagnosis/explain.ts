@@ -2,6 +2,7 @@
  * Says in plain words what a snapshot shows: per log whether it is found, read and acknowledged, and what it waits for. Pure.
  */
 import { formatSize } from '@tributary/protocol/units.ts'
+import { explainAggregators } from './explain-aggregators.ts'
 import { explainPolicy } from './explain-policy.ts'
 import { explainSource } from './explain-source.ts'
 import { ago, type Finding, fine, type Level, notice, problem } from './finding.ts'
@@ -81,15 +82,7 @@ function explainCollector({ collector, logsPath, logsProblem }: Snapshot): Findi
   if (collector === undefined) return findings
   if (!collector.ready && logsProblem === undefined)
     findings.push(notice('starting', `the collector has just started and has not listed ${logsPath} yet`))
-  for (const { address, connected, silentFor } of collector.aggregators) {
-    if (!connected)
-      findings.push(
-        problem(
-          'aggregator_away',
-          `not connected to the aggregator ${address} (${ago(silentFor)} since its last answer): trying again for ever`,
-        ),
-      )
-  }
+  findings.push(...explainAggregators(collector))
   if (collector.inFlightBytes >= collector.inFlightLimit)
     findings.push(
       notice(

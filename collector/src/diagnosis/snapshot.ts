@@ -2,7 +2,9 @@
  * What is known of logs at one moment, as plain data: from a running collector, or from what one left on disk. {@link explain} turns it
  * into words. All sizes and positions are bytes of the uncompressed file, all times milliseconds before the snapshot.
  */
+import type { AggregatorState } from '../forward/aggregators.ts'
 import type { LogPolicy } from '../metadata/log-policy.ts'
+import type { NameTrouble } from '../resolve/directory.ts'
 
 /** Which logs are asked for: all that agree with every part given. */
 export interface LogFilter {
@@ -25,6 +27,10 @@ export interface CollectorSnapshot {
   /** All of the log directory was looked at once. */
   readonly ready: boolean
   readonly aggregators: readonly AggregatorSnapshot[]
+  /** Why aggregators are refused, and the way out. */
+  readonly refusal?: string
+  /** Names of aggregators that do not resolve. */
+  readonly unresolved: readonly NameTrouble[]
   /** Compressed bytes sent and not acknowledged, and how many there may be. */
   readonly inFlightBytes: number
   readonly inFlightLimit: number
@@ -39,12 +45,32 @@ export interface CollectorSnapshot {
 
 export interface AggregatorSnapshot {
   readonly address: string
+  /** The configured address it comes from. */
+  readonly from: string
+  /**
+   * `standby`: it would take sources if others were away. `leaving`: not among the addresses any more, and still there. `suspect`: it owes an
+   * answer for too long. `refused`: its ledger is another.
+   */
+  readonly state: AggregatorState
+  readonly listed: boolean
   readonly connected: boolean
   /** Chunks and questions without an answer, and how many there may be. */
   readonly waiting: number
   readonly window: number
   /** Since the last answer or the connection. */
   readonly silentFor: number
+}
+
+/** Where a source is sent, and why there. */
+export interface RouteSnapshot {
+  readonly address: string
+  /** `in_flight`: its hash leads elsewhere, and it stays until its chunks are acknowledged. `none_usable`: what comes waits there. */
+  readonly why: 'only' | 'hash' | 'in_flight' | 'none_usable'
+  /** Chunks of it that wait there. */
+  readonly chunks: number
+  /** Aggregators that take sources. */
+  readonly others: number
+  readonly next?: string
 }
 
 /** One name in the log directory. */
@@ -125,8 +151,8 @@ export interface SourceSnapshot {
   /** Since when what is unread is not a whole record. */
   readonly unfinishedFor?: number
   readonly lastAckAgo?: number
-  /** Address of the aggregator it is sent to. */
-  readonly aggregator?: string
+  /** Where it is sent to; undefined where nobody is known yet. */
+  readonly route?: RouteSnapshot
 }
 
 export function matches(filter: LogFilter, log: LogFilter): boolean {

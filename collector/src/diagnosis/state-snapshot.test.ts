@@ -79,7 +79,10 @@ test('a renamed file is the same source, a new one is not read yet, and a delete
   const file = join(root, 'state', 'checkpoints')
   writeFileSync(
     file,
-    encodeCheckpoints(decodeCheckpoints(readFileSync(file)).map((one) => ({ ...one, seen: one.seen + 5 }))),
+    encodeCheckpoints({
+      ledger: undefined,
+      checkpoints: decodeCheckpoints(readFileSync(file)).checkpoints.map((one) => ({ ...one, seen: one.seen + 5 })),
+    }),
   )
   expect(explain(await snapshot(), filter).ok).toBe(false)
   const { source, size, read } = (await snapshot()).logs[0]!.sources[0]!

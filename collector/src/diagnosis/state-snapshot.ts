@@ -40,7 +40,7 @@ export async function snapshotState(options: StateOptions): Promise<Snapshot> {
 function readCheckpoints(stateDir: string): Checkpoint[] {
   const path = join(stateDir, 'checkpoints')
   try {
-    return decodeCheckpoints(readFileSync(path))
+    return [...decodeCheckpoints(readFileSync(path)).checkpoints]
   } catch (error) {
     const why = isMissing(error)
       ? 'there is none: is this the stateDir of a collector that has run?'

@@ -2,6 +2,7 @@
 import type { CollectorConfig } from '../config.ts'
 import type { Courier } from '../forward/courier.ts'
 import { jsonPage, onlyParameters, type PageAnswer, parameter } from '../http.ts'
+import type { NameTrouble } from '../resolve/directory.ts'
 import { snapshotLogs } from '../tail/snapshot.ts'
 import type { Tailer } from '../tail/tailer.ts'
 import { explain, summarize } from './explain.ts'
@@ -12,9 +13,11 @@ export interface WhyPageOptions {
   /** The configuration it runs with now. */
   config(): CollectorConfig
   readonly tailer: Pick<Tailer, 'view' | 'ready'>
-  readonly courier: Pick<Courier, 'aggregators' | 'aggregatorOf' | 'inFlightBytes'>
+  readonly courier: Pick<Courier, 'aggregators' | 'routeTo' | 'refusal' | 'inFlightBytes'>
   /** Why the configuration file is not what the collector runs with. */
   staleConfig(): string | undefined
+  /** Names of aggregators that do not resolve. */
+  nameTroubles(): readonly NameTrouble[]
   /** Why the Kubernetes API tells nothing at the moment. */
   podsTrouble?(): string | undefined
 }
@@ -43,25 +46,27 @@ async function takeSnapshot(options: WhyPageOptions, filter: LogFilter): Promise
     // Who is asked for pods and has nothing to complain of knows this one.
     metadata: enabled && log.pod !== undefined ? ('known' as const) : ('off' as const),
     ...(metadataTrouble === undefined ? {} : { metadataTrouble }),
-    ...addAggregators(log, courier),
+    ...addRoutes(log, courier),
   }))
   return { logsPath, ...(await withNames(logsPath, logs, filter)), collector: collectorOf(options) }
 }
 
-function addAggregators(log: LogSnapshot, courier: WhyPageOptions['courier']): LogSnapshot {
+function addRoutes(log: LogSnapshot, courier: WhyPageOptions['courier']): LogSnapshot {
   const sources = log.sources.map((one) => {
-    const aggregator = one.source === undefined ? undefined : courier.aggregatorOf(Buffer.from(one.source, 'hex'))
-    return { ...one, ...(aggregator === undefined ? {} : { aggregator }) }
+    const route = one.source === undefined ? undefined : courier.routeTo(Buffer.from(one.source, 'hex'))
+    return { ...one, ...(route === undefined ? {} : { route }) }
   })
   return { ...log, sources }
 }
 
-function collectorOf({ config, tailer, courier, staleConfig }: WhyPageOptions): CollectorSnapshot {
+function collectorOf({ config, tailer, courier, staleConfig, nameTroubles }: WhyPageOptions): CollectorSnapshot {
   const { limits, logs } = config()
   const stale = staleConfig()
   return {
     ready: tailer.ready,
     aggregators: courier.aggregators(),
+    ...(courier.refusal === undefined ? {} : { refusal: courier.refusal }),
+    unresolved: nameTroubles(),
     inFlightBytes: courier.inFlightBytes,
     inFlightLimit: limits.inFlightBytes,
     openFiles: tailer.view.openFiles,

@@ -12,6 +12,10 @@ export class ByteBudget {
     this.#limit = limit
   }
 
+  get limit(): number {
+    return this.#limit
+  }
+
   get used(): number {
     return this.#used
   }

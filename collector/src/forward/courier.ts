@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import {
+  type Ack,
   type AskedSource,
   type ChunkHeader,
   type Compression,
@@ -16,15 +17,18 @@ import { compress } from '@tributary/protocol/compression.ts'
 import { forwardMessage } from '@tributary/protocol/forward.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
-import type { AggregatorSnapshot } from '../diagnosis/snapshot.ts'
+import type { AggregatorSnapshot, RouteSnapshot } from '../diagnosis/snapshot.ts'
 import type { CollectorMetrics } from '../metrics.ts'
+import type { Aggregator } from './aggregator.ts'
+import { type Aggregators, stateOf, type Takeover } from './aggregators.ts'
+import { Assignments } from './assignments.ts'
 import type { ByteBudget } from './budget.ts'
 import { encodeSurroundings, FluentdEncoder } from './fluentd-records.ts'
-import { connectedRoute, routeOf } from './route.ts'
-import type { Sender } from './sender.ts'
+import type { Parcel } from './parcel.ts'
+import { routeOf } from './route.ts'
 
 export interface CourierOptions {
-  readonly senders: readonly Sender[]
+  readonly aggregators: Aggregators
   readonly format: 'tributary' | 'fluentd'
   readonly compression: Compression
   /** Most messages that may wait for one aggregator. */
@@ -38,16 +42,18 @@ const queryBatch = 4096
 const nothing = new Uint8Array(0)
 /** What a message costs besides its bytes while it waits: a hundred bytes of log must not hold a kilobyte nobody counts. */
 const relayOverhead = 1024
+/** Multiples of it, modulo 1, are spread evenly however many are taken. */
+const goldenRatio = 0.6180339887498949
 
 export class Courier {
   readonly #options: CourierOptions
   /** Names this process to the aggregators, which take no more chunks of the one before it. */
   readonly #session = randomBytes(8).toString('hex')
-  readonly #addresses: readonly string[]
   readonly #fluentd = new FluentdEncoder()
   readonly #encoded = new WeakMap<StreamMetadata['metadata'], readonly [Buffer, Buffer]>()
-  /** Messages of applications that wait for each aggregator. The window is for chunks: what waits here has the budget as its bound. */
-  readonly #relayed: number[]
+  readonly #assignments = new Assignments<Aggregator>()
+  /** What waits until an aggregator is known that it may be sent to. */
+  #parked: Parcel[] = []
   #relayedBytes = 0
   /** Called whenever there may be room again, for the log files and for applications. */
   onRoom: () => void = () => undefined
@@ -55,28 +61,35 @@ export class Courier {
 
   constructor(options: CourierOptions) {
     this.#options = options
-    this.#addresses = options.senders.map(({ address }) => address)
-    this.#relayed = options.senders.map(() => 0)
+    const { aggregators } = options
+    aggregators.onChange = () => this.#changed()
+    aggregators.onTakeover = (takeover) => this.#takeOver(takeover)
   }
 
+  /** An aggregator can be sent to. */
   get connected(): boolean {
-    return this.#options.senders.every(({ connected }) => connected)
+    return this.#options.aggregators.usable
   }
 
   get inFlightBytes(): number {
     return this.#options.budget.used
   }
 
-  /** The longest time, in ms, for which an aggregator with messages waiting has acknowledged nothing. */
-  get silentMs(): number {
-    return Math.max(0, ...this.#options.senders.filter(({ waiting }) => waiting > 0).map(({ silentMs }) => silentMs))
+  /** Messages that are not acknowledged. */
+  get waiting(): number {
+    return this.#options.aggregators.all.reduce((sum, { sender }) => sum + sender.waiting, this.#parked.length)
   }
 
   /** Whether another chunk of this source may be read now. */
   hasRoom(source: SourceId): boolean {
-    const { budget, senders, window } = this.#options
-    const i = this.#route(source)
-    return budget.open && senders[i]!.waiting - this.#relayed[i]! < window
+    const { budget, aggregators, window } = this.#options
+    if (!budget.open) return false
+    const { candidates } = aggregators
+    const to = this.#routeOf(source)
+    if (to === undefined || to.chunks >= window) return false
+    if (to === candidates[0] && candidates.length === 1) return true
+    // Who does not answer gets nothing more while others do, and nobody gets so much that nothing is left for the others.
+    return (to.usable || !aggregators.usable) && to.bytes < budget.limit / 2
   }
 
   /** Takes `bytes` of the budget for records that are on their way here; call the result when they came, or won't. */
@@ -86,40 +99,55 @@ export class Courier {
 
   /** How the aggregators do. */
   aggregators(): AggregatorSnapshot[] {
-    const { senders, window } = this.#options
-    return senders.map(({ address, connected, waiting, silentMs }) => ({
-      address,
-      connected,
-      waiting,
+    const { aggregators, window } = this.#options
+    return aggregators.all.map((one) => ({
+      address: one.key,
+      from: one.from,
+      state: stateOf(one, aggregators.candidates),
+      listed: one.listed,
+      connected: one.sender.connected,
+      waiting: one.sender.waiting,
       window,
-      silentFor: silentMs,
+      silentFor: one.sender.silentMs,
     }))
   }
 
-  /** Address of the aggregator that gets a source's chunks. */
-  aggregatorOf(source: SourceId): string {
-    return this.#sender(source).address
+  /** Why aggregators are refused, and the way out. */
+  get refusal(): string | undefined {
+    return this.#options.aggregators.refusal
+  }
+
+  /** The aggregator that gets a source's chunks, and why it does. */
+  routeTo(source: SourceId): RouteSnapshot | undefined {
+    const { aggregators } = this.#options
+    const to = this.#routeOf(source)
+    if (to === undefined) return undefined
+    const wanted = this.#candidateOf(source)
+    const chunks = this.#assignments.inFlight(source)
+    const others = aggregators.candidates.length
+    if (wanted !== undefined && wanted !== to)
+      return { address: to.key, why: 'in_flight', chunks, others, next: wanted.key }
+    if (!aggregators.usable) return { address: to.key, why: 'none_usable', chunks, others }
+    return { address: to.key, why: others === 1 ? 'only' : 'hash', chunks, others }
   }
 
   /** Which ranges of the sources the aggregators' ledgers have, by source in hexadecimal. A plain Fluentd has no ledger: nothing, then. */
   async ask(sources: readonly AskedSource[]): Promise<Map<string, ByteRanges>> {
-    const { senders, format } = this.#options
+    const { format } = this.#options
     const answers = new Map<string, ByteRanges>(sources.map(({ source }) => [source.toString('hex'), []]))
     if (format === 'fluentd') return answers
     const asked: Promise<void>[] = []
-    for (const sender of senders) {
-      const own = sources.filter(({ source }) => this.#sender(source) === sender)
-      for (let i = 0; i < own.length; i += queryBatch)
-        asked.push(this.#askOne(sender, own.slice(i, i + queryBatch), answers))
+    for (const own of Map.groupBy(sources, ({ source }) => this.#candidateOf(source)).values()) {
+      for (let i = 0; i < own.length; i += queryBatch) asked.push(this.#askOne(own.slice(i, i + queryBatch), answers))
     }
     await Promise.all(asked)
     return answers
   }
 
-  async #askOne(sender: Sender, asked: readonly AskedSource[], answers: Map<string, ByteRanges>): Promise<void> {
+  async #askOne(asked: readonly AskedSource[], answers: Map<string, ByteRanges>): Promise<void> {
     const id = randomBytes(16).toString('base64')
-    const query = forwardMessage('tributary', nothing, ledgerQueryOptions(id, asked, this.#session))
-    const { ranges } = await sender.send(id, query)
+    const pieces = forwardMessage('tributary', nothing, ledgerQueryOptions(id, asked, this.#session))
+    const { ranges } = await this.#send({ kind: 'query', id, pieces, source: asked[0]!.source })
     for (const [i, { source }] of asked.entries()) answers.set(source.toString('hex'), ranges?.[i] ?? [])
   }
 
@@ -130,31 +158,30 @@ export class Courier {
     const entries = compression === 'none' ? Buffer.from(encoded) : compress(encoded, compression)
     metrics.sentChunks.inc()
     metrics.sentBytes.inc(entries.length)
-    return this.#send(header, entries, count, compression)
+    return this.#sendChunk(header, entries, count, compression)
   }
 
   /** Tells that a range has no records, and why (`header.outcome`). */
   report(header: ChunkHeader): Promise<void> {
-    return this.#send(header, nothing, 0, 'none')
+    return this.#sendChunk(header, nothing, 0, 'none')
   }
 
-  async #send(header: ChunkHeader, entries: Uint8Array, count: number, compression: Compression): Promise<void> {
-    const { format, budget, metrics } = this.#options
+  async #sendChunk(header: ChunkHeader, entries: Uint8Array, count: number, compression: Compression): Promise<void> {
+    const { format, metrics } = this.#options
+    const { source, range, seam } = header
     const tag = format === 'fluentd' ? fluentdTag(header) : 'tributary'
-    const id = chunkId(header.source, header.range)
+    const id = chunkId(source, range)
     const own = chunkOptions({ ...header, session: this.#session }, count, compression)
     const options =
       format === 'fluentd'
         ? { chunk: id, size: count, ...(compression === 'none' ? {} : { compressed: compression }) }
         : own
-    const message = forwardMessage(tag, entries, options)
-    const release = budget.take(message.reduce((sum, piece) => sum + piece.length, 0))
+    const pieces = forwardMessage(tag, entries, options)
     const readAt = performance.now()
-    await this.#sender(header.source).send(id, message)
-    release()
+    await this.#send({ kind: 'chunk', id, pieces, source, next: seam?.source })
     metrics.ackDelay.observe((performance.now() - readAt) / 1000)
     metrics.ackedChunks.inc()
-    metrics.ackedBytes.inc(header.range[1] - header.range[0])
+    metrics.ackedBytes.inc(range[1] - range[0])
     this.#tellRoom()
   }
 
@@ -168,23 +195,26 @@ export class Courier {
     return this.#relayedBytes
   }
 
-  /** Which aggregator takes a message that could go to any: the preferred one unless only others are connected. */
-  relayRoute(preferred: number): number {
-    const { senders } = this.#options
-    return senders.length === 1 ? 0 : connectedRoute(preferred, senders)
+  /**
+   * Name of the aggregator that takes a message which could go to any; empty while none is known. The same number gets the same one for as long
+   * as they are the same, and numbers that count up are spread by weight.
+   */
+  relayRoute(preferred: number): string {
+    const { candidates } = this.#options.aggregators
+    if (candidates.length < 2) return candidates[0]?.key ?? ''
+    const { budget } = this.#options
+    const open = candidates.filter(({ bytes }) => bytes < budget.limit / 2)
+    const choice = open.length > 0 ? open : candidates
+    let at = ((preferred * goldenRatio) % 1) * choice.reduce((sum, { weight }) => sum + weight, 0)
+    return (choice.find(({ weight }) => (at -= weight) < 0) ?? choice[0]!).key
   }
 
   /** Passes on a message of an application; resolves with its acknowledgement. */
-  async relay(to: number, id: string, message: readonly Buffer[]): Promise<void> {
-    const { budget, senders } = this.#options
-    const bytes = message.reduce((sum, piece) => sum + piece.length, relayOverhead)
-    const release = budget.take(bytes)
+  async relay(to: string, id: string, source: SourceId, pieces: readonly Buffer[]): Promise<void> {
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, relayOverhead)
     this.#relayedBytes += bytes
-    this.#relayed[to]!++
-    await senders[to]!.send(id, message)
-    release()
+    await this.#send({ kind: 'relay', id, pieces, source }, this.#options.aggregators.get(to))
     this.#relayedBytes -= bytes
-    this.#relayed[to]!--
     this.#tellRoom()
   }
 
@@ -193,12 +223,80 @@ export class Courier {
     this.onRelayRoom()
   }
 
-  #sender(source: SourceId): Sender {
-    return this.#options.senders[this.#route(source)]!
+  /** Hands a message to an aggregator and resolves with its acknowledgement, whoever gives it in the end. */
+  #send(
+    message: Pick<Parcel, 'kind' | 'id' | 'pieces' | 'source'> & { readonly next?: SourceId | undefined },
+    to?: Aggregator,
+  ): Promise<Ack> {
+    const { kind, pieces, next } = message
+    const bytes =
+      kind === 'query' ? 0 : pieces.reduce((sum, { length }) => sum + length, kind === 'relay' ? relayOverhead : 0)
+    const release = this.#options.budget.take(bytes)
+    return new Promise((resolve) => {
+      const parcel: Parcel = {
+        ...message,
+        next,
+        bytes,
+        settle: (ack) => {
+          this.#over(parcel)
+          release()
+          resolve(ack)
+        },
+      }
+      this.#put(parcel, to?.member ? to : undefined)
+    })
   }
 
-  #route(source: SourceId): number {
-    return this.#addresses.length === 1 ? 0 : routeOf(source, this.#addresses)
+  #put(parcel: Parcel, preferred?: Aggregator): void {
+    const to = preferred ?? (parcel.kind === 'chunk' ? this.#routeOf(parcel.source) : this.#candidateOf(parcel.source))
+    if (to === undefined) {
+      this.#parked.push(parcel)
+      return
+    }
+    parcel.at = to
+    if (parcel.kind === 'chunk') {
+      this.#assignments.sent(parcel.source, to)
+      if (parcel.next) this.#assignments.sent(parcel.next, to)
+    }
+    to.put(parcel)
+  }
+
+  /** It does not wait for its aggregator any more. */
+  #over(parcel: Parcel): void {
+    parcel.at?.release(parcel)
+    this.#unassign(parcel)
+  }
+
+  #unassign({ kind, source, next }: Parcel): void {
+    if (kind !== 'chunk') return
+    this.#assignments.over(source)
+    if (next) this.#assignments.over(next)
+  }
+
+  #changed(): void {
+    const parked = this.#parked
+    this.#parked = []
+    for (const parcel of parked) this.#put(parcel)
+    this.#tellRoom()
+  }
+
+  /** Sends what waits for an aggregator to others: byte for byte the same, so that the ledger knows it again. */
+  #takeOver({ from, what }: Takeover): void {
+    const taken = from.withdraw(what)
+    for (const parcel of taken) this.#unassign(parcel)
+    for (const parcel of taken) this.#put(parcel)
+    this.#options.metrics.movedMessages.inc(taken.length)
+    this.#tellRoom()
+  }
+
+  /** Where a source's next chunk goes: to where those before it are, until they are acknowledged. */
+  #routeOf(source: SourceId): Aggregator | undefined {
+    return (this.#assignments.size === 0 ? undefined : this.#assignments.of(source)) ?? this.#candidateOf(source)
+  }
+
+  #candidateOf(source: SourceId): Aggregator | undefined {
+    const { candidates } = this.#options.aggregators
+    return candidates[routeOf(source, candidates)]
   }
 
   /** A source's metadata is one object for its life, so what is encoded from it is found by it. */

@@ -30,25 +30,31 @@ test('a message goes over TLS to a server whose certificate is trusted, and to n
   )
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const metrics = new CollectorMetrics()
-  const address = `localhost:${(server.address() as AddressInfo).port}`
-  const open = (tls: object) =>
-    new Sender({
-      address,
+  const { port } = server.address() as AddressInfo
+  const open = (tls: object, serverName = 'localhost') => {
+    const sender = new Sender({
+      name: 'aggregator',
+      to: { host: '127.0.0.1', port, serverName },
       tls,
       credentials: { hostname: 'n' },
       ackTimeout: 5000,
+      identify: false,
       log: pino({ level: 'silent' }),
       metrics,
     })
-  const [trusting, wary] = [open({ ca }), open({})]
+    sender.onOpen = () => sender.resume()
+    return sender
+  }
+  const [trusting, wary, misnamed] = [open({ ca }), open({}), open({ ca }, 'another.example')]
   try {
-    const message = forwardMessage('t', new Uint8Array(0), { chunk: 'a' })
-    expect(await trusting.send('a', message)).toEqual({ ack: 'a' })
-    expect(wary.connected).toBe(false)
-    await expect.poll(() => metrics.connectionErrors.total).toBeGreaterThan(0)
+    const pieces = forwardMessage('t', new Uint8Array(0), { chunk: 'a' })
+    const acked = new Promise((settle) => trusting.put({ id: 'a', pieces, settle }))
+    expect(await acked).toEqual({ ack: 'a' })
+    await expect.poll(() => Math.min(wary.failures, misnamed.failures)).toBeGreaterThan(0)
+    expect([wary.connected, misnamed.connected]).toEqual([false, false])
     expect(metrics.connections.total).toBe(1)
   } finally {
-    await Promise.all([trusting.close(), wary.close()])
+    await Promise.all([trusting, wary, misnamed].map((one) => one.close()))
     server.close()
     rmSync(directory, { recursive: true })
   }

@@ -1,58 +1,101 @@
 /**
- * One aggregator: a connection that is made again for ever, and the messages that wait for its acknowledgement. A message is
- * kept, as it was sent, until it is acknowledged; when the connection breaks all that wait are sent again in their order. An ack
- * that comes late, twice or on another connection than its chunk is as good as any: it is matched by the chunk's id.
+ * The connection to one aggregator, made again for ever, and the messages that wait for its acknowledgement. A message is kept, as it was
+ * sent, until it is acknowledged; when the connection breaks all that wait are sent again in their order. An ack that comes late, twice
+ * or on another connection than its chunk is as good as any: it is matched by the chunk's id.
+ *
+ * A new connection first learns which ledger the aggregator keeps: only its owner knows whether what waits may be sent there, and says
+ * so with {@link Sender.resume}.
  */
+import { randomBytes } from 'node:crypto'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
-import { type Ack, parseAck } from '@tributary/protocol/chunk.ts'
+import { type Ack, type LedgerIdentity, ledgerQueryOptions, parseAck } from '@tributary/protocol/chunk.ts'
+import { forwardMessage } from '@tributary/protocol/forward.ts'
 import { decode, ValueSplitter } from '@tributary/protocol/msgpack.ts'
 import type { Logger } from 'pino'
 import type { CollectorMetrics } from '../metrics.ts'
 import { authenticate, type Credentials } from './authenticate.ts'
+import { boundedReason } from './connection-reason.ts'
 import { retryDelay } from './retry.ts'
 
+/** How an aggregator is reached. */
+export interface Destination {
+  readonly host: string
+  readonly port: number
+  /** Name that its certificate must carry; empty for none. */
+  readonly serverName: string
+}
+
 export interface SenderOptions {
-  readonly address: string
+  /** What it is known by, for people. */
+  readonly name: string
+  readonly to: Destination
   /** Set for TLS. */
   readonly tls?: ConnectionOptions
   readonly credentials: Credentials
   /** Milliseconds without the acknowledgement of the oldest message before the connection is given up. */
   readonly ackTimeout: number
+  /** Ask for the aggregator's ledger; a Fluentd has none. */
+  readonly identify: boolean
   readonly log: Logger
   readonly metrics: CollectorMetrics
 }
 
-interface Waiting {
-  readonly message: readonly Buffer[]
+/** What may wait for an acknowledgement. */
+export interface Message {
+  readonly id: string
+  readonly pieces: readonly Buffer[]
   readonly settle: (ack: Ack) => void
 }
 
 /** An aggregator answers with acks and, to a ledger query, with the ranges of up to 4,096 sources. */
 const maxAnswerBytes = 64 * 1024 * 1024
 const connectTimeoutMs = 10_000
+const nothing = new Uint8Array(0)
 
-export class Sender {
-  readonly address: string
+export class Sender<M extends Message = Message> {
   readonly #options: SenderOptions
+  #to: Destination
   /** By chunk id, in the order of sending. */
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #waiting = new Map<string, M>()
+  /** Questions for the ledger's identity that are not answered yet. */
+  readonly #asked = new Map<string, (ack: Ack) => void>()
   readonly #stop = new AbortController()
   #socket: net.Socket | undefined
+  /** What waits was sent over the socket, and so is what comes. */
+  #flowing = false
+  #identity: LedgerIdentity | undefined
   /** When the connection was made or last acknowledged something, ms on the monotonic clock. */
   #progressAt = performance.now()
   #attempt = 0
-  #running: Promise<void>
+  #failures = 0
+  readonly #running: Promise<void>
+  /** A connection is there and its ledger is known. */
+  onOpen: () => void = () => undefined
+  /** No connection could be made, or the one there was is gone. */
+  onClose: () => void = () => undefined
+  /** Anything came. */
+  onAnswer: () => void = () => undefined
 
   constructor(options: SenderOptions) {
-    this.address = options.address
     this.#options = options
+    this.#to = options.to
     this.#running = this.#run()
   }
 
   get connected(): boolean {
     return this.#socket !== undefined
+  }
+
+  /** Connections that could not be made or broke, since it last acknowledged anything. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  /** As it was told last; undefined as long as it never answered. */
+  get identity(): LedgerIdentity | undefined {
+    return this.#identity
   }
 
   /** Messages that wait for their acknowledgement. */
@@ -65,12 +108,36 @@ export class Sender {
     return performance.now() - this.#progressAt
   }
 
-  /** Sends a message and resolves with its acknowledgement, however long that takes. The buffers must not change until then. */
-  send(id: string, message: readonly Buffer[]): Promise<Ack> {
-    return new Promise((settle) => {
-      this.#waiting.set(id, { message, settle })
-      if (this.#socket) this.#write(this.#socket, message)
-    })
+  /** It is reached elsewhere from the next connection on. */
+  redirect(to: Destination): void {
+    this.#to = to
+  }
+
+  /** Sends a message, now and as often as it takes, until it is acknowledged or withdrawn. The buffers must not change until then. */
+  put(message: M): void {
+    this.#waiting.set(message.id, message)
+    if (this.#socket && this.#flowing) this.#write(this.#socket, message.pieces)
+  }
+
+  /** Sends all that waits over the present connection, and what comes from now on. */
+  resume(): void {
+    if (this.#socket === undefined || this.#flowing) return
+    this.#flowing = true
+    if (this.#waiting.size > 0) this.#options.metrics.resentChunks.inc(this.#waiting.size)
+    for (const { pieces } of this.#waiting.values()) this.#write(this.#socket, pieces)
+  }
+
+  /** Takes back what waits and is wanted elsewhere, in the order of sending. Its acknowledgement, should it still come, is a stray one. */
+  withdraw(wanted: (message: M) => boolean): M[] {
+    const taken = [...this.#waiting.values()].filter(wanted)
+    for (const { id } of taken) this.#waiting.delete(id)
+    return taken
+  }
+
+  /** Asks for a sign of life. */
+  ping(): void {
+    if (this.#options.identify && this.#socket && this.#asked.size === 0)
+      this.#askIdentity(this.#socket, () => undefined)
   }
 
   /** Drops the connection and stops. What waits is never settled: it was not acknowledged. */
@@ -81,7 +148,7 @@ export class Sender {
   }
 
   async #run(): Promise<void> {
-    const { log, metrics, address } = this.#options
+    const { log, metrics, name } = this.#options
     while (!this.#stop.signal.aborted) {
       try {
         await this.#session()
@@ -91,9 +158,11 @@ export class Sender {
         metrics.connectionErrors.inc(1, boundedReason(code))
         // Once per outage in full; the repeats say nothing new.
         log[this.#attempt === 0 ? 'warn' : 'debug'](
-          { address, reason: message },
+          { address: name, reason: message },
           'aggregator not reachable, trying again',
         )
+        this.#failures++
+        this.onClose()
       }
       const delay = retryDelay(this.#attempt++, Math.random())
       await sleep(delay, undefined, { signal: this.#stop.signal }).catch(() => undefined)
@@ -102,7 +171,7 @@ export class Sender {
 
   /** One connection, from connecting to its end. Resolves never; rejects with why it ended. */
   async #session(): Promise<never> {
-    const { log, metrics, credentials, address } = this.#options
+    const { log, metrics, credentials, name, identify } = this.#options
     const socket = this.#connect()
     const splitter = new ValueSplitter(maxAnswerBytes)
     const failed = new Promise<never>((_, reject) => {
@@ -115,41 +184,62 @@ export class Sender {
       socket.setNoDelay(true)
       metrics.connections.inc()
       await Promise.race([failed, authenticate(socket, splitter, credentials, this.#stop.signal)])
-      this.#progressAt = performance.now()
-      log.info({ address, waiting: this.#waiting.size }, 'connected to aggregator')
       socket.on('data', (data) => this.#receive(socket, splitter, data as Buffer))
-      this.#resend(socket)
+      if (identify) await Promise.race([failed, this.#learnIdentity(socket)])
+      this.#progressAt = performance.now()
       this.#socket = socket
+      log.info(
+        { address: name, waiting: this.#waiting.size, ledger: this.#identity?.ledger },
+        'connected to aggregator',
+      )
+      this.onOpen()
       return await Promise.race([failed, this.#watch()])
     } finally {
       this.#socket = undefined
+      this.#flowing = false
+      this.#asked.clear()
       socket.destroy()
     }
   }
 
   #connect(): net.Socket {
-    const colon = this.address.lastIndexOf(':')
-    const host = this.address.slice(0, colon).replace(/^\[|\]$/g, '')
-    const port = Number(this.address.slice(colon + 1))
+    const { host, port, serverName } = this.#to
     const { tls: secure } = this.#options
     if (!secure) return net.connect({ host, port, keepAlive: true })
     // Half a megabyte of code, and a tenth of the time to start, that most do without.
     const tls = process.getBuiltinModule('node:tls')
-    return tls.connect({ host, port, servername: net.isIP(host) ? '' : host, ...secure })
+    return tls.connect({ host, port, servername: serverName, ...secure })
   }
 
-  #resend(socket: net.Socket): void {
-    if (this.#waiting.size > 0) this.#options.metrics.resentChunks.inc(this.#waiting.size)
-    for (const { message } of this.#waiting.values()) this.#write(socket, message)
+  /** An aggregator that tells no ledger, as older ones do, has one of its own at its address. */
+  async #learnIdentity(socket: net.Socket): Promise<void> {
+    const { ackTimeout, name } = this.#options
+    const timeout = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(Math.max(ackTimeout, connectTimeoutMs))])
+    const answer = await new Promise<Ack>((resolve, reject) => {
+      this.#askIdentity(socket, resolve)
+      timeout.addEventListener(
+        'abort',
+        () => reject(Object.assign(new Error('no answer to which ledger it keeps'), { code: 'ACK_TIMEOUT' })),
+        { once: true },
+      )
+    })
+    const { ledger = `at ${name}`, shared = false } = answer
+    this.#identity = { ledger, shared }
   }
 
-  #write(socket: net.Socket, message: readonly Buffer[]): void {
+  #askIdentity(socket: net.Socket, answered: (ack: Ack) => void): void {
+    const id = randomBytes(12).toString('base64')
+    this.#asked.set(id, answered)
+    this.#write(socket, forwardMessage('tributary', nothing, ledgerQueryOptions(id, [])))
+  }
+
+  #write(socket: net.Socket, pieces: readonly Buffer[]): void {
     // Messages of applications come many at a time: what this turn writes goes out in one call.
     if (socket.writableCorked === 0) {
       socket.cork()
       process.nextTick(() => socket.uncork())
     }
-    for (const piece of message) socket.write(piece)
+    for (const piece of pieces) socket.write(piece)
   }
 
   #receive(socket: net.Socket, splitter: ValueSplitter, data: Buffer): void {
@@ -158,11 +248,20 @@ export class Sender {
     } catch (error) {
       socket.destroy(error as Error)
     }
+    this.onAnswer()
   }
 
   #acknowledge(ack: Ack): void {
+    const answered = this.#asked.get(ack.ack)
+    if (answered !== undefined) {
+      // Who only tells its ledger makes no progress: a session that is fenced hears no more than that, and must not come back at once.
+      this.#asked.delete(ack.ack)
+      answered(ack)
+      return
+    }
     this.#progressAt = performance.now()
     this.#attempt = 0
+    this.#failures = 0
     const waiting = this.#waiting.get(ack.ack)
     if (waiting === undefined) {
       this.#options.metrics.strayAcks.inc()
@@ -176,7 +275,7 @@ export class Sender {
   async #watch(): Promise<never> {
     for (;;) {
       await sleep(Math.min(1000, this.#options.ackTimeout), undefined, { signal: this.#stop.signal })
-      if (this.#waiting.size === 0) this.#progressAt = performance.now()
+      if (this.#waiting.size === 0 || !this.#flowing) this.#progressAt = performance.now()
       if (this.silentMs > this.#options.ackTimeout)
         throw Object.assign(new Error('no acknowledgement in time'), { code: 'ACK_TIMEOUT' })
     }
@@ -194,22 +293,4 @@ async function opened(socket: net.Socket, stop: AbortSignal): Promise<void> {
       { once: true },
     )
   })
-}
-
-const reasons = [
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EPIPE',
-  'ETIMEDOUT',
-  'CLOSED',
-  'ACK_TIMEOUT',
-  'CONNECT_TIMEOUT',
-  'HANDSHAKE',
-]
-
-/** A label value from a closed list, whatever the operating system reports. */
-function boundedReason(code: string | undefined): string {
-  return code !== undefined && reasons.includes(code) ? code.toLowerCase() : 'other'
 }

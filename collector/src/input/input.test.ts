@@ -18,7 +18,7 @@ import { Sink } from '../../../test/harness/sink.ts'
 import { collectorConfig } from '../config.ts'
 import { ByteBudget } from '../forward/budget.ts'
 import { Courier } from '../forward/courier.ts'
-import { Sender } from '../forward/sender.ts'
+import { openAggregators } from '../forward/open-aggregators.ts'
 import type { PodFacts } from '../metadata/pod-facts.ts'
 import { CollectorMetrics } from '../metrics.ts'
 import { collect, counted, message, TestNode, until } from './fixture.ts'
@@ -96,23 +96,14 @@ test('what a pod sends carries its name', async () => {
   await using sink = await Sink.listen()
   const log = pino({ level: 'silent' })
   const metrics = new CollectorMetrics()
-  const options = { address: sink.address, credentials: { hostname: 'n1' }, ackTimeout: 1000, log, metrics }
-  await using senders = new AsyncDisposableStack()
-  const sender = senders.adopt(new Sender(options), (one) => one.close())
-  const budget = new ByteBudget(1 << 20)
-  const courier = new Courier({
-    senders: [sender],
-    format: 'tributary',
-    compression: 'none',
-    window: 8,
-    budget,
-    metrics,
-  })
   const config = collectorConfig.parse({
     node: 'n1',
     aggregator: { address: sink.address },
     input: { forward: { enabled: true, port: 0 } },
   })
+  await using open = new AsyncDisposableStack()
+  const { aggregators } = open.adopt(openAggregators(config, { log, metrics }), (one) => one.close())
+  const courier = new Courier({ ...config.forward, aggregators, budget: new ByteBudget(1 << 20), metrics })
   const pod: PodFacts = {
     uid: 'u',
     namespace: 'shop',

@@ -9,7 +9,7 @@ import { Intake } from './intake.ts'
 import { Peers } from './peers.ts'
 
 interface Relayed {
-  readonly to: number
+  readonly to: string
   readonly id: string
   readonly message: ForwardMessage
   ack(): void
@@ -21,8 +21,8 @@ function start(format: 'tributary' | 'fluentd' = 'tributary') {
   const courier = {
     open: true,
     relayedBytes: 0,
-    relayRoute: (preferred: number) => preferred % 2,
-    relay(to: number, id: string, pieces: readonly Buffer[]) {
+    relayRoute: (preferred: number) => String(preferred % 2),
+    relay(to: string, id: string, _source: Buffer, pieces: readonly Buffer[]) {
       const { promise, resolve } = Promise.withResolvers<void>()
       relayed.push({ to, id, message: parseMessage(Buffer.concat(pieces))!, ack: resolve })
       return promise
@@ -85,7 +85,7 @@ test('what one sends through one aggregator is one source without a gap, and con
   const { relayed, send } = start()
   const connections = Array.from({ length: 4 }, () => ({ address: '127.0.0.1', user: undefined, closed: false }))
   for (let i = 0; i < 20; i++) await send(['app', i, { log: 'x'.repeat(i) }], connections[i % 4])
-  for (const to of [0, 1]) {
+  for (const to of ['0', '1']) {
     const headers = relayed.filter((one) => one.to === to).map(({ message }) => chunkHeader(message.options)!)
     expect(headers).toHaveLength(10)
     expect(new Set(headers.map(({ source }) => source.toString('hex'))).size).toBe(1)

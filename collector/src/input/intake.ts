@@ -83,7 +83,7 @@ export class Intake implements Sink {
     }
     const pieces = relayMessage(bytes, message, own)
     peer.book(to, place)
-    const acked = courier.relay(to, id, pieces)
+    const acked = courier.relay(to, id, source, pieces)
     metrics.inputInFlightBytes.set(courier.relayedBytes)
     return acked.then(() => {
       metrics.inputAcked.inc()

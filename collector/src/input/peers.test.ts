@@ -61,21 +61,21 @@ test('a pod that becomes known after it began to send gets its name', () => {
 
 test('what a pod sends to one aggregator tiles one source; other pods and aggregators have others', () => {
   const peers = peersOf(directory(pod('10.0.0.1'), pod('10.0.0.2')))
-  const take = (address: string, aggregator: number, bytes: number) => {
+  const take = (address: string, aggregator: string, bytes: number) => {
     const peer = peers.at(address)
     const place = peer.place(aggregator, bytes)
     peer.book(aggregator, place)
     return place
   }
   // What is placed and not booked leaves no gap.
-  peers.at('10.0.0.1').place(0, 99)
+  peers.at('10.0.0.1').place('a', 99)
   const places = [
-    take('10.0.0.1', 0, 10),
-    take('10.0.0.1', 0, 5),
-    take('10.0.0.1', 2, 7),
-    take('10.0.0.2', 0, 7),
-    take('10.0.0.3', 0, 7),
-    take('10.0.0.4', 0, 7),
+    take('10.0.0.1', 'a', 10),
+    take('10.0.0.1', 'a', 5),
+    take('10.0.0.1', 'b', 7),
+    take('10.0.0.2', 'a', 7),
+    take('10.0.0.3', 'a', 7),
+    take('10.0.0.4', 'a', 7),
   ]
   expect(places.map(({ range }) => range)).toEqual([
     [0, 10],
@@ -92,8 +92,19 @@ test('what a pod sends to one aggregator tiles one source; other pods and aggreg
 
 test('no more pods are remembered than there may be', () => {
   const peers = peersOf({ findByAddress: (address) => pod(address) })
-  const first = peers.at('0').place(0, 1).source
+  const first = peers.at('0').place('a', 1).source
   for (let i = 1; i <= 1024; i++) peers.at(String(i))
-  expect(peers.at('0').place(0, 1)).toMatchObject({ range: [0, 1] })
-  expect(peers.at('0').place(0, 1).source.equals(first)).toBe(false)
+  expect(peers.at('0').place('a', 1)).toMatchObject({ range: [0, 1] })
+  expect(peers.at('0').place('a', 1).source.equals(first)).toBe(false)
+})
+
+test('aggregators come and go: the source of one that was forgotten is not gone on with', () => {
+  const peer = peersOf({ findByAddress: () => undefined }).at('')
+  const first = peer.place('0', 5)
+  peer.book('0', first)
+  for (let i = 1; i <= 64; i++) peer.book(String(i), peer.place(String(i), 1))
+  expect(peer.place('64', 1)).toMatchObject({ range: [1, 2] })
+  const again = peer.place('0', 5)
+  expect(again.range).toEqual([0, 5])
+  expect(again.source.equals(first.source)).toBe(false)
 })

@@ -15,14 +15,16 @@ export interface Place {
 
 export interface Peer {
   readonly stream: StreamMetadata
-  /** Where the next `bytes` that go to an aggregator belong. */
-  place(aggregator: number, bytes: number): Place
+  /** Where the next `bytes` that go to an aggregator belong; `aggregator` is any name of it. */
+  place(aggregator: string, bytes: number): Place
   /** What was last placed is on its way: a place that is given and not taken would be a gap for ever. */
-  book(aggregator: number, place: Place): void
+  book(aggregator: string, place: Place): void
 }
 
 /** Pods remembered at most: more than a node runs. One that is forgotten begins a new source when it sends again. */
 const maxPeers = 1024
+/** Aggregators for which a pod's source is remembered at most: they come and go. */
+const maxSources = 64
 
 export interface PeersOptions {
   readonly cluster: string
@@ -70,7 +72,8 @@ export class Peers {
 }
 
 class KnownPeer implements Peer {
-  readonly #sources: { readonly source: SourceId; readonly name: string; end: number }[] = []
+  /** By aggregator, the least recently begun first. */
+  readonly #sources = new Map<string, OpenSource>()
   facts: PodFacts | undefined
   stream: StreamMetadata
 
@@ -85,13 +88,20 @@ class KnownPeer implements Peer {
     this.stream = stream
   }
 
-  place(aggregator: number, bytes: number): Place {
-    const { source, name, end } = (this.#sources[aggregator] ??= newSource())
+  place(aggregator: string, bytes: number): Place {
+    const { source, name, end } = this.#sources.get(aggregator) ?? this.#begin(aggregator)
     return { source, range: [end, end + bytes], id: `${name}:${end}` }
   }
 
-  book(aggregator: number, { range }: Place): void {
-    this.#sources[aggregator]!.end = range[1]
+  #begin(aggregator: string): OpenSource {
+    if (this.#sources.size >= maxSources) this.#sources.delete(this.#sources.keys().next().value!)
+    const begun = newSource()
+    this.#sources.set(aggregator, begun)
+    return begun
+  }
+
+  book(aggregator: string, { range }: Place): void {
+    this.#sources.get(aggregator)!.end = range[1]
   }
 }
 
@@ -100,7 +110,13 @@ function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address
 }
 
-function newSource(): { source: SourceId; name: string; end: number } {
+interface OpenSource {
+  readonly source: SourceId
+  readonly name: string
+  end: number
+}
+
+function newSource(): OpenSource {
   const source = relaySource()
   return { source, name: source.toString('base64'), end: 0 }
 }

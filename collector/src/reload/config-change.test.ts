@@ -11,7 +11,8 @@ test.for([
   { wanted: {}, taken: [], waiting: [] },
   { wanted: { logs: { scanInterval: '5s' } }, taken: ['logs.scanInterval'], waiting: [] },
   { wanted: { logs: { path: '/x', flushInterval: '1s' } }, taken: ['logs.flushInterval'], waiting: ['logs.path'] },
-  { wanted: { aggregator: { address: ['a:1'] } }, taken: [], waiting: ['aggregator.address'] },
+  { wanted: { aggregator: { address: ['a:1'] } }, taken: [], waiting: [] },
+  { wanted: { aggregator: { address: ['a:1', 'b:1'] } }, taken: [], waiting: ['aggregator.address'] },
   { wanted: { aggregator: { address: 'a:1', sharedKey: 'x' } }, taken: [], waiting: ['aggregator.sharedKey'] },
   {
     wanted: { multiline: { languages: ['go'], patterns: { x: { start: '^a' } } } },

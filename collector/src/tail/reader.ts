@@ -77,8 +77,7 @@ export class Reader {
     for (;;) {
       const got = await this.#read(generation, want)
       if (got === -1) return 'replaced'
-      const spans =
-        this.#isLast(generation, got) && this.#endsInLine(got) && maySpan(generation, successor, this.#sameAggregator)
+      const spans = this.#isLast(generation, got) && this.#endsInLine(got) && maySpan(generation, successor)
       if (this.#cut(generation, got, spans ? 'wait' : this.#rest(generation, got, now))) break
       if (spans) return this.#turnOverSeam(generation, successor, got, now)
       // A record that is larger than a chunk needs the whole window to be seen.
@@ -88,9 +87,6 @@ export class Reader {
     this.#send(generation)
     return 'read'
   }
-
-  readonly #sameAggregator = (a: Generation, b: Generation) =>
-    this.#courier.aggregatorOf(a.id) === this.#courier.aggregatorOf(b.id)
 
   /** Reads what a record that began in `generation` needs of the next one: both are accounted for by one chunk. */
   async #turnOverSeam(

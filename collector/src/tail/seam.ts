@@ -10,18 +10,11 @@ export interface Seam {
 
 /**
  * Whether the last record of a source may go on in `successor`: the same container's next file, of which nothing was read yet. A
- * renamed file without one has a successor in which nothing stands yet.
- *
- * @param sameLedger whether one aggregator has both: two can't book a chunk at once
+ * renamed file without one has a successor in which nothing stands yet. All sources are booked in one ledger, whichever aggregator they go to.
  */
-export function maySpan(
-  generation: Generation,
-  successor: Generation | undefined,
-  sameLedger: (a: Generation, b: Generation) => boolean,
-): boolean {
+export function maySpan(generation: Generation, successor: Generation | undefined): boolean {
   const { name, format } = generation
   if (successor === undefined) return name.rotation !== ''
-  if (!sameLedger(generation, successor)) return false
   if (successor.state === 'done' || successor.position > 0 || successor.limit === 0) return false
   return successor.name.restart === name.restart && successor.format === format
 }

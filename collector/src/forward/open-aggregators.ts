@@ -1,0 +1,82 @@
+/** Connects to all aggregators that the configuration names, now and as their names come to stand for others. */
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
+import type { Logger } from 'pino'
+import type { CollectorConfig } from '../config.ts'
+import type { CollectorMetrics } from '../metrics.ts'
+import { AggregatorDirectory, type NameTrouble } from '../resolve/directory.ts'
+import { Aggregators } from './aggregators.ts'
+import type { Parcel } from './parcel.ts'
+import { Sender } from './sender.ts'
+
+export interface OpenOptions {
+  /** The ledger that an earlier process used. */
+  readonly ledger?: string | undefined
+  readonly log: Logger
+  readonly metrics: CollectorMetrics
+}
+
+export interface OpenAggregators {
+  readonly aggregators: Aggregators
+  /** Configured names that do not resolve. */
+  readonly nameTroubles: () => readonly NameTrouble[]
+  close(): Promise<void>
+}
+
+export function openAggregators(
+  { aggregator, forward, node }: Pick<CollectorConfig, 'aggregator' | 'forward' | 'node'>,
+  { ledger, log, metrics }: OpenOptions,
+): OpenAggregators {
+  const { address, sharedKey, username, password, ackTimeout, takeoverAfter, dns } = aggregator
+  const credentials = { hostname: `${node}/collector`, sharedKey, username, password }
+  const secure = tlsOptions(aggregator.tls)
+  const directory = new AggregatorDirectory({ addresses: address, dns, log, metrics })
+  const aggregators = new Aggregators({
+    open: (endpoint) =>
+      new Sender<Parcel>({
+        name: endpoint.key,
+        to: endpoint,
+        credentials,
+        ackTimeout,
+        identify: forward.format === 'tributary',
+        log,
+        metrics,
+        ...(secure ? { tls: secure } : {}),
+      }),
+    format: forward.format,
+    takeoverAfter,
+    ledger,
+    onTrouble: () => directory.refresh(),
+    log,
+    metrics,
+  })
+  directory.onChange = () => aggregators.update(directory.endpoints)
+  aggregators.update(directory.endpoints)
+  return {
+    aggregators,
+    nameTroubles: () => directory.troubles,
+    async close() {
+      await Promise.all([directory.close(), aggregators.close()])
+    },
+  }
+}
+
+function tlsOptions(tls: CollectorConfig['aggregator']['tls']): ConnectionOptions | undefined {
+  if (!tls.enabled) return undefined
+  const file = (name: 'caFile' | 'certFile' | 'keyFile') => {
+    const path = tls[name]
+    try {
+      return path === undefined ? undefined : readFileSync(path)
+    } catch (error) {
+      throw new Error(`aggregator.tls.${name}: ${(error as Error).message}`)
+    }
+  }
+  const [ca, cert, key] = [file('caFile'), file('certFile'), file('keyFile')]
+  return {
+    ...(ca ? { ca } : {}),
+    ...(cert ? { cert } : {}),
+    ...(key ? { key } : {}),
+    ...(tls.serverName ? { servername: tls.serverName } : {}),
+    rejectUnauthorized: !tls.insecureSkipVerify,
+  }
+}
