@@ -1,6 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { checkText } from './content.ts'
@@ -25,6 +25,12 @@ const run = (options: Partial<GenerateOptions>) =>
     gapMs: 0,
     ...options,
   })
+
+test.for(['cri', 'docker'] as const)('a directory told relative to where one is works as well (%s)', async (format) => {
+  await run({ out: relative(process.cwd(), out), format, maxLines: 1000 })
+  const containers = join(out, 'containers')
+  for (const name of readdirSync(containers)) expect(readFileSync(join(containers, name)).length).toBeGreaterThan(0)
+})
 
 function contentOf({ path }: GenerationTruth): Buffer {
   const bytes = readFileSync(path)

@@ -1,7 +1,7 @@
 /** Where a runtime and the kubelet keep a container's log, and how old generations are named. */
 import { createHash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { containerNumber } from './content.ts'
 import type { RuntimeFormat } from './runtime-line.ts'
 
@@ -26,21 +26,23 @@ const apps = ['api', 'web', 'worker', 'db', 'cache'] as const
  * only the last is kept, as the kubelet does.
  */
 export function makePlace(
-  out: string,
+  directory: string,
   container: number,
   { seed, namespace, format }: { seed: number; namespace: string; format: RuntimeFormat },
 ): Place {
+  // A link's target is relative to where the link is.
+  const out = resolve(directory)
   const name = apps[container % apps.length]!
   const pod = `${name}-${containerNumber(container)}`
   const uid = uuidOf(`${seed}:${namespace}:${container}`)
-  const directory = join(out, 'pods', `${namespace}_${pod}_${uid}`, name)
-  mkdirSync(directory, { recursive: true })
+  const own = join(out, 'pods', `${namespace}_${pod}_${uid}`, name)
+  mkdirSync(own, { recursive: true })
   mkdirSync(join(out, 'containers'), { recursive: true })
-  const restart = nextRestart(directory)
+  const restart = nextRestart(own)
   const idOf = (n: number) => createHash('sha256').update(`${uid}:${n}`).digest('hex')
   const link = (n: number) => join(out, 'containers', `${pod}_${namespace}_${name}-${idOf(n)}.log`)
   for (let n = 0; n < restart - 1; n++) rmSync(link(n), { force: true })
-  const log = join(directory, `${restart}.log`)
+  const log = join(own, `${restart}.log`)
   let active = log
   if (format === 'docker') {
     active = join(out, 'docker', idOf(restart), `${idOf(restart)}-json.log`)
