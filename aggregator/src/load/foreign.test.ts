@@ -83,17 +83,18 @@ test('a tag says nothing of a record that has a kubernetes map', () => {
   expect({ labels, metadata }).toEqual({ labels: { namespace: 'shop', pod: 'cart-0' }, metadata: {} })
 })
 
-test('times are EventTime, integers or floats, with metadata beside them or not', () => {
-  const times = [new EventTime(1, 2), 3, 4.25, -1.5, [new EventTime(5, 6), { k: 'v' }]]
+test('times are EventTime, integers or floats of seconds, or milliseconds, with metadata beside them or not', () => {
+  const times = [new EventTime(1, 2), 3, 4.25, -1.5, 1_795_419_354_937, [new EventTime(5, 6), { k: 'v' }]]
   const records = read(times.map((time) => [time, { log: 'x' }]))
   expect(records.map(({ seconds, nanoseconds }) => [seconds, nanoseconds])).toEqual([
     [1, 2],
     [3, 0],
     [4, 250_000_000],
     [-2, 500_000_000],
+    [1_795_419_354, 937_000_000],
     [5, 6],
   ])
-  expect(records[4]!.metadata).toEqual({ k: 'v' })
+  expect(records[5]!.metadata).toEqual({ k: 'v' })
 })
 
 test('entries that are no [time, record] are counted and left out', () => {

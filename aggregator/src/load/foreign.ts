@@ -23,6 +23,9 @@ export interface ForeignRecord {
 const groupStart = 0xffffffff
 const groupEnd = 0xfffffffe
 
+/** As a number of seconds it would be in the year 5138: fluent-logger can be told to send milliseconds. */
+const leastMilliseconds = 1e11
+
 /** Fields that hold the line, in order: of Fluent Bit and Docker, of Fluentd and Logstash, of structured loggers, of the systemd journal. */
 const lineFields = ['log', 'message', 'msg', 'MESSAGE'] as const
 
@@ -91,8 +94,10 @@ function parseEntry(slot: Value, record: Value): Entry | undefined {
   if (typeof time !== 'number' && typeof time !== 'bigint') return undefined
   const value = Number(time)
   if (!Number.isFinite(value)) return undefined
-  const seconds = Math.floor(value)
-  return { seconds, nanoseconds: Math.round((value - seconds) * 1e9), marker: false, metadata: meta, record }
+  const perSecond = value >= leastMilliseconds ? 1000 : 1
+  const seconds = Math.floor(value / perSecond)
+  const nanoseconds = Math.round((value - seconds * perSecond) * (1e9 / perSecond))
+  return { seconds, nanoseconds, marker: false, metadata: meta, record }
 }
 
 function foreignRecord(entry: Entry, ofTag: Group, group: Group, sender: StreamMetadata): ForeignRecord {
