@@ -104,7 +104,7 @@ export class AggregatorEvents {
   }
 
   loaded(report: BlockReport): void {
-    const { rows, bytes, malformed, clamped, insertSeconds, cpuSeconds } = report
+    const { rows, bytes, malformed, clamped, truncated, insertSeconds, cpuSeconds } = report
     const metrics = this.#metrics
     this.loadError = undefined
     this.backPressure = undefined
@@ -114,6 +114,7 @@ export class AggregatorEvents {
     metrics.loadedBlocks.inc()
     metrics.malformedEntries.inc(malformed)
     metrics.clampedRows.inc(clamped)
+    metrics.truncatedLines.inc(truncated)
     metrics.loaderCpu.inc(cpuSeconds)
     metrics.insertSeconds.observe(insertSeconds)
     if (malformed > 0)

@@ -114,6 +114,10 @@ export class AggregatorMetrics {
     'aggregator_load_malformed_entries_total',
     'Entries of other senders that are no [time, record]. Left out.',
   )
+  readonly truncatedLines = this.#counter(
+    'aggregator_load_truncated_lines_total',
+    'Lines of other senders that were longer than limits.maxLineBytes and were cut, flagged `truncated`.',
+  )
   readonly clampedRows = this.#counter(
     'aggregator_load_clamped_rows_total',
     'Rows whose time the store cannot hold, moved to the nearest it can.',
@@ -130,6 +134,11 @@ export class AggregatorMetrics {
     ['reason'],
   )
 
+  readonly limitDelays = this.#counter<'rate_limited' | 'stream_limit'>(
+    'aggregator_receive_limited_total',
+    'Times that a Forward connection was read later, or a chunk was not taken yet, because of a limit of its tenant. Nothing is lost by it.',
+    ['reason'],
+  )
   readonly discardedRecords = this.#counter<DiscardReason>(
     'aggregator_discarded_records_total',
     'Records that were pushed and refused, because of a limit of their tenant or what is no set of labels.',

@@ -83,6 +83,7 @@ export class RunningAggregator {
   readonly #parts: Parts
   readonly #intake: Intake
   readonly #pusher: Pusher
+  readonly #limits: TenantLimits
   readonly #keeper: LedgerKeeper
   readonly #health = new Health(performance.now())
   readonly #stop = new AbortController()
@@ -102,6 +103,7 @@ export class RunningAggregator {
   constructor(parts: Parts) {
     const { config, events, ledger, metrics, wal } = parts
     this.#parts = parts
+    this.#limits = new TenantLimits({ limits: config.limits, overrides: config.tenants.overrides })
     this.#intake = new Intake({
       wal,
       ledger,
@@ -113,10 +115,11 @@ export class RunningAggregator {
       },
       onUnsupported: (signal) => events.unsupported(signal),
       tenantOf: tenantOf(config.forward),
+      limits: this.#limits,
     })
     this.#pusher = new Pusher({
       ...config.push,
-      limiter: new TenantLimits({ limits: config.limits, overrides: config.tenants.overrides }),
+      limiter: this.#limits,
       append: (message, tenant) => this.#intake.push(message, tenant),
       full: () => this.#intake.full,
       onTaken: (outcome) => events.pushed(outcome),
@@ -267,6 +270,8 @@ export class RunningAggregator {
       store: { ...connection, identity: this.#identity },
       ...config.load,
       ...config.labels,
+      limits: config.limits,
+      overrides: config.tenants.overrides,
       maxEntriesBytes: config.forward.maxEntriesBytes,
     }
   }

@@ -1,4 +1,7 @@
 /** Bytes a second with a burst. Pure but for its state: whoever asks brings the time. */
+/** Nobody waits longer for what others sent, seconds. */
+const mostOwed = 60
+
 export class TokenBucket {
   readonly #perSecond: number
   readonly #burst: number
@@ -27,7 +30,7 @@ export class TokenBucket {
   /** Takes what has arrived already, on credit where need be; milliseconds until nothing is owed. */
   owe(bytes: number, now: number): number {
     this.#fill(now)
-    this.#tokens -= bytes
+    this.#tokens = Math.max(this.#tokens - bytes, -mostOwed * this.#perSecond)
     return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000
   }
 

@@ -7,8 +7,10 @@ import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { encodeAttributes, recordOverhead, writeRecordHead } from '@tributary/protocol/records.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { limitsConfig } from '../access/config.ts'
+import { TenantLimits } from '../access/tenant-limits.ts'
 import { labelColumns, type RowStream } from '../store/row-stream.ts'
-import { MessageDecoder, type RowSink } from './decode-message.ts'
+import { type DecodeOptions, MessageDecoder, type RowSink } from './decode-message.ts'
 
 const options = {
   discoverServiceName: true,
@@ -35,7 +37,7 @@ interface Row {
 function decode(
   message: Buffer,
   accepted: ByteRange[],
-  changes: Partial<typeof options> = {},
+  changes: Partial<DecodeOptions> = {},
   at = position,
   tenant?: string,
 ) {
@@ -215,6 +217,26 @@ test.for([
   const sink = { setStream: () => {}, add: () => rows++ }
   expect(() => new MessageDecoder(options).decode({ message, accepted: [range], start: position }, sink)).toThrow(error)
   expect(rows).toBe(0)
+})
+
+test('what other senders bring beyond the limits of their tenant is cut or kept beside, and counted', () => {
+  const limits = new TenantLimits({ limits: limitsConfig.parse({ maxLineBytes: 300, maxLabelValueBytes: 5 }) })
+  const changes = { limits, discoverServiceName: false }
+  const records = [
+    { log: 'é'.repeat(200), kubernetes: { pod_name: 'a-long-pod', namespace_name: 'n' } },
+    { log: 'short' },
+  ]
+  const { rows, truncated } = decode(encode(['tag', records.map((record) => [5, record])]), [], changes)
+  expect(truncated).toBe(1)
+  expect(rows.map(({ line, flags }) => [line, flags])).toEqual([
+    ['é'.repeat(150), 1],
+    ['short', 0],
+  ])
+  expect(rows[0]).toMatchObject({ labels: { namespace: 'n' }, metadata: { pod: 'a-long-pod' } })
+  // Our own collectors have a limit of their own, which wins.
+  expect(
+    decode(chunk([100]), [range], { limits: { of: () => ({ ...limits.of('t'), maxLineBytes: 1 }) } }).truncated,
+  ).toBe(0)
 })
 
 test('rows are of the tenant that the log names, and its sources are none but its own', () => {

@@ -8,7 +8,8 @@ import { decompress } from '@tributary/protocol/compression.ts'
 import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
-import { decodeAttributes, RecordScanner, stderr } from '@tributary/protocol/records.ts'
+import { decodeAttributes, RecordScanner, stderr, truncatedFlag } from '@tributary/protocol/records.ts'
+import type { TenantLimits } from '../access/tenant-limits.ts'
 import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
 import { isPush, readPush } from '../push/push-message.ts'
@@ -19,6 +20,7 @@ import type { WalPosition } from '../wal/position.ts'
 import type { WalEntry } from '../wal/wal.ts'
 import { detectLevel, levels } from './detect-level.ts'
 import { TraceFinder } from './detect-trace.ts'
+import { fitLabels, fitLine } from './fitting.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
 import { type Labels, streamOf, withServiceName } from './labels.ts'
 import { toldLevel } from './told-level.ts'
@@ -33,6 +35,8 @@ export interface DecodeOptions {
   readonly detectTrace: boolean
   /** Cap on what a message may decompress to. */
   readonly maxEntriesBytes: number
+  /** Of the tenant's own; without it there are none. */
+  readonly limits?: Pick<TenantLimits, 'of'> | undefined
   /** Goes into the identity of rows whose sender gave them none; differs from aggregator to aggregator. */
   readonly id: string
 }
@@ -46,7 +50,14 @@ export interface Decoded {
   readonly malformed: number
   /** Rows whose time the store can't hold. */
   readonly clamped: number
+  /** Lines of other senders that were too long for their tenant. */
+  readonly truncated: number
 }
+
+const nothing: Decoded = { malformed: 0, clamped: 0, truncated: 0 }
+
+/** What a collector of ours takes for one line at most, bytes: whatever its tenant's limit is, what it was set to read is kept. */
+const maxOwnLine = 16 << 20
 
 /** Streams remembered at most; beyond that they are made anew, which costs two hashes each. */
 const maxStreams = 20_000
@@ -80,7 +91,7 @@ export class MessageDecoder {
       return this.#pushRows(parsed.entries, foreignSource(this.#options.id, start), tenant, sink)
     const sent = chunkHeader(parsed.options)
     const header = sent && headerOfTenant(sent, tenant)
-    if (header?.outcome !== undefined) return { malformed: 0, clamped: 0 }
+    if (header?.outcome !== undefined) return nothing
     const entries = decompress(parsed.entries, this.#options.maxEntriesBytes)
     if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), tenant, sink, header)
     if (header !== undefined) return this.#ownRows(header, entries, accepted, tenant, sink)
@@ -102,6 +113,7 @@ export class MessageDecoder {
     const next = header.seam && this.#streamsOf(tenant, header.seam.source, header)
     const { detectLevel: detect, detectTrace } = this.#options
     const traces = detectTrace ? new TraceFinder(entries) : undefined
+    let truncated = 0
     const whole = accepted.length === 1 && accepted[0]![0] <= from && accepted[0]![1] >= to
     while (records.next()) {
       const { offset, lineStart, lineEnd } = records
@@ -117,9 +129,12 @@ export class MessageDecoder {
       const streams = offset < seam ? own : next!
       sink.setStream(records.stream === stderr ? streams.stderr : streams.stdout)
       const at = offset < seam ? offset : offset - seam
-      sink.add(records.seconds, records.nanoseconds, at, level, entries, lineStart, lineEnd, records.flags, attributes)
+      const end = Math.min(lineEnd, lineStart + maxOwnLine)
+      const flags = end === lineEnd ? records.flags : records.flags | truncatedFlag
+      if (end !== lineEnd) truncated++
+      sink.add(records.seconds, records.nanoseconds, at, level, entries, lineStart, end, flags, attributes)
     }
-    return { malformed: 0, clamped: 0 }
+    return { ...nothing, truncated }
   }
 
   #streamsOf(tenant: string, source: Buffer, { labels, metadata }: StreamMetadata): OwnStreams {
@@ -151,20 +166,26 @@ export class MessageDecoder {
   ): Decoded {
     const records: ForeignRecord[] = []
     const malformed = readForeign(message, entries, (record) => records.push(record), sender)
+    const limits = this.#options.limits?.of(tenant)
     let clamped = 0
+    let truncated = 0
     for (const [index, record] of records.entries()) {
       const seconds = Math.min(lastSecond, Math.max(firstSecond, record.seconds))
       const outside = seconds !== record.seconds
       if (outside) clamped++
-      const metadata = outside ? { ...record.metadata, timestamp_clamped: 'true' } : record.metadata
-      sink.setStream(this.#foreignStream(tenant, record.labels, metadata, source))
+      const told = outside ? { ...record.metadata, timestamp_clamped: 'true' } : record.metadata
+      const { labels, metadata } = limits ? fitLabels(record.labels, told, limits) : { ...record, metadata: told }
+      sink.setStream(this.#foreignStream(tenant, labels, metadata, source))
       const nanoseconds = outside ? 0 : Math.min(record.nanoseconds, 999_999_999)
       const level = this.#options.detectLevel ? levels[record.level]! : ''
       const traces = this.#options.detectTrace && metadata['trace_id'] === undefined
       const attributes = traces ? new TraceFinder(record.line).find(0, record.line.length) : undefined
-      sink.add(seconds, nanoseconds, index, level, record.line, 0, record.line.length, 0, attributes)
+      const end = limits ? fitLine(record.line, limits.maxLineBytes) : record.line.length
+      const cut = end < record.line.length
+      if (cut) truncated++
+      sink.add(seconds, nanoseconds, index, level, record.line, 0, end, cut ? truncatedFlag : 0, attributes)
     }
-    return { malformed, clamped }
+    return { malformed, clamped, truncated }
   }
 
   #pushRows(entries: Buffer, source: Buffer, tenant: string, sink: RowSink): Decoded {
@@ -185,7 +206,7 @@ export class MessageDecoder {
         sink.add(seconds, nanoseconds, index++, level, line, 0, line.length, 0, attributes)
       }
     }
-    return { malformed: 0, clamped }
+    return { ...nothing, clamped }
   }
 
   /** The level a stream or an entry tells itself goes before what is found in the line. */

@@ -1,5 +1,6 @@
 /** What the main thread and the loader's thread tell each other. */
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import type { Limits, TenantsConfig } from '../access/config.ts'
 import type { StoreConnection } from '../store/connection.ts'
 import type { StoreErrorCode } from '../store/error.ts'
 import type { WalPosition } from '../wal/position.ts'
@@ -20,6 +21,8 @@ export interface LoaderSettings {
   readonly discoverServiceName: boolean
   readonly detectLevel: boolean
   readonly detectTrace: boolean
+  readonly limits: Limits
+  readonly overrides: TenantsConfig['overrides']
 }
 
 export type ToLoader =
@@ -69,6 +72,7 @@ export interface BlockReport {
   readonly bytes: number
   readonly malformed: number
   readonly clamped: number
+  readonly truncated: number
   /** Wall time of the insert. */
   readonly insertSeconds: number
   /** CPU time of the loader's thread since the last report. */

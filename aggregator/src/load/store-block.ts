@@ -13,6 +13,7 @@ export class StoreBlock implements Block<WalEntry> {
   readonly #setAside: (entry: WalEntry, error: Error) => Promise<void>
   malformed = 0
   clamped = 0
+  truncated = 0
 
   /**
    * @param log empty; belongs to this block until it is inserted
@@ -34,9 +35,10 @@ export class StoreBlock implements Block<WalEntry> {
 
   async add(entry: WalEntry): Promise<void> {
     try {
-      const { malformed, clamped } = this.#decoder.decode(entry, this.log)
+      const { malformed, clamped, truncated } = this.#decoder.decode(entry, this.log)
       this.malformed += malformed
       this.clamped += clamped
+      this.truncated += truncated
     } catch (error) {
       if (!(error instanceof MsgpackError || error instanceof CompressionError)) throw error
       await this.#setAside(entry, error)

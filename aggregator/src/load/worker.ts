@@ -6,6 +6,7 @@ import { nodeDisk } from '@tributary/protocol/disk.ts'
 import { parseMessage } from '@tributary/protocol/forward.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { TenantLimits } from '../access/tenant-limits.ts'
 import { partsOf, toSource, within } from '../ledger/parts.ts'
 import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { acceptedRecords } from '../recover.ts'
@@ -101,7 +102,11 @@ async function run(): Promise<void> {
   const cursor = await openCursor()
   const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
   const client = new StoreClient(settings.store, storeLog)
-  const decoder = new MessageDecoder({ ...settings, id: cursor.id })
+  const decoder = new MessageDecoder({
+    ...settings,
+    limits: new TenantLimits({ limits: settings.limits, overrides: settings.overrides }),
+    id: cursor.id,
+  })
   const pool = new BlockPool(2 * settings.blockBytes)
   const reader = new WalReader({
     disk: nodeDisk,
@@ -128,9 +133,9 @@ async function run(): Promise<void> {
     onBlock: (block, insertSeconds) => {
       const used = process.threadCpuUsage(cpu)
       cpu = process.threadCpuUsage()
-      const { rows, bytes, malformed, clamped } = block
+      const { rows, bytes, malformed, clamped, truncated } = block
       const cpuSeconds = (used.user + used.system) / 1e6
-      tell({ kind: 'block', report: { rows, bytes, malformed, clamped, insertSeconds, cpuSeconds } })
+      tell({ kind: 'block', report: { rows, bytes, malformed, clamped, truncated, insertSeconds, cpuSeconds } })
       pool.giveBack(block.log)
     },
     onRetry: (error, attempt, delay) => {

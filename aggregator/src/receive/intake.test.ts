@@ -12,6 +12,8 @@ import { decode, encode } from '@tributary/protocol/msgpack.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
 import { writeRecordHead } from '@tributary/protocol/records.ts'
 import { expect, test } from 'vitest'
+import { type Limits, limitsConfig } from '../access/config.ts'
+import { TenantLimits } from '../access/tenant-limits.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { AggregatorMetrics } from '../metrics.ts'
 import type { WalRecord } from '../wal/record.ts'
@@ -35,10 +37,12 @@ class HeldWal {
   }
 }
 
-async function start() {
+async function start(limits: Partial<Limits> = {}) {
   const { ledger } = await Ledger.open({ disk: nodeDisk, path: '/nonexistent/ledger', onDamage: () => {} })
   const wal = new HeldWal()
   const unsupported: string[] = []
+  const holds: number[] = []
+  const hold = (ms: number) => void holds.push(ms)
   const intake = new Intake({
     wal,
     ledger,
@@ -46,18 +50,19 @@ async function start() {
     maxEntriesBytes: 1 << 20,
     onDurable: () => {},
     tenantOf: (user) => user,
+    limits: new TenantLimits({ limits: { ...limitsConfig.parse({}), ...limits }, now: () => 0 }),
     onUnsupported: (signal) => unsupported.push(signal),
   })
   /** The answer, or `waiting` while there is none. */
   const send = async (message: Buffer, user?: string) => {
-    const answer = intake.accept(message, { user })
+    const answer = intake.accept(message, { user, hold })
     if (answer === undefined) return 'none'
     return Promise.race([
       answer.then((bytes) => (bytes === undefined ? 'none' : decode(bytes))),
       new Promise((resolve) => setImmediate(() => resolve('waiting'))),
     ])
   }
-  return { ledger, wal, intake, send, unsupported }
+  return { ledger, wal, intake, send, unsupported, holds }
 }
 
 /** One record for every ten bytes. */
@@ -149,6 +154,41 @@ test('a tenant neither books, sees nor fences the sources of another', async () 
   expect(await send(query, 'bank')).toEqual({ ack: 'q', ranges: [[[0, 10_000]], []] })
   expect(await send(query)).toEqual({ ack: 'q', ranges: [[], []] })
   expect([...ledger.sources()]).toHaveLength(3)
+})
+
+test('beyond its rate a tenant waits, and only for what is new', async () => {
+  const { send, wal, holds } = await start({ ingestionBytesPerSecond: 1000, ingestionBurstBytes: 1000 })
+  await send(encode(['t', 5, { log: 'x'.repeat(900) }]), 'shop')
+  expect(holds).toEqual([])
+  const more = chunk([0, 50], undefined, { rawBytes: 1100 })
+  await send(more, 'shop')
+  expect(holds).toEqual([expect.closeTo(1000, -2)])
+  await send(more, 'shop')
+  await send(encode(['t', 5, { log: 'x'.repeat(900) }]), 'bank')
+  expect(holds).toHaveLength(1)
+  await send(chunk([50, 100], undefined, { rawBytes: 1 << 19 }), 'shop')
+  expect(holds.at(-1)).toBe(20_000)
+  expect(wal.appended).toHaveLength(4)
+})
+
+test('a stream beyond the number that a tenant may have is not taken yet, the others go on', async () => {
+  const { send, wal } = await start({ maxStreams: 1 })
+  const other = chunk([0, 50], undefined, { source: Buffer.alloc(16, 2), labels: { pod: 'other' } })
+  expect(await send(chunk([0, 50]))).toBe('waiting')
+  await expect(send(other)).rejects.toMatchObject({ problem: 'limited', fatal: true })
+  await expect(send(encode(['another tag', 5, { log: 'x' }]))).rejects.toMatchObject({
+    problem: 'limited',
+    fatal: false,
+  })
+  expect(await send(chunk([50, 100]))).toBe('waiting')
+  // What became of bytes is no stream.
+  expect(
+    await send(
+      chunk([0, 10], { kind: 'lost', reason: 'deleted' }, { source: Buffer.alloc(16, 3), labels: { pod: 'x' } }),
+    ),
+  ).toBe('waiting')
+  expect(await send(other, 'bank')).toBe('waiting')
+  expect(wal.appended).toHaveLength(4)
 })
 
 test('a ledger query tells what is accepted, once that is durable', async () => {

@@ -10,6 +10,8 @@ import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Origin } from '@tributary/protocol/receive/connection.ts'
 import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
+import { LimitError } from '../access/limit-error.ts'
+import type { TenantLimits } from '../access/tenant-limits.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { headerOfTenant, sourceOfTenant } from '../ledger/tenant-source.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
@@ -33,10 +35,15 @@ export interface IntakeOptions {
   readonly onUnsupported: (signal: string) => void
   /** Whose data a sender brings; undefined for the default tenant's. */
   readonly tenantOf?: (user: string | undefined) => string | undefined
+  /** What the tenants may send; without it there are no limits. */
+  readonly limits?: Pick<TenantLimits, 'checkStream' | 'delay'>
 }
 
 /** Who sends: as {@link Origin}, which tests need not make whole. */
-type Sender = Pick<Origin, 'user'>
+type Sender = Pick<Origin, 'user' | 'hold'>
+
+/** A connection is not held longer than this, milliseconds: well below the time after which a sender gives up waiting. */
+const longestHold = 20_000
 
 export class Intake implements Sink {
   readonly #options: IntakeOptions
@@ -71,9 +78,42 @@ export class Intake implements Sink {
     const tenant = this.#options.tenantOf?.(from?.user)
     if (checked.kind === 'query') return this.#answer(checked, tenant)
     const durable =
-      checked.kind === 'foreign' ? this.#append([], bytes, { tenant }) : this.#admit(checked, bytes, tenant)
+      checked.kind === 'foreign'
+        ? this.#acceptForeign(checked, bytes, tenant, from)
+        : this.#admit(checked, bytes, tenant, from)
     const { chunk } = checked
     return durable.then(() => (chunk === undefined ? undefined : encodeAck({ ack: chunk })))
+  }
+
+  #acceptForeign(
+    { message }: Extract<CheckedMessage, { kind: 'foreign' }>,
+    bytes: Buffer,
+    tenant: string | undefined,
+    from: Sender | undefined,
+  ): Promise<unknown> {
+    // Its labels are not known before it is decoded; a sender that collects has a tag for each file.
+    this.#checkStream(tenant, message.tag, false)
+    this.#charge(tenant, bytes.length, from)
+    return this.#append([], bytes, { tenant })
+  }
+
+  /** @param fatal whether the connection has to end, because its sender repeats what was not acknowledged only on another one */
+  #checkStream(tenant: string | undefined, stream: string, fatal: boolean): void {
+    try {
+      this.#options.limits?.checkStream(tenant ?? defaultTenant, stream, stream)
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error
+      this.#options.metrics.limitDelays.inc(1, 'stream_limit')
+      throw new ReceiveError('limited', error.message, fatal, { cause: error })
+    }
+  }
+
+  /** Books what a tenant has sent. Beyond its rate the connection is read later: the sender waits, and nothing is lost. */
+  #charge(tenant: string | undefined, bytes: number, from: Sender | undefined): void {
+    const ms = this.#options.limits?.delay(tenant ?? defaultTenant, bytes) ?? 0
+    if (ms <= 0) return
+    this.#options.metrics.limitDelays.inc(1, 'rate_limited')
+    from?.hold(Math.min(ms, longestHold))
   }
 
   /** Takes what was accepted of a push; resolves when it is durable. */
@@ -98,6 +138,7 @@ export class Intake implements Sink {
     { header: sent, records, message }: Extract<CheckedMessage, { kind: 'chunk' }>,
     bytes: Buffer,
     tenant: string | undefined,
+    from: Sender | undefined,
   ): Promise<unknown> {
     const { ledger, metrics } = this.#options
     const header = headerOfTenant(sent, tenant)
@@ -105,6 +146,7 @@ export class Intake implements Sink {
       metrics.fencedChunks.inc()
       throw new ReceiveError('fenced', 'a chunk of a collector process that another one has taken over from', true)
     }
+    if (header.outcome === undefined) this.#checkStream(tenant, JSON.stringify(header.labels), true)
     const admitted = ledger.admit(header, records, (ranges) => this.#count(header, message, ranges))
     const { ranges, bookings } = admitted
     const [own, next] = bookings
@@ -115,6 +157,8 @@ export class Intake implements Sink {
       metrics.duplicateChunks.inc()
       return this.#lastAppend
     }
+    // What comes again costs nothing: a sender that waits for long may have to connect anew.
+    this.#charge(tenant, Math.max(bytes.length, Math.min(header.rawBytes, this.#options.maxEntriesBytes)), from)
     const [first, end] = ranges[0]!
     if (first !== header.range[0] || end !== header.range[1]) metrics.trimmedChunks.inc()
     // A record of the log has room for so many ranges only: the message stands there once for each lot of them.

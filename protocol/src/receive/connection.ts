@@ -47,16 +47,20 @@ export interface Origin {
   readonly user: string | undefined
   /** Nothing more can be said to the peer. */
   readonly closed: boolean
+  /** Reads no more from the peer for so long, milliseconds; what was received goes on. */
+  hold(ms: number): void
 }
 
 export class Connection {
-  readonly #origin: { readonly address: string; user: string | undefined; closed: boolean }
+  readonly #origin: { readonly address: string; user: string | undefined; closed: boolean; hold(ms: number): void }
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #splitter: ValueSplitter
   readonly #helo: Helo | undefined
   #ready: boolean
   #unanswered = 0
+  #paused = false
+  #held: NodeJS.Timeout | undefined
   #ended = false
   /** When the message that is pending, or the handshake, began; and when bytes last came. Milliseconds of {@link performance.now}. */
   #pendingSince = performance.now()
@@ -64,7 +68,12 @@ export class Connection {
   #answers: Buffer[] = []
 
   constructor(socket: Socket, options: ConnectionOptions) {
-    this.#origin = { address: socket.remoteAddress ?? 'unknown', user: undefined, closed: false }
+    this.#origin = {
+      address: socket.remoteAddress ?? 'unknown',
+      user: undefined,
+      closed: false,
+      hold: (ms) => this.#hold(ms),
+    }
     this.#socket = socket
     this.#options = options
     this.#splitter = new ValueSplitter(options.maxMessageBytes)
@@ -95,8 +104,9 @@ export class Connection {
     return this.#splitter.pendingBytes
   }
 
+  /** Not to be read, for the receiver's sake. */
   get paused(): boolean {
-    return this.#socket.isPaused()
+    return this.#paused
   }
 
   /** Milliseconds without a byte, not counting while it was not read. */
@@ -105,10 +115,26 @@ export class Connection {
   }
 
   pause(): void {
+    this.#paused = true
     this.#socket.pause()
   }
 
   resume(): void {
+    this.#paused = false
+    if (this.#held === undefined) this.#read()
+  }
+
+  #hold(ms: number): void {
+    clearTimeout(this.#held)
+    this.#held = setTimeout(() => {
+      this.#held = undefined
+      if (!this.#paused) this.#read()
+    }, ms)
+    this.#held.unref()
+    this.#socket.pause()
+  }
+
+  #read(): void {
     // Time spent paused is ours, not the peer's.
     this.#pendingSince = this.#lastData = performance.now()
     this.#socket.resume()
@@ -135,6 +161,7 @@ export class Connection {
   /** No further byte is read; the connection closes once everything received is answered. */
   finish(): void {
     this.#socket.removeAllListeners('data')
+    clearTimeout(this.#held)
     this.#socket.resume()
     this.#ended = true
     if (this.#unanswered === 0) this.#hangUp()
@@ -251,6 +278,7 @@ export class Connection {
       this.#options.onError(new ReceiveError('cut_off', 'the connection ended within a message', true), this)
     }
     this.#origin.closed = true
+    clearTimeout(this.#held)
     this.#options.onClose(this)
   }
 }

@@ -26,6 +26,8 @@ export type ReceiveProblem =
   | 'buffer_full'
   /** A chunk of a collector process after which another one began to read the same source. */
   | 'fenced'
+  /** More streams than the tenant may have: what begins another one is not taken yet. */
+  | 'limited'
   /** A fault of the receiver. */
   | 'internal'
 

@@ -7,6 +7,7 @@ import { Secret } from '../secret.ts'
 import { TestAuthority, TestMount } from '../test-authority.ts'
 import { TlsFiles } from '../tls-files.ts'
 import type { WatchedFileEvents } from '../watched-file.ts'
+import type { Origin } from './connection.ts'
 import { ReceiveError } from './receive-error.ts'
 import { Receiver, type ReceiverOptions, type Sink } from './receiver.ts'
 
@@ -26,8 +27,10 @@ class TestSink implements Sink {
   undurableBytes = 0
   full = false
   held: (() => void)[] | undefined
-  accept(message: Buffer) {
+  hold = 0
+  accept(message: Buffer, from: Origin) {
     const value = decode(message)
+    if (Array.isArray(value) && value[0] === 'hold') from.hold(this.hold)
     if (value === 'fault') throw new TypeError('a fault')
     if (value === 'wrong') throw new ReceiveError('bad_chunk', 'as told', false)
     if (!Array.isArray(value)) throw new ReceiveError('not_forward', 'no array', true)
@@ -279,6 +282,28 @@ test('a sender that does not read its acknowledgements is cut off', async () => 
   send()
   await until(() => problems.length > 0)
   expect(problems).toEqual(['buffer_full'])
+})
+
+test('a connection that is held is read later, while others are read', async () => {
+  const { sink, dial, receiver } = await start()
+  sink.hold = 300
+  const held = dial()
+  held.send(['hold'])
+  await held.next()
+  const began = performance.now()
+  held.send(['a'])
+  const other = dial()
+  other.send(['b'])
+  await other.next()
+  expect(sink.messages).toEqual([['hold'], ['b']])
+  // Neither does the receiver's own pause end it early.
+  sink.full = true
+  other.send(['c'])
+  await until(() => receiver.paused)
+  sink.full = false
+  receiver.proceed()
+  expect(decode(await held.next())).toEqual({ ack: 'a' })
+  expect(performance.now() - began).toBeGreaterThan(250)
 })
 
 test('closing answers what was received and takes nothing more', async () => {
