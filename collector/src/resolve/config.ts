@@ -29,7 +29,7 @@ const one = z.union([address, entry], 'write host:port, or a map with address, w
 
 /** One address or a list; always a list of entries once parsed. */
 export const addressesConfig = z
-  .union([one, z.array(one).min(1)])
+  .union([one, z.array(one).min(1)], 'write host:port, a map with address, weight and standby, or a list of them')
   .transform((value) => (Array.isArray(value) ? value : [value]).map(asEntry))
   .describe(
     'The aggregators: one `host:port` or a list. A name stands for all its addresses, each an aggregator of its own; with the name of a port instead of a number (`host:portname`, or `_portname._tcp.host`) SRV records tell host and port. An entry of a list may be a map: `address`, `weight` (1: its share of the sources, in proportion to the others), `standby` (false: gets sources only while others are away). Several aggregators must share a ledger (store.engine: clickhouse).',

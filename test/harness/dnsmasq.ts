@@ -1,0 +1,108 @@
+/** A real DNS server, dnsmasq, on a free port of loopback. Its records change while it runs. Newcomers may lack it: CI installs it. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { promises as dns } from 'node:dns'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { until } from './processes.ts'
+
+const command = 'dnsmasq'
+
+/** Why dnsmasq can't be used here; undefined when it can. */
+export function dnsmasqMissing(): string | undefined {
+  const { status } = spawnSync(command, ['--version'], { stdio: 'ignore' })
+  return status === 0 ? undefined : 'needs dnsmasq (Debian: apt-get install dnsmasq-base)'
+}
+
+export interface Service {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+}
+
+export class Dnsmasq {
+  readonly #root = mkdtempSync(join(tmpdir(), 'tributary-dnsmasq-'))
+  readonly #port: number
+  #process: ChildProcess | undefined
+  #services: readonly Service[] = []
+
+  private constructor(port: number) {
+    this.#port = port
+    this.hosts({})
+  }
+
+  static async start(): Promise<Dnsmasq> {
+    const started = new Dnsmasq(await freeUdpPort())
+    await started.resume()
+    return started
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`
+  }
+
+  /** Addresses of the names there are, from now on; they end in `.test`. */
+  hosts(names: Readonly<Record<string, readonly string[]>>): void {
+    const lines = Object.entries(names).flatMap(([name, addresses]) => addresses.map((one) => `${one} ${name}\n`))
+    writeFileSync(join(this.#root, 'hosts'), lines.join(''))
+    this.#process?.kill('SIGHUP')
+  }
+
+  /** SRV records, from the next start on. */
+  services(services: readonly Service[]): void {
+    this.#services = services
+  }
+
+  /** Nobody answers until {@link resume}. */
+  async pause(): Promise<void> {
+    const child = this.#process
+    if (child === undefined) return
+    this.#process = undefined
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exited
+  }
+
+  async resume(): Promise<void> {
+    const options = [
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--pid-file=', '--log-facility=-', '--no-resolv'],
+      ...['--no-hosts', '--bind-interfaces', '--listen-address=127.0.0.1', `--port=${this.#port}`],
+      ...['--local=/test/', '--local-ttl=1', `--addn-hosts=${join(this.#root, 'hosts')}`],
+      ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+      ...this.#services.map(({ name, host, port }) => `--srv-host=${name},${host},${port}`),
+    ]
+    let output = ''
+    const child = spawn(command, options, { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data))
+    this.#process = child
+    const resolver = new dns.Resolver({ timeout: 300, tries: 1 })
+    resolver.setServers([this.address])
+    await until(
+      () =>
+        resolver.resolve4('nobody.test').then(
+          () => true,
+          ({ code }) => code === 'ENOTFOUND',
+        ),
+      10_000,
+      () => `dnsmasq does not answer: ${output}`,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pause()
+    rmSync(this.#root, { recursive: true, force: true })
+  }
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket('udp4')
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const { port } = socket.address() as AddressInfo
+  socket.close()
+  await once(socket, 'close')
+  return port
+}
