@@ -1,5 +1,5 @@
 /** A real DNS server, dnsmasq, on a free port of loopback. Its records change while it runs. Newcomers may lack it: CI installs it. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { promises as dns } from 'node:dns'
 import { once } from 'node:events'
@@ -8,14 +8,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './processes.ts'
+import { program } from './programs.ts'
 
-const command = 'dnsmasq'
-
-/** Why dnsmasq can't be used here; undefined when it can. */
-export function dnsmasqMissing(): string | undefined {
-  const { status } = spawnSync(command, ['--version'], { stdio: 'ignore' })
-  return status === 0 ? undefined : 'needs dnsmasq (Debian: apt-get install dnsmasq-base)'
-}
+/** Path of dnsmasq; undefined where it is not installed (Debian: dnsmasq-base), which is a failure in CI. */
+export const dnsmasq = program('dnsmasq', 'DNSMASQ', 'required')
 
 export interface Service {
   readonly name: string
@@ -75,7 +71,7 @@ export class Dnsmasq {
       ...this.#services.map(({ name, host, port }) => `--srv-host=${name},${host},${port}`),
     ]
     let output = ''
-    const child = spawn(command, options, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(dnsmasq!, options, { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data))
     this.#process = child
     const resolver = new dns.Resolver({ timeout: 300, tries: 1 })
