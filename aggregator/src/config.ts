@@ -100,6 +100,17 @@ const push = z.strictObject({
     .describe('How long a push waits for the write-ahead log before it is answered with 503.'),
 })
 
+const tail = z.strictObject({
+  maxTails: z.int().min(1).default(10).describe('Clients of one tenant that may tail at a time.'),
+  maxDuration: duration.prefault('1h').describe('How long one may. Clients connect again by themselves.'),
+  queueEntries: z
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('Records that wait for one client. What goes beyond is dropped, and the client is told.'),
+  queueBytes: size.prefault('16MiB').describe('Memory of these records.'),
+})
+
 const store = z.strictObject({
   engine: z
     .enum(['embedded', 'clickhouse'])
@@ -125,6 +136,7 @@ export const aggregatorConfig = z
     tenants: tenantsConfig,
     limits: limitsConfig,
     push: push.prefault({}),
+    tail: tail.prefault({}),
     store: store.prefault({}),
     wal: z
       .strictObject({

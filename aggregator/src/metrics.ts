@@ -156,6 +156,12 @@ export class AggregatorMetrics {
   )
 
   readonly retention = new RetentionMetrics(this.registry)
+  readonly tails = this.#gauge('aggregator_tail_clients', 'Clients that tail.')
+  readonly tailedRecords = this.#counter('aggregator_tail_records_total', 'Records sent to clients that tail.')
+  readonly tailDropped = this.#counter(
+    'aggregator_tail_dropped_records_total',
+    'Records that a client that tails was too slow for. It is told which.',
+  )
 
   constructor() {
     collectDefaultMetrics({ register: this.registry, prefix: 'aggregator_' })

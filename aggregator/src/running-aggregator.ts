@@ -21,8 +21,9 @@ import type { AggregatorEvents } from './events.ts'
 import { Health } from './health.ts'
 import type { Ledger } from './ledger/ledger.ts'
 import { LedgerKeeper } from './ledger-keeper.ts'
+import { MessageDecoder } from './load/decode-message.ts'
 import { LoaderThread } from './load/loader-thread.ts'
-import type { LoaderSettings } from './load/messages.ts'
+import type { DecodeSettings, LoaderSettings } from './load/messages.ts'
 import type { Logger } from './log.ts'
 import { defaultTenant } from './logql/tenant-scope.ts'
 import type { AggregatorMetrics } from './metrics.ts'
@@ -34,6 +35,8 @@ import type { StoreClient } from './store/client.ts'
 import type { StoreConnection } from './store/connection.ts'
 import type { EmbeddedStore } from './store/embedded.ts'
 import { migrate } from './store/migrations.ts'
+import { LiveFeed } from './tail/live-feed.ts'
+import { Tails } from './tail/tails.ts'
 import { comparePositions, type WalPosition } from './wal/position.ts'
 import type { Wal } from './wal/wal.ts'
 
@@ -84,6 +87,8 @@ export class RunningAggregator {
   readonly #intake: Intake
   readonly #pusher: Pusher
   readonly #limits: TenantLimits
+  readonly #feed = new LiveFeed()
+  readonly #tails: Tails
   readonly #keeper: LedgerKeeper
   readonly #health = new Health(performance.now())
   readonly #stop = new AbortController()
@@ -126,6 +131,19 @@ export class RunningAggregator {
       onRefused: (problem) => metrics.pushErrors.inc(1, problem),
       onRepeat: () => metrics.repeatedPushes.inc(),
     })
+    this.#tails = new Tails({
+      ...config.tail,
+      feed: this.#feed,
+      storedMark: () => {
+        const { committed } = wal
+        return () => comparePositions(this.#keeper.stored, committed) >= 0
+      },
+      metrics: {
+        setRunning: (tails) => metrics.tails.set(tails),
+        sent: (entries) => metrics.tailedRecords.inc(entries),
+        dropped: (entries) => metrics.tailDropped.inc(entries),
+      },
+    })
     this.#keeper = new LedgerKeeper(
       {
         ledger,
@@ -152,6 +170,7 @@ export class RunningAggregator {
       this.#intake,
       { onError: (error, peer) => events.refused(error, peer), onConnection: () => metrics.connections.inc() },
     )
+    wal.onEntries((entries) => this.#feed.committed(entries))
     wal.onCommit((position) => {
       metrics.walCommits.inc()
       this.#loader?.committed(position)
@@ -242,6 +261,7 @@ export class RunningAggregator {
   #startLoader(): LoaderThread {
     const { events } = this.#parts
     return new LoaderThread(() => this.#loaderSettings(), {
+      onOpened: (id) => this.#feed.decodeWith(new MessageDecoder({ ...this.#decoding(), limits: this.#limits, id })),
       onStored: (position) => this.#keeper.advance(position),
       onBlock: (report) => {
         this.#storeAnswered = performance.now()
@@ -269,11 +289,14 @@ export class RunningAggregator {
       committed: wal.committed,
       store: { ...connection, identity: this.#identity },
       ...config.load,
-      ...config.labels,
-      limits: config.limits,
-      overrides: config.tenants.overrides,
-      maxEntriesBytes: config.forward.maxEntriesBytes,
+      ...this.#decoding(),
     }
+  }
+
+  #decoding(): DecodeSettings {
+    const { config } = this.#parts
+    const { labels, limits, tenants } = config
+    return { ...labels, limits, overrides: tenants.overrides, maxEntriesBytes: config.forward.maxEntriesBytes }
   }
 
   #createApi(): FastifyInstance {
@@ -285,12 +308,15 @@ export class RunningAggregator {
       version,
       log,
       registry: metrics.registry,
+      tails: this.#tails,
       push: {
         maxBodyBytes: config.push.maxBodyBytes,
         take: (body, tenant) => this.#pusher.take(body, tenant, Date.now()),
       },
       ready: () =>
-        this.#loader === undefined ? { ready: false, reason: 'the store is not open yet' } : { ready: true },
+        this.#loader === undefined || !this.#feed.ready
+          ? { ready: false, reason: 'the store is not open yet' }
+          : { ready: true },
       problem: () => this.#health.problem(performance.now()),
       audit: (waitMs, signal) =>
         runAudit({ client, accounts: () => ledger.sources(), caughtUp: () => this.caughtUp() }, waitMs, signal),

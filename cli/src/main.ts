@@ -103,13 +103,14 @@ program
   .description('print lines as they come')
   .argument('<logql>', `such as '{container="api"}'`)
   .option('--since <duration>', 'begin with the lines since', '10s')
-  .option('--interval <duration>', 'time between two looks', milliseconds, 1000)
+  .option('--limit <n>', 'at most this many of those', integer(1, 5000), 1000)
   .addOption(output())
   .addOption(address())
   .action(async (query, options) => {
     const stop = new AbortController()
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
-    await (await import('./query.ts')).runTail(query, options, print, stop.signal)
+    const warn = (line: string) => void process.stderr.write(`tail: ${line}\n`)
+    await (await import('./tail.ts')).runTail(query, options, print, warn, stop.signal)
   })
 
 program

@@ -4,6 +4,7 @@ import type { ServerOptions as TlsServerOptions } from 'node:https'
 import type { TlsFiles } from '@tributary/protocol/tls-files.ts'
 import type { FastifyInstance } from 'fastify'
 import type { ApiMetrics } from './metrics.ts'
+import { shouldUpgradeCallback } from './upgrade.ts'
 
 export interface ConnectionLimits {
   readonly maxConnections: number
@@ -29,6 +30,7 @@ export function serverOptions({ requestTimeout }: ConnectionLimits): ServerOptio
     headersTimeout: requestTimeout,
     requestTimeout,
     connectionsCheckingInterval: Math.min(1000, requestTimeout),
+    shouldUpgradeCallback,
   }
 }
 

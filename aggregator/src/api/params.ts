@@ -86,6 +86,14 @@ export function readLimit(parameters: Parameters): number {
   return limit
 }
 
+/** Of a log query. */
+export function checkEntryLimit(limit: number): void {
+  if (limit <= maxEntries) return
+  throw new ParameterError(
+    `max entries limit per query exceeded, limit > max_entries_limit_per_query (${limit} > ${maxEntries})`,
+  )
+}
+
 export function readDirection(parameters: Parameters): 'forward' | 'backward' {
   const text = parameters.get('direction') || 'backward'
   const direction = text.toLowerCase()

@@ -5,7 +5,7 @@ import { parseQuery } from '../logql/parser.ts'
 import { type MetricPlan, type Plan, plan } from '../logql/plan.ts'
 import type { Steps } from '../logql/samples.ts'
 import {
-  maxEntries,
+  checkEntryLimit,
   ParameterError,
   parseTime,
   readDirection,
@@ -30,11 +30,7 @@ export async function answerRange(request: ApiRequest): Promise<string> {
   const direction = readDirection(parameters)
   const planned = plan(parseQuery(readQuery(parameters)))
   if (planned.kind !== 'log') return answerMatrix(request, planned, range, step)
-  if (limit > maxEntries) {
-    throw new ParameterError(
-      `max entries limit per query exceeded, limit > max_entries_limit_per_query (${limit} > ${maxEntries})`,
-    )
-  }
+  checkEntryLimit(limit)
   const entries = await evaluateLog(request.reader, { log: planned.log, ...range, limit, direction, interval })
   const stats = statsJson(request.reader.totals, request.seconds(), entries.length)
   return successJson(streamsJson(entries, request.categorized), stats)

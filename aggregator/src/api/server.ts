@@ -8,6 +8,7 @@ import { type Access, forAdmin, forAnyone, forRead, open } from '../access/acces
 import { AccessError } from '../access/access-error.ts'
 import type { Logger } from '../log.ts'
 import type { RowStore } from '../logql/rows.ts'
+import type { Tails } from '../tail/tails.ts'
 import {
   type ConnectionLimits,
   defaultLimits,
@@ -24,6 +25,7 @@ import { ParameterError } from './params.ts'
 import { type PushSink, pushRoutes } from './push-routes.ts'
 import { answerInstant, answerRange } from './queries.ts'
 import { type ApiRequest, apiRequest, requestSignal } from './request.ts'
+import { tailRoute } from './tail-route.ts'
 
 export interface Readiness {
   readonly ready: boolean
@@ -39,6 +41,8 @@ export interface ApiOptions {
   readonly log: Logger
   /** Served at `/metrics`; the API adds its own metrics to it. */
   readonly registry: Registry
+  /** Without it nobody can tail. */
+  readonly tails?: Tails
   /** Without it nothing is pushed here. */
   readonly push?: PushSink
   ready(): Readiness
@@ -92,6 +96,14 @@ export function createApi(options: ApiOptions): FastifyInstance {
   countRequests(app, metrics)
   queryRoutes(app, options, metrics)
   if (options.push) pushRoutes(app, options.push)
+  if (options.tails) {
+    tailRoute(app, {
+      store: options.store,
+      tails: options.tails,
+      queryTimeoutMs: options.queryTimeoutMs ?? defaultQueryTimeoutMs,
+      onUnexpected: (error) => options.log.error({ err: error }, 'a tail failed'),
+    })
+  }
   operationRoutes(app, options)
   return app
 }

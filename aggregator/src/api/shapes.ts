@@ -65,6 +65,26 @@ export const scalarJson = (value: number, time: bigint): string =>
  * @param categorized streams by their own labels, each entry with its structured metadata; else the metadata is part of the labels
  */
 export function streamsJson(entries: readonly Entry[], categorized: boolean): string {
+  return `"resultType":"streams",${encodingFlags(categorized)}"result":[${streamList(entries, categorized)}]`
+}
+
+/** `{"streams":[…],"dropped_entries":[…]}`, a frame of live tail. */
+export function tailJson(entries: readonly Entry[], dropped: readonly DroppedEntry[], categorized: boolean): string {
+  const lost = dropped.map(({ time, labels }) => `{"labels":${labelsJson(labels)},"timestamp":"${time}"}`)
+  const told = lost.length === 0 ? '' : `,"dropped_entries":[${lost.join(',')}]`
+  return `{${encodingFlags(categorized)}"streams":[${streamList(entries, categorized)}]${told}}`
+}
+
+/** What did not fit between the ingest path and a client that is too slow. */
+export interface DroppedEntry {
+  /** Nanoseconds, decimal. */
+  readonly time: string
+  readonly labels: Labels
+}
+
+const encodingFlags = (categorized: boolean): string => (categorized ? '"encodingFlags":["categorize-labels"],' : '')
+
+function streamList(entries: readonly Entry[], categorized: boolean): string {
   const streams = new Map<string, { labels: Labels; values: string[] }>()
   const known = new Map<Entry['labels'], { labels: Labels; values: string[] }>()
   for (const entry of entries) {
@@ -76,8 +96,7 @@ export function streamsJson(entries: readonly Entry[], categorized: boolean): st
     .map(({ labels, values }) => ({ text: labelText(labels), labels, values }))
     .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
   const items = sorted.map(({ labels, values }) => `{"stream":${labelsJson(labels)},"values":[${values.join(',')}]}`)
-  const flags = categorized ? '"encodingFlags":["categorize-labels"],' : ''
-  return `"resultType":"streams",${flags}"result":[${items.join(',')}]`
+  return items.join(',')
 }
 
 function streamFor(
@@ -95,8 +114,11 @@ function streamFor(
 function entryJson({ time, line, labels }: Entry, categorized: boolean): string {
   const pair = `"${time}",${JSON.stringify(line)}`
   if (!categorized) return `[${pair}]`
-  const metadata = labels.metadata.size === 0 ? '{}' : `{"structuredMetadata":${labelsJson(labels.metadata)}}`
-  return `[${pair},${metadata}]`
+  const parts = [
+    ...(labels.metadata.size === 0 ? [] : [`"structuredMetadata":${labelsJson(labels.metadata)}`]),
+    ...(labels.parsed === undefined || labels.parsed.size === 0 ? [] : [`"parsed":${labelsJson(labels.parsed)}`]),
+  ]
+  return `[${pair},{${parts.join(',')}}]`
 }
 
 export const successJson = (data: string, stats: string): string =>

@@ -98,6 +98,18 @@ export class MessageDecoder {
     return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, start), tenant, sink)
   }
 
+  /** The streams that a message's rows can be of, as far as that is known before it is decoded. The objects are those of the rows. */
+  streamsOf({ message, tenant = defaultTenant }: LoadedEntry): readonly RowStream[] | undefined {
+    const parsed = parseMessage(message)
+    if (parsed === undefined || isPush(parsed.options)) return undefined
+    const sent = chunkHeader(parsed.options)
+    if (sent === undefined || sent.relayed) return undefined
+    if (sent.outcome !== undefined) return []
+    const header = headerOfTenant(sent, tenant)
+    const sources = [header.source, ...(header.seam === undefined ? [] : [header.seam.source])]
+    return sources.map((source) => this.#streamsOf(tenant, source, header)).flatMap((of) => [of.stdout, of.stderr])
+  }
+
   #ownRows(header: ChunkHeader, entries: Buffer, accepted: ByteRanges, tenant: string, sink: RowSink): Decoded {
     // Looked through before the first row is made, since rows can't be taken back.
     const [from, to] = header.range

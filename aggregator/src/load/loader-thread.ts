@@ -6,6 +6,7 @@ import type { WalPosition } from '../wal/position.ts'
 import type { BlockReport, FromLoader, LoaderSettings, Quarantined, Retry, ToLoader } from './messages.ts'
 
 export interface LoaderEvents {
+  onOpened(id: string): void
   onStored(position: WalPosition): void
   onBlock(report: BlockReport): void
   onRetry(retry: Retry): void
@@ -86,7 +87,8 @@ export class LoaderThread {
 
   #receive(message: FromLoader): void {
     const events = this.#events
-    if (message.kind === 'stored') events.onStored(message.position)
+    if (message.kind === 'opened') events.onOpened(message.id)
+    else if (message.kind === 'stored') events.onStored(message.position)
     else if (message.kind === 'block') events.onBlock(message.report)
     else if (message.kind === 'retry') events.onRetry(message.retry)
     else if (message.kind === 'warning') events.onWarning(message.fields, message.message)

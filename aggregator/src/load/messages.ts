@@ -5,8 +5,18 @@ import type { StoreConnection } from '../store/connection.ts'
 import type { StoreErrorCode } from '../store/error.ts'
 import type { WalPosition } from '../wal/position.ts'
 
+/** How rows are made of messages. */
+export interface DecodeSettings {
+  readonly maxEntriesBytes: number
+  readonly discoverServiceName: boolean
+  readonly detectLevel: boolean
+  readonly detectTrace: boolean
+  readonly limits: Limits
+  readonly overrides: TenantsConfig['overrides']
+}
+
 /** What the loader's thread is started with. */
-export interface LoaderSettings {
+export interface LoaderSettings extends DecodeSettings {
   readonly walDirectory: string
   readonly cursorPath: string
   readonly quarantineDirectory: string
@@ -17,12 +27,6 @@ export interface LoaderSettings {
   readonly blockRows: number
   readonly blockBytes: number
   readonly blockDelay: number
-  readonly maxEntriesBytes: number
-  readonly discoverServiceName: boolean
-  readonly detectLevel: boolean
-  readonly detectTrace: boolean
-  readonly limits: Limits
-  readonly overrides: TenantsConfig['overrides']
 }
 
 export type ToLoader =
@@ -35,6 +39,8 @@ export type ToLoader =
   | { readonly kind: 'booked'; readonly loss: number }
 
 export type FromLoader =
+  /** The loader begins; `id` is the cursor's, which the rows' sources depend on. */
+  | { readonly kind: 'opened'; readonly id: string }
   /** Everything before `position` is in the store, and the cursor on disk says so. */
   | { readonly kind: 'stored'; readonly position: WalPosition }
   | { readonly kind: 'block'; readonly report: BlockReport }

@@ -100,6 +100,7 @@ function reasonOf(error: unknown): StoreErrorCode {
 
 async function run(): Promise<void> {
   const cursor = await openCursor()
+  tell({ kind: 'opened', id: cursor.id })
   const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
   const client = new StoreClient(settings.store, storeLog)
   const decoder = new MessageDecoder({

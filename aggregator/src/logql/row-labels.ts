@@ -6,7 +6,7 @@
  * `<name>_extracted`.
  */
 import type { LabelChoice, LabelFilter } from './ast.ts'
-import { type Labels, labelsFrom } from './labels.ts'
+import { type Labels, labelsFrom, noLabels } from './labels.ts'
 import { compileMatcher } from './regex.ts'
 import { levelLabel, matcherCondition, type Parameters } from './sql.ts'
 import { coverage, type StreamSet, streamLabel } from './streams.ts'
@@ -81,6 +81,8 @@ const firstNotEmpty = (a: string, b: string): string => `if(${a} != '', CAST(${a
 export interface EntryLabels {
   readonly stream: Labels
   readonly metadata: Labels
+  /** Found or made by stages, errors among them. */
+  readonly parsed?: Labels
 }
 
 /** Compiles the drops of a pipeline to a function on one row. */
@@ -102,7 +104,8 @@ export function entryLabels(
   }
 }
 
-function metadataOf(stream: Labels, level: string, meta: Record<string, string>): Labels {
+/** Structured metadata as queries see it: what a label of the stream hides is called `<name>_extracted`. */
+export function metadataOf(stream: Labels, level: string, meta: Record<string, string>): Labels {
   const entries: [string, string][] = level === '' ? [] : [[levelLabel, level]]
   for (const name of Object.keys(meta)) if (name !== levelLabel) entries.push([name, meta[name]!])
   if (entries.length === 0) return labelsFrom([])
@@ -116,4 +119,5 @@ function metadataOf(stream: Labels, level: string, meta: Record<string, string>)
 }
 
 /** Both origins in one set: what a metric's series is, and what clients see who do not ask for categories. */
-export const mergedLabels = ({ stream, metadata }: EntryLabels): Labels => labelsFrom([...metadata, ...stream])
+export const mergedLabels = ({ stream, metadata, parsed = noLabels }: EntryLabels): Labels =>
+  labelsFrom([...metadata, ...stream, ...parsed])

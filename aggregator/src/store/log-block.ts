@@ -188,7 +188,8 @@ export class LogBlock {
   }
 }
 
-function metaOf({ meta }: RowStream, flags: number): Readonly<Record<string, string>> {
+/** The structured metadata of a row without attributes of its own. */
+export function metaOf({ meta }: RowStream, flags: number): Readonly<Record<string, string>> {
   if (flags === 0) return meta
   return {
     ...meta,

@@ -33,3 +33,10 @@ export interface RowStream extends Readonly<Record<LabelColumn, string>> {
 export const foreignPrefix = Buffer.alloc(6)
 /** The condition on `source` that holds for rows of files only. */
 export const ofFiles = `NOT startsWith(source, unhex('${foreignPrefix.toString('hex')}'))`
+
+/** All labels of a stream, those with a column of their own too. */
+export function allLabels(stream: RowStream): Record<string, string> {
+  const labels: Record<string, string> = { ...stream.labels }
+  for (const name of labelColumns) if (stream[name] !== '') labels[name] = stream[name]
+  return labels
+}

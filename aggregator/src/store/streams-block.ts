@@ -2,7 +2,7 @@
 
 import { DateColumn, encodeBlock, TimeColumn, UInt64Column } from './native.ts'
 import { LowCardinalityColumn, MapColumn } from './native-dictionary.ts'
-import { labelColumns, type RowStream } from './row-stream.ts'
+import { allLabels, type RowStream } from './row-stream.ts'
 
 const daySeconds = 86_400
 /** Last day of the type Date. Later and earlier times are counted on the outermost days, as `toDate` does. */
@@ -121,11 +121,4 @@ export class StreamsBlock {
     this.#current = undefined
     this.#to = this.#from
   }
-}
-
-/** All labels of a stream, those with a column of their own too. */
-function allLabels(stream: RowStream): Record<string, string> {
-  const labels: Record<string, string> = { ...stream.labels }
-  for (const name of labelColumns) if (stream[name] !== '') labels[name] = stream[name]
-  return labels
 }

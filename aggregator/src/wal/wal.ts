@@ -42,6 +42,8 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+type Place = Pick<WalEntry, 'start' | 'end'>
+
 /** The segment that is written. */
 interface ActiveSegment {
   readonly file: DiskFile
@@ -65,6 +67,7 @@ export class Wal {
   /** Bytes of each segment on disk, oldest first; the last is the one that is written. */
   readonly #segments: Map<number, number>
   readonly #listeners = new Set<(position: WalPosition) => void>()
+  readonly #entryListeners = new Set<(entries: readonly WalEntry[]) => void>()
   readonly #waiting: Waiting[] = []
   readonly #stop = new AbortController()
   #active: ActiveSegment | undefined
@@ -123,6 +126,12 @@ export class Wal {
   onCommit(listener: (position: WalPosition) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Called with what became durable, in its order, before whoever appended it is told. It must not throw. */
+  onEntries(listener: (entries: readonly WalEntry[]) => void): () => void {
+    this.#entryListeners.add(listener)
+    return () => this.#entryListeners.delete(listener)
   }
 
   /**
@@ -206,8 +215,8 @@ export class Wal {
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const ends = await this.#exclusively(() => this.#write(group))
-        this.#confirm(group, ends)
+        const places = await this.#exclusively(() => this.#write(group))
+        this.#confirm(group, places)
         return
       } catch (error) {
         this.#stall(isFull(error) ? 'disk_full' : ((error as NodeJS.ErrnoException).code ?? (error as Error).message))
@@ -221,26 +230,31 @@ export class Wal {
     }
   }
 
-  #confirm(group: readonly Waiting[], ends: readonly WalPosition[]): void {
+  #confirm(group: readonly Waiting[], places: readonly Place[]): void {
     if (this.#stalled !== undefined) this.#onEvent({ kind: 'resumed' })
     this.#stalled = undefined
-    for (const [i, { resolve }] of group.entries()) resolve(ends[i]!)
-    for (const listener of this.#listeners) listener(ends.at(-1)!)
+    if (this.#entryListeners.size > 0) {
+      const entries = group.map(({ record }, i): WalEntry => ({ ...record, ...places[i]! }))
+      for (const listener of this.#entryListeners) listener(entries)
+    }
+    for (const [i, { resolve }] of group.entries()) resolve(places[i]!.end)
+    for (const listener of this.#listeners) listener(places.at(-1)!.end)
   }
 
-  /** Makes a group durable, or throws and leaves the confirmed end where it was. The ends of its records. */
-  async #write(group: readonly Waiting[]): Promise<WalPosition[]> {
+  /** Makes a group durable, or throws and leaves the confirmed end where it was. Where its records lie. */
+  async #write(group: readonly Waiting[]): Promise<Place[]> {
     if (this.#active === undefined || this.#committed.offset >= this.#segmentBytes) await this.#begin()
     const { file, marker } = this.#active!
     const { segment, offset } = this.#committed
     const pieces: Buffer[] = []
-    const ends: WalPosition[] = []
+    const places: Place[] = []
     let end = offset
     for (const { record, messageCrc } of group) {
       const head = encodeHead(record, messageCrc, { marker, offset: end, groupStart: offset })
       pieces.push(head, record.message)
+      const start = { segment, offset: end }
       end += head.length + record.message.length
-      ends.push({ segment, offset: end })
+      places.push({ start, end: { segment, offset: end } })
     }
     await file.writeAll(pieces, offset).catch((error: unknown) => this.#cutBack(file, offset, error))
     await file.sync().catch(async (error: unknown) => {
@@ -250,7 +264,7 @@ export class Wal {
     })
     this.#segments.set(segment, end)
     this.#committed = { segment, offset: end }
-    return ends
+    return places
   }
 
   /** Takes back what may have been written behind the confirmed end; if that can't be known either, the segment is left. */

@@ -1,0 +1,102 @@
+/**
+ * One client's tail: what the store has, then what becomes durable. It listens first and asks the store once that has everything from before
+ * it listened; what it heard meanwhile and the store gave it too is told apart by source and offset. So nothing is told twice or left out at
+ * the seam.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { DroppedEntry } from '../api/shapes.ts'
+import { comparePlaces, type Entry } from '../logql/logs.ts'
+import type { LiveFeed, LiveRow } from './live-feed.ts'
+import type { TailPipeline } from './tail-pipeline.ts'
+import { compareTimes, type QueueLimits, TailQueue } from './tail-queue.ts'
+
+export interface TailerOptions {
+  readonly feed: Pick<LiveFeed, 'listen'>
+  readonly pipeline: TailPipeline
+  readonly limits: QueueLimits
+  /** Resolves when all that is durable now is in the store. */
+  readonly untilStored: (signal: AbortSignal) => Promise<void>
+  /** The newest entries of the store, oldest first. */
+  readonly history: (signal: AbortSignal) => Promise<readonly Entry[]>
+  /** Resolves when there is room for the next frame. */
+  readonly send: (entries: readonly Entry[], dropped: readonly DroppedEntry[]) => Promise<void>
+  readonly onDropped: (entries: number) => void
+}
+
+/** How long entries are gathered for a frame, milliseconds. */
+const gather = 20
+const historyFrame = 500
+
+export class Tailer {
+  readonly #options: TailerOptions
+  readonly #queue: TailQueue
+  #wake = () => {}
+  #toldDropped = 0
+
+  constructor(options: TailerOptions) {
+    this.#options = options
+    this.#queue = new TailQueue(options.limits)
+  }
+
+  /** Until the signal, then throws its reason; else throws what went wrong. */
+  async run(signal: AbortSignal): Promise<never> {
+    const { feed, history, pipeline, send, untilStored } = this.#options
+    const stop = feed.listen({ wants: (stream) => pipeline.wants(stream), take: (row) => this.#take(row) })
+    const wake = () => this.#wake()
+    signal.addEventListener('abort', wake)
+    try {
+      await untilStored(signal)
+      const begin = inOrder(await history(signal), this.#queue.takeAll())
+      for (let at = 0; at < begin.length; at += historyFrame) {
+        signal.throwIfAborted()
+        await send(begin.slice(at, at + historyFrame), [])
+      }
+      for (;;) await this.#sendNext(signal)
+    } finally {
+      signal.removeEventListener('abort', wake)
+      stop()
+    }
+  }
+
+  #take(row: LiveRow): void {
+    const entry = this.#options.pipeline.run(row)
+    if (entry === undefined) return
+    this.#queue.push(entry, performance.now())
+    this.#wake()
+  }
+
+  async #sendNext(signal: AbortSignal): Promise<void> {
+    await this.#due(signal)
+    signal.throwIfAborted()
+    const entries = this.#queue.take(performance.now())
+    const dropped = this.#queue.takeDropped()
+    const total = this.#queue.droppedTotal
+    if (total > this.#toldDropped) this.#options.onDropped(total - this.#toldDropped)
+    this.#toldDropped = total
+    if (entries.length > 0 || dropped.length > 0) await this.#options.send(entries, dropped)
+  }
+
+  /** Waits until something may go, and a little longer for what comes with it. */
+  async #due(signal: AbortSignal): Promise<void> {
+    for (let due = this.#queue.dueIn(performance.now()); due !== 0; due = this.#queue.dueIn(performance.now())) {
+      if (signal.aborted) return
+      await new Promise<void>((resolve) => {
+        const timer = due === undefined ? undefined : setTimeout(resolve, due)
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+      this.#wake = () => {}
+      await sleep(gather)
+    }
+  }
+}
+
+/** History and what was heard while it was read, each entry once, by time. */
+function inOrder(history: readonly Entry[], heard: readonly Entry[]): Entry[] {
+  const shown = new Set(history.map(({ place }) => place))
+  return [...history, ...heard.filter(({ place }) => !shown.has(place))].sort(
+    (a, b) => compareTimes(a.time, b.time) || comparePlaces(a.place, b.place),
+  )
+}
