@@ -5,13 +5,18 @@ import { nodeDisk } from '@tributary/protocol/disk.ts'
 import type { AggregatorConfig } from './config.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { AggregatorEvents } from './events.ts'
+import { openLedgerId } from './ledger/ledger-id.ts'
+import { type LedgerService, LocalLedgerService } from './ledger-service.ts'
 import type { Logger } from './log.ts'
 import { AggregatorMetrics } from './metrics.ts'
-import { recover } from './recover.ts'
+import { recover, recoverShared } from './recover.ts'
 import { RunningAggregator } from './running-aggregator.ts'
+import { SharedLedgerService } from './shared-ledger-service.ts'
 import { StoreClient } from './store/client.ts'
 import { clickhouseConnection } from './store/config.ts'
 import { type EmbeddedStore, openEmbedded } from './store/embedded.ts'
+import type { WalEvent } from './wal/event.ts'
+import type { Wal } from './wal/wal.ts'
 
 export type { AggregatorStats, RunningAggregator } from './running-aggregator.ts'
 
@@ -27,17 +32,11 @@ export async function startAggregator(config: AggregatorConfig, { log }: { log: 
   const connection = engine?.connection ?? clickhouseConnection(config.store.clickhouse)
   const client = new StoreClient(connection, log)
   opened.defer(() => client.close())
-  const { ledger, wal } = await recover({
-    disk: nodeDisk,
-    dataDir: config.dataDir,
-    maxBytes: config.wal.maxBytes,
-    segmentBytes: config.wal.segmentBytes,
-    maxEntriesBytes: config.forward.maxEntriesBytes,
-    onWalEvent: (event) => events.wal(event),
-    onLedgerDamage: (error, movedTo) => events.ledgerDamaged(error, movedTo),
-  })
+  let running: RunningAggregator | undefined
+  const onReleased = () => running?.released()
+  const { ledger, wal } = await openLedger({ config, client, events, metrics, onReleased })
   opened.defer(() => wal.close())
-  const running = new RunningAggregator({ config, log, metrics, events, client, connection, engine, ledger, wal })
+  running = new RunningAggregator({ config, log, metrics, events, client, connection, engine, ledger, wal })
   try {
     await running.open()
   } catch (error) {
@@ -46,6 +45,44 @@ export async function startAggregator(config: AggregatorConfig, { log }: { log: 
   }
   running.owns(opened.move())
   return running
+}
+
+interface LedgerParts {
+  readonly config: AggregatorConfig
+  readonly client: StoreClient
+  readonly events: AggregatorEvents
+  readonly metrics: AggregatorMetrics
+  readonly onReleased: () => void
+}
+
+/** Write-ahead log and ledger: the aggregator's own, or the one in the store. */
+async function openLedger(parts: LedgerParts): Promise<{ ledger: LedgerService; wal: Wal }> {
+  const { config, client, events, metrics, onReleased } = parts
+  const { dataDir } = config
+  const options = {
+    disk: nodeDisk,
+    dataDir,
+    maxBytes: config.wal.maxBytes,
+    segmentBytes: config.wal.segmentBytes,
+    maxEntriesBytes: config.forward.maxEntriesBytes,
+    onWalEvent: (event: WalEvent) => events.wal(event),
+  }
+  if (config.store.engine === 'embedded') {
+    const onLedgerDamage = (error: Error, movedTo: string) => events.ledgerDamaged(error, movedTo)
+    const { ledger, wal } = await recover({ ...options, onLedgerDamage })
+    const id = await openLedgerId(nodeDisk, join(dataDir, 'ledger-id'))
+    const onError = (error: unknown) => events.snapshotFailed(error)
+    return { wal, ledger: new LocalLedgerService(ledger, id, { wal, onError, onReleased }) }
+  }
+  const onCursorLost = (message: string) => events.cursorLost(message)
+  const { wal, cursor, chunks } = await recoverShared({ ...options, onCursorLost })
+  const takeoverAfter = config.takeover.after
+  const { id: writer, stored } = cursor
+  const own = { client, dataDir, events, metrics, takeoverAfter, writer, stored, ack: config.ack }
+  const ledger = await SharedLedgerService.open(own)
+  ledger.attach(wal, onReleased)
+  for (const { header, accepted, end } of chunks) ledger.intake.replay(header, accepted, end)
+  return { wal, ledger }
 }
 
 function openStore(

@@ -62,7 +62,7 @@ test('an audit waits until what was received is stored, and says when it was not
   let waits = 3
   const options = {
     client: { query: async () => ({ rows: [], readRows: 0, readBytes: 0, elapsedSeconds: 0 }) },
-    accounts: () => [account({ records: 0 })],
+    accounts: async () => [account({ records: 0 })],
     caughtUp: () => waits-- <= 0,
   }
   const { signal } = new AbortController()

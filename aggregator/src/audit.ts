@@ -116,7 +116,7 @@ function bytesOf(leftOut: LeftOut): number {
 
 export interface AuditOptions {
   readonly client: Pick<StoreClient, 'query'>
-  readonly accounts: () => Iterable<SourceAccount>
+  readonly accounts: () => Promise<Iterable<SourceAccount>>
   /** Everything received by now is in the store. */
   readonly caughtUp: () => boolean
 }
@@ -127,11 +127,11 @@ const waitStep = 50
 /** @param waitMs how long to wait until what was received is in the store */
 export async function runAudit(options: AuditOptions, waitMs: number, signal: AbortSignal): Promise<Audit> {
   const { client, accounts } = options
-  const before = [...accounts()]
+  const before = [...(await accounts())]
   const caughtUp = await waitFor(options.caughtUp, waitMs, signal)
   const stored = await storedRows(client, signal)
   const expired = await expiredRows(client, signal)
-  const after = new Map([...accounts()].map((account) => [account.source, account]))
+  const after = new Map([...(await accounts())].map((account) => [account.source, account]))
   const sources = before.map((account) =>
     auditSource(
       account,

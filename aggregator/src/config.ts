@@ -146,6 +146,27 @@ export const aggregatorConfig = z
         segmentBytes: size.prefault('64MiB').describe('Size of one segment, the unit in which disk is given back.'),
       })
       .prefault({}),
+    ack: z
+      .enum(['wal', 'stored'])
+      .default('wal')
+      .describe(
+        'When a chunk is acknowledged. `wal`: when it is durable on this volume. `stored`: when its rows are in the store, which survives the loss of the volume and takes longer; needs store.engine clickhouse.',
+      ),
+    replicas: z
+      .int()
+      .min(1)
+      .default(1)
+      .describe('How many aggregators there are. More than one need store.engine clickhouse, which they share.'),
+    takeover: z
+      .strictObject({
+        after: duration
+          .refine((ms) => ms >= 1000, 'must be at least 1s')
+          .prefault('30s')
+          .describe(
+            'With store.engine clickhouse: how long nothing must have come of an aggregator until the others find out what became of the blocks it had on their way.',
+          ),
+      })
+      .prefault({}),
     load: z
       .strictObject({
         blockRows: z.int().min(1).default(50_000).describe('Rows of one insert into the store, at least.'),
@@ -181,7 +202,7 @@ export const aggregatorConfig = z
       })
       .prefault({}),
   })
-  .superRefine(({ forward, http, store, tenants, wal }, context) => {
+  .superRefine(({ ack, forward, http, store, tenants, wal, replicas }, context) => {
     const problem = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
     for (const [name, tls] of [
       ['forward', forward.tls],
@@ -214,6 +235,19 @@ export const aggregatorConfig = z
     }
     if (store.engine === 'clickhouse' && store.clickhouse.url === undefined) {
       problem(['store', 'clickhouse', 'url'], 'is required with store.engine clickhouse')
+    }
+    if (store.engine === 'embedded' && replicas > 1) {
+      problem(
+        ['replicas'],
+        `there can be 1 aggregator with store.engine embedded, not ${replicas}: the store and its ledger are on the volume of that one, and others could not ` +
+          'know what it has accepted. To run several, set store.engine: clickhouse and store.clickhouse.url',
+      )
+    }
+    if (store.engine === 'embedded' && ack === 'stored') {
+      problem(
+        ['ack'],
+        'stored needs store.engine clickhouse: the embedded store is on the same volume as the write-ahead log, so that waiting for it would save nothing',
+      )
     }
     if (wal.maxBytes < 2 * wal.segmentBytes) {
       problem(['wal', 'maxBytes'], 'must be at least twice wal.segmentBytes, or no segment can ever be given back')

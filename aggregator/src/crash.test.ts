@@ -8,9 +8,11 @@ import { type ByteRange, uncovered } from '@tributary/protocol/ranges.ts'
 import { RecordScanner, writeRecordHead } from '@tributary/protocol/records.ts'
 import { expect, test } from 'vitest'
 import { CrashDisk } from '../../test/harness/crash-disk.ts'
+import { LocalLedger } from './ledger/intake-ledger.ts'
 import { LedgerKeeper } from './ledger-keeper.ts'
+import type { Block } from './load/block-collector.ts'
 import { newCursor, readCursor } from './load/cursor.ts'
-import { type Block, Loader } from './load/loader.ts'
+import { Loader } from './load/loader.ts'
 import { AggregatorMetrics } from './metrics.ts'
 import { Intake } from './receive/intake.ts'
 import { recover, walDirectory } from './recover.ts'
@@ -140,7 +142,14 @@ async function live(disk: CrashDisk, store: FakeStore, chunks: readonly Sent[], 
   loader.committed(wal.committed)
   wal.onCommit((position) => loader.committed(position))
   const running = loader.run(stopping.signal, new AbortController().signal)
-  const options = { wal, ledger, metrics, maxEntriesBytes: 1 << 20, onDurable: () => {}, onUnsupported: () => {} }
+  const options = {
+    wal,
+    ledger: new LocalLedger(ledger),
+    metrics,
+    maxEntriesBytes: 1 << 20,
+    onDurable: () => {},
+    onUnsupported: () => {},
+  }
   const intake = new Intake(options)
   // A sender keeps a few in flight.
   const left = [...chunks]

@@ -103,6 +103,31 @@ export class AggregatorEvents {
     this.#warn('snapshot', { err }, 'the ledger could not be made durable; the write-ahead log keeps its segments')
   }
 
+  /** The log of the shared ledger could not be read or written; it is tried again. */
+  sharedLedgerFailed(err: unknown): void {
+    this.errors++
+    this.#warn('shared ledger', { err }, 'the shared ledger does not answer; blocks and collectors that ask wait')
+  }
+
+  sharedLedgerUnusable(err: unknown): void {
+    this.errors++
+    this.loadError = (err as Error).message
+    this.#log.error({ err }, 'the shared ledger cannot be read: nothing is loaded any more')
+  }
+
+  /** An aggregator was gone and left a block on its way. */
+  claimResolved(claim: number, writer: string, days: number, stored: number): void {
+    this.#log.warn({ claim, writer, days, stored }, 'a block of an aggregator that is gone was resolved')
+  }
+
+  /** The process ends, and its write-ahead log is not empty. */
+  leftBehind(bytes: number): void {
+    this.#log.warn(
+      { bytes },
+      'bytes of the write-ahead log are not in the store: they are loaded when an aggregator starts on this volume again',
+    )
+  }
+
   loaded(report: BlockReport): void {
     const { rows, bytes, malformed, clamped, truncated, insertSeconds, cpuSeconds } = report
     const metrics = this.#metrics

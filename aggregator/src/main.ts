@@ -6,6 +6,9 @@ import { startAggregator } from './aggregator.ts'
 import { type AggregatorConfig, aggregatorConfig } from './config.ts'
 import { createLog } from './log.ts'
 
+/** The exit code when the write-ahead log could not be emptied in time. */
+const leftBehind = 3
+
 /** Runs until it is told to stop. A second signal doesn't wait. The process's exit code. */
 export async function runAggregator(config: AggregatorConfig): Promise<number> {
   const log = createLog(config.log.level)
@@ -14,8 +17,9 @@ export async function runAggregator(config: AggregatorConfig): Promise<number> {
     const aggregator = await startAggregator(config, { log })
     log.info({ because: await stop }, 'stopping')
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1))
-    await aggregator.close()
-    return 0
+    const left = await aggregator.close()
+    // Whoever takes an aggregator away that shares its store wants to know that its volume is still needed.
+    return left > 0 && config.store.engine === 'clickhouse' ? leftBehind : 0
   } catch (err) {
     log.error({ err }, `the aggregator cannot run: ${(err as Error).message}`)
     return 1

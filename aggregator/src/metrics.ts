@@ -32,6 +32,11 @@ export class AggregatorMetrics {
     'aggregator_receive_fenced_chunks_total',
     'Chunks of a collector process after which another one began to read the same source. Not acknowledged.',
   )
+  readonly ackSeconds = this.#histogram(
+    'aggregator_receive_ack_seconds',
+    'Time from a message received whole to its acknowledgement.',
+    [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
+  )
   readonly receiveErrors = this.#counter<ReceiveProblem>(
     'aggregator_receive_errors_total',
     'What peers sent and was refused.',
@@ -154,6 +159,23 @@ export class AggregatorMetrics {
     'Certificates, keys and secrets in files that were replaced while the process ran, and whether the new ones can be used.',
     ['result'],
   )
+  readonly ledgerEntries = this.#counter(
+    'aggregator_ledger_entries_total',
+    'Entries that this aggregator wrote into the log of the shared ledger.',
+  )
+  readonly ledgerConflicts = this.#counter(
+    'aggregator_ledger_conflicts_total',
+    'Entries that had to be made anew because another aggregator was first.',
+  )
+  readonly openClaims = this.#gauge(
+    'aggregator_ledger_open_claims',
+    'Blocks, of all aggregators, that are claimed in the shared ledger and not known to be in the store.',
+  )
+  readonly resolvedClaims = this.#counter<'stored' | 'void'>(
+    'aggregator_ledger_resolved_days_total',
+    'Days of blocks of aggregators that were gone, by whether their rows turned out to be in the store.',
+    ['outcome'],
+  )
 
   readonly retention = new RetentionMetrics(this.registry)
   readonly tails = this.#gauge('aggregator_tail_clients', 'Clients that tail.')
@@ -179,8 +201,7 @@ export class AggregatorMetrics {
     return new Gauge({ name, help, registers: this.#registers })
   }
 
-  #histogram(name: string, help: string) {
-    const buckets = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]
+  #histogram(name: string, help: string, buckets = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30]) {
     return new Histogram({ name, help, buckets, registers: this.#registers })
   }
 }

@@ -1,6 +1,6 @@
 /** Write-ahead log and ledger at the start: the ledger's snapshot, and what the log says was admitted since. */
 import { join } from 'node:path'
-import { chunkHeader } from '@tributary/protocol/chunk.ts'
+import { type ChunkHeader, chunkHeader } from '@tributary/protocol/chunk.ts'
 import { CompressionError } from '@tributary/protocol/compression.ts'
 import type { Disk } from '@tributary/protocol/disk.ts'
 import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.ts'
@@ -8,8 +8,10 @@ import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { Ledger } from './ledger/ledger.ts'
 import { headerOfTenant } from './ledger/tenant-source.ts'
+import { type Cursor, CursorError, openCursor, readCursor, writeCursor } from './load/cursor.ts'
 import { countRecords } from './receive/count-records.ts'
 import type { WalEvent } from './wal/event.ts'
+import type { WalPosition } from './wal/position.ts'
 import { Wal, type WalEntry } from './wal/wal.ts'
 
 export interface RecoverOptions {
@@ -37,6 +39,51 @@ export async function recover(options: RecoverOptions): Promise<{ ledger: Ledger
     onEvent: onWalEvent,
   })
   return { ledger, wal }
+}
+
+/** What an entry of the write-ahead log says was accepted. */
+export interface ReplayedChunk {
+  readonly header: ChunkHeader
+  readonly accepted: ByteRanges
+  readonly end: WalPosition
+}
+
+/**
+ * The write-ahead log of an aggregator whose ledger is in the store: its cursor, which names it and says from where on it is not known to be
+ * stored, and what it holds from there.
+ */
+export async function recoverShared(
+  options: Omit<RecoverOptions, 'onLedgerDamage'> & { readonly onCursorLost: (message: string) => void },
+): Promise<{ wal: Wal; cursor: Cursor; chunks: ReplayedChunk[] }> {
+  const { disk, dataDir, maxBytes, segmentBytes, onWalEvent, onCursorLost } = options
+  const path = join(dataDir, 'cursor')
+  const known = await readCursor(disk, path).catch((error: unknown) => {
+    if (error instanceof CursorError) return undefined // set aside below
+    throw error
+  })
+  const chunks: ReplayedChunk[] = []
+  const wal = await Wal.open({
+    ...{ disk, maxBytes, segmentBytes, directory: walDirectory(dataDir), replayFrom: known?.stored },
+    onEntry: ({ accepted, message, tenant, end }) => {
+      const header = accepted.length === 0 ? undefined : headerOf(message)
+      if (header !== undefined) chunks.push({ header: headerOfTenant(header, tenant), accepted, end })
+    },
+    onEvent: onWalEvent,
+  })
+  const cursor = await openCursor(disk, path, wal, onCursorLost)
+  // Its id is the aggregator's name in the ledger: it must not be another one after a crash.
+  if (cursor.id !== known?.id) await writeCursor(disk, path, cursor)
+  return { wal, cursor, chunks }
+}
+
+function headerOf(message: Buffer): ChunkHeader | undefined {
+  try {
+    return chunkHeader(parseMessage(message)?.options)
+  } catch (error) {
+    // It was checked before it was written, so a newer program wrote it, or we were wrong: the loader sets it aside and says so.
+    if (error instanceof MsgpackError) return undefined
+    throw error
+  }
 }
 
 function replay(ledger: Ledger, { accepted, message, tenant }: WalEntry, maxEntriesBytes: number): void {

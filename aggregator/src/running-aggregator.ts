@@ -19,9 +19,8 @@ import { runAudit } from './audit.ts'
 import type { AggregatorConfig } from './config.ts'
 import type { AggregatorEvents } from './events.ts'
 import { Health } from './health.ts'
-import type { Ledger } from './ledger/ledger.ts'
-import { LedgerKeeper } from './ledger-keeper.ts'
 import { MessageDecoder } from './load/decode-message.ts'
+import type { LedgerService } from './ledger-service.ts'
 import { LoaderThread } from './load/loader-thread.ts'
 import type { DecodeSettings, LoaderSettings } from './load/messages.ts'
 import type { Logger } from './log.ts'
@@ -59,8 +58,6 @@ const tick = 1000
 const storePatience = 30_000
 /** How long answering what was received may take when closing, in milliseconds. */
 const ackPatience = 5000
-/** Sources are remembered this long after their last chunk: longer than any node keeps a rotated log. Milliseconds. */
-const forgetAfter = 30 * 86_400_000
 
 /** Pause before the store's schema is tried again, in milliseconds. */
 const storeRetry = 2000
@@ -78,7 +75,7 @@ export interface Parts {
   readonly client: StoreClient
   readonly connection: StoreConnection
   readonly engine: EmbeddedStore | undefined
-  readonly ledger: Ledger
+  readonly ledger: LedgerService
   readonly wal: Wal
 }
 
@@ -89,16 +86,17 @@ export class RunningAggregator {
   readonly #limits: TenantLimits
   readonly #feed = new LiveFeed()
   readonly #tails: Tails
-  readonly #keeper: LedgerKeeper
   readonly #health = new Health(performance.now())
   readonly #stop = new AbortController()
+  readonly #stopLedger = new AbortController()
   #receiver: Receiver | undefined
   #loader: LoaderThread | undefined
   #api: FastifyInstance | undefined
   #timer: NodeJS.Timeout | undefined
   #storing: Promise<void> = Promise.resolve()
   #resources: AsyncDisposableStack | undefined
-  #closed: Promise<void> | undefined
+  #closed: Promise<number> | undefined
+  #draining = false
   /** When the store last answered, of {@link performance.now}. */
   #storeAnswered = performance.now()
   #receivedRecords = 0
@@ -111,7 +109,7 @@ export class RunningAggregator {
     this.#limits = new TenantLimits({ limits: config.limits, overrides: config.tenants.overrides })
     this.#intake = new Intake({
       wal,
-      ledger,
+      ledger: ledger.intake,
       metrics,
       maxEntriesBytes: config.forward.maxEntriesBytes,
       onDurable: () => this.#receiver?.proceed(),
@@ -136,7 +134,7 @@ export class RunningAggregator {
       feed: this.#feed,
       storedMark: () => {
         const { committed } = wal
-        return () => comparePositions(this.#keeper.stored, committed) >= 0
+        return () => comparePositions(ledger.stored, committed) >= 0
       },
       metrics: {
         setRunning: (tails) => metrics.tails.set(tails),
@@ -144,20 +142,13 @@ export class RunningAggregator {
         dropped: (entries) => metrics.tailDropped.inc(entries),
       },
     })
-    this.#keeper = new LedgerKeeper(
-      {
-        ledger,
-        wal,
-        forgetAfter,
-        onError: (error) => events.snapshotFailed(error),
-        onReleased: () => {
-          // To become empty the log may have gone on in a new segment.
-          this.#loader?.committed(wal.committed)
-          this.#receiver?.proceed()
-        },
-      },
-      wal.oldest,
-    )
+  }
+
+  /** Segments of the write-ahead log were given back: there may be room for more. */
+  released(): void {
+    // To become empty the log may have gone on in a new segment.
+    this.#loader?.committed(this.#parts.wal.committed)
+    this.#receiver?.proceed()
   }
 
   async open(): Promise<void> {
@@ -200,12 +191,14 @@ export class RunningAggregator {
 
   /** Everything before it is in the store. */
   stored(): WalPosition {
-    return this.#keeper.stored
+    return this.#parts.ledger.stored
   }
 
   /** Everything received so far is in the store. */
   caughtUp(): boolean {
-    return this.#intake.undurableBytes === 0 && comparePositions(this.#keeper.stored, this.#parts.wal.committed) >= 0
+    return (
+      this.#intake.undurableBytes === 0 && comparePositions(this.#parts.ledger.stored, this.#parts.wal.committed) >= 0
+    )
   }
 
   stats(): AggregatorStats {
@@ -219,24 +212,33 @@ export class RunningAggregator {
     }
   }
 
-  /** Stops taking data, acknowledges what was received, loads for as long as `shutdown.drain` allows, and closes. */
-  close(): Promise<void> {
+  /**
+   * Stops taking data, acknowledges what was received, loads for as long as `shutdown.drain` allows, and closes. How many bytes of the
+   * write-ahead log are not in the store.
+   */
+  close(): Promise<number> {
     this.#closed ??= this.#close()
     return this.#closed
   }
 
-  async #close(): Promise<void> {
-    const { config, log } = this.#parts
-    clearInterval(this.#timer)
-    await this.#receiver?.close(AbortSignal.timeout(ackPatience))
+  async #close(): Promise<number> {
+    const { config, events, ledger, log } = this.#parts
+    this.#draining = true
+    // What is acknowledged only when it is stored takes as long as that.
+    const patience = config.ack === 'stored' ? Math.max(ackPatience, config.shutdown.drain) : ackPatience
+    await this.#receiver?.close(AbortSignal.timeout(patience))
     this.#stop.abort()
     await this.#loader?.close(AbortSignal.timeout(config.shutdown.drain))
+    clearInterval(this.#timer)
+    this.#stopLedger.abort()
     await this.#storing
     await this.#api?.close()
-    await this.#keeper.close()
+    await ledger.close()
     const left = this.#behindBytes()
+    if (left > 0) events.leftBehind(left)
     await this.#resources?.disposeAsync()
     log.info({ behindBytes: left }, 'the aggregator is closed')
+    return left
   }
 
   /** Brings the store's schema up to date, for as long as it takes, then loads and drops what is too old. */
@@ -254,15 +256,17 @@ export class RunningAggregator {
       }
     }
     if (signal.aborted) return
+    const ledger = this.#parts.ledger.run(this.#stopLedger.signal)
     this.#loader = this.#startLoader()
     await new HouseKeeping({ client, config, log, metrics: metrics.retention }).run(signal)
+    await ledger
   }
 
   #startLoader(): LoaderThread {
     const { events } = this.#parts
     return new LoaderThread(() => this.#loaderSettings(), {
       onOpened: (id) => this.#feed.decodeWith(new MessageDecoder({ ...this.#decoding(), limits: this.#limits, id })),
-      onStored: (position) => this.#keeper.advance(position),
+      onStored: (position) => this.#parts.ledger.advance(position),
       onBlock: (report) => {
         this.#storeAnswered = performance.now()
         events.loaded(report)
@@ -271,8 +275,9 @@ export class RunningAggregator {
       onWarning: (fields, message) => this.#parts.log.warn(fields, message),
       onQuarantined: (quarantined) => events.quarantined(quarantined),
       onLoss: async (source, ranges, records) => {
-        events.lost(source, await this.#keeper.lose(source, ranges, 'corrupt', records))
+        events.lost(source, await this.#parts.ledger.lose(source, ranges, 'corrupt', records))
       },
+      onLedgerRequest: (ask) => this.#parts.ledger.answer(ask),
       onCursorLost: (message) => events.cursorLost(message),
       onWalEvent: (event, fields) => events.walRead(event, fields),
       onDeath: (error) => events.loaderDied(error),
@@ -288,6 +293,7 @@ export class RunningAggregator {
       oldest: wal.oldest,
       committed: wal.committed,
       store: { ...connection, identity: this.#identity },
+      shared: this.#parts.ledger.shared,
       ...config.load,
       ...this.#decoding(),
     }
@@ -314,12 +320,18 @@ export class RunningAggregator {
         take: (body, tenant) => this.#pusher.take(body, tenant, Date.now()),
       },
       ready: () =>
-        this.#loader === undefined || !this.#feed.ready
-          ? { ready: false, reason: 'the store is not open yet' }
-          : { ready: true },
+        this.#draining
+          ? { ready: false, reason: 'it is about to end, and empties its write-ahead log' }
+          : this.#loader === undefined || !this.#feed.ready
+            ? { ready: false, reason: 'the store is not open yet' }
+            : { ready: true },
       problem: () => this.#health.problem(performance.now()),
       audit: (waitMs, signal) =>
-        runAudit({ client, accounts: () => ledger.sources(), caughtUp: () => this.caughtUp() }, waitMs, signal),
+        runAudit(
+          { client, accounts: () => ledger.accounts(), caughtUp: () => this.caughtUp() && ledger.calm },
+          waitMs,
+          signal,
+        ),
       limits: config.http,
       ...(tls === undefined ? {} : { tls }),
     })
@@ -337,7 +349,7 @@ export class RunningAggregator {
     this.#health.observe(
       {
         committed: wal.committed,
-        stored: this.#keeper.stored,
+        stored: this.#parts.ledger.stored,
         undurableBytes: this.#intake.undurableBytes,
         walFull: wal.full || wal.stalled !== undefined,
         storeAnswers: now - this.#storeAnswered < storePatience && events.backPressure === undefined,
@@ -356,11 +368,12 @@ export class RunningAggregator {
     metrics.walBytes.set(wal.bytes)
     metrics.walFull.set(wal.full || wal.stalled !== undefined ? 1 : 0)
     metrics.behindBytes.set(this.#behindBytes())
+    metrics.openClaims.set(this.#parts.ledger.openClaims)
   }
 
   #behindBytes(): number {
     const { wal } = this.#parts
-    const { stored } = this.#keeper
+    const { stored } = this.#parts.ledger
     if (stored.segment === wal.committed.segment) return Math.max(0, wal.committed.offset - stored.offset)
     return Math.max(0, wal.bytes - (stored.segment === wal.oldest.segment ? stored.offset : 0))
   }

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
 import { z } from 'zod'
-import { formatPosition, type WalPosition } from '../wal/position.ts'
+import { comparePositions, formatPosition, type WalPosition } from '../wal/position.ts'
 
 export interface Cursor {
   /** Random, made with the cursor: no token is ever used again for other rows. */
@@ -49,6 +49,30 @@ export async function readCursor(disk: Disk, path: string): Promise<Cursor | und
   if (!parsed.success) throw new CursorError(`${path}: ${parsed.error.issues[0]?.message}`)
   const { id, stored, next } = parsed.data
   return { id, stored, next }
+}
+
+/**
+ * The cursor, or a new one where there is none. One that can't be used is set aside, and told.
+ *
+ * @param log where the write-ahead log begins and ends
+ */
+export async function openCursor(
+  disk: Disk,
+  path: string,
+  log: { readonly oldest: WalPosition; readonly committed: WalPosition },
+  onLost: (message: string) => void,
+): Promise<Cursor> {
+  try {
+    const cursor = await readCursor(disk, path)
+    if (cursor === undefined) return newCursor(log.oldest)
+    if (comparePositions(cursor.next, log.committed) <= 0) return cursor
+    throw new CursorError(`${path}: it points behind the end of the write-ahead log`)
+  } catch (error) {
+    if (!(error instanceof CursorError)) throw error
+    await disk.rename(path, `${path}.corrupt`)
+    onLost(error.message)
+    return newCursor(log.oldest)
+  }
 }
 
 /** Durable when it returns. */

@@ -3,7 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { WalPosition } from '../wal/position.ts'
-import type { BlockReport, FromLoader, LoaderSettings, Quarantined, Retry, ToLoader } from './messages.ts'
+import type {
+  BlockReport,
+  FromLoader,
+  LedgerReply,
+  LedgerRequest,
+  LoaderSettings,
+  Quarantined,
+  Retry,
+  ToLoader,
+} from './messages.ts'
 
 export interface LoaderEvents {
   onOpened(id: string): void
@@ -14,6 +23,8 @@ export interface LoaderEvents {
   onQuarantined(quarantined: Quarantined): void
   /** Bytes of a source that were accepted can't be stored. Resolves when that is durable in the ledger. */
   onLoss(source: string, ranges: ByteRanges, records: number): Promise<void>
+  /** What the loader asks of a shared ledger. */
+  onLedgerRequest(ask: LedgerRequest): Promise<unknown>
   onCursorLost(message: string): void
   onWalEvent(event: string, fields: Readonly<Record<string, unknown>>): void
   /** The thread ended although nobody asked it to, and is started again. */
@@ -95,10 +106,22 @@ export class LoaderThread {
     else if (message.kind === 'quarantined') events.onQuarantined(message.quarantined)
     else if (message.kind === 'cursorLost') events.onCursorLost(message.message)
     else if (message.kind === 'wal') events.onWalEvent(message.event, message.fields)
+    else if (message.kind === 'ledger') this.#answer(message.request, message.ask)
     else {
       const { loss, source, ranges, records } = message
       void events.onLoss(source, ranges, records).then(() => this.#post({ kind: 'booked', loss }))
     }
+  }
+
+  /** To the life of the thread that asked: the numbers of another one are others. */
+  #answer(request: number, ask: LedgerRequest): void {
+    const worker = this.#worker
+    const reply = (message: Omit<LedgerReply, 'kind' | 'request'>) =>
+      worker?.postMessage({ kind: 'reply', request, ...message } satisfies LedgerReply)
+    this.#events.onLedgerRequest(ask).then(
+      (value) => reply({ value }),
+      (error: Error) => reply({ failure: error.message }),
+    )
   }
 
   #post(message: ToLoader): void {

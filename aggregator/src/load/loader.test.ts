@@ -2,8 +2,9 @@ import type { Disk } from '@tributary/protocol/disk.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { WalPosition } from '../wal/position.ts'
+import type { Block, EntryReader } from './block-collector.ts'
 import { type Cursor, CursorError, newCursor, readCursor } from './cursor.ts'
-import { type Block, type EntryReader, Loader } from './loader.ts'
+import { Loader } from './loader.ts'
 
 const start: WalPosition = { segment: 0, offset: 0 }
 

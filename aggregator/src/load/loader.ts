@@ -6,37 +6,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Disk } from '@tributary/protocol/disk.ts'
 import { comparePositions, type WalPosition } from '../wal/position.ts'
+import { type Block, BlockCollector, type CollectorOptions } from './block-collector.ts'
 import { blockToken, type Cursor, writeCursor } from './cursor.ts'
 
-/** What the loader needs of a reader of the write-ahead log. */
-export interface EntryReader<Entry> {
-  /** The next entry that ends at or before `until`; undefined when there is none. */
-  next(until: WalPosition): Promise<Entry | undefined>
-  /** End of the entry that was given out last: where the next one begins. */
-  readonly position: WalPosition
-}
-
-/** Rows being collected. */
-export interface Block<Entry> {
-  /** Decodes an entry into rows. What can't be decoded is dealt with here and does not throw. */
-  add(entry: Entry): Promise<void>
-  readonly rows: number
-  /** Bytes of lines. */
-  readonly bytes: number
-}
-
-export interface LoaderOptions<Entry, B extends Block<Entry>> {
+export interface LoaderOptions<Entry, B extends Block<Entry>> extends CollectorOptions<Entry, B> {
   readonly disk: Disk
   readonly cursorPath: string
   readonly cursor: Cursor
-  readonly reader: EntryReader<Entry>
-  readonly newBlock: () => B
   /** Puts a block into the store; rejects when it isn't surely there. Repeating it with the same token changes nothing. */
   readonly insert: (block: B, token: string) => Promise<void>
-  readonly blockRows: number
-  readonly blockBytes: number
-  /** Milliseconds from the first row of a block until it is inserted, full or not. */
-  readonly blockDelay: number
   /** Milliseconds before the next repetition of what failed so many times in a row. */
   readonly retryDelay: (error: unknown, failures: number) => number
   /** Everything before `position` is in the store, and the cursor on disk says so. */
@@ -46,36 +24,26 @@ export interface LoaderOptions<Entry, B extends Block<Entry>> {
   readonly onRetry: (error: unknown, attempt: number, delay: number) => void
 }
 
-/** A block grows to so many times `blockRows` at most. */
-const mostRows = 4
 
 export class Loader<Entry, B extends Block<Entry>> {
   readonly #options: LoaderOptions<Entry, B>
+  readonly #collector: BlockCollector<Entry, B>
   #cursor: Cursor
-  #committed: WalPosition
-  /** The reader has given out all entries up to here. */
-  #exhausted: WalPosition
-  /** End of the last block. */
-  #collected: WalPosition
   /** The block on its way, and whether there is one. */
   #inserting: Promise<void> = Promise.resolve()
   #busy = false
   /** The cursor on disk does not say that the last block is in the store. */
   #unsettled = false
-  #wake = () => {}
 
   constructor(options: LoaderOptions<Entry, B>) {
     this.#options = options
     this.#cursor = options.cursor
-    this.#committed = options.cursor.next
-    this.#exhausted = options.cursor.stored
-    this.#collected = options.cursor.next
+    this.#collector = new BlockCollector(options, options.cursor.next)
   }
 
   /** The write-ahead log is durable up to `position`: the loader may read that far. */
   committed(position: WalPosition): void {
-    if (comparePositions(position, this.#committed) > 0) this.#committed = position
-    this.#wake()
+    this.#collector.committed(position)
   }
 
   /**
@@ -83,7 +51,7 @@ export class Loader<Entry, B extends Block<Entry>> {
    * Rejects only when the write-ahead log can't be read.
    */
   async run(stop: AbortSignal, cut: AbortSignal): Promise<void> {
-    const wake = () => this.#wake()
+    const wake = () => this.#collector.wake()
     stop.addEventListener('abort', wake)
     cut.addEventListener('abort', wake)
     try {
@@ -91,28 +59,23 @@ export class Loader<Entry, B extends Block<Entry>> {
       this.#options.onStored(this.#cursor.stored)
       await this.#finishBlock(cut)
       while (!cut.aborted) {
-        const block = await this.#collect(stop, cut)
+        const block = await this.#collector.collect(stop, cut, {
+          busy: () => this.#busy,
+          // Nothing follows for now: what was inserted is made known, so that its segments can go.
+          idle: () => (this.#unsettled ? this.#settle(cut) : undefined),
+        })
         await this.#inserting
         const end = this.#options.reader.position
         const empty = block === undefined || comparePositions(end, this.#cursor.stored) === 0
         if (cut.aborted || (empty && stop.aborted)) break
         if (!empty) this.#inserting = this.#insert(block, end, cut)
-        this.#collected = end
+        this.#collector.next(end)
       }
       await this.#settle(cut)
     } finally {
       stop.removeEventListener('abort', wake)
       cut.removeEventListener('abort', wake)
     }
-  }
-
-  /** The reader went into another segment that has no entries yet: the cursor follows, so that the segment behind it can go. */
-  get #movedOn(): boolean {
-    return this.#atEnd && this.#options.reader.position.segment > this.#collected.segment
-  }
-
-  get #atEnd(): boolean {
-    return comparePositions(this.#exhausted, this.#committed) >= 0
   }
 
   /** The block that the cursor names and that may be in the store already: built of the same entries, under the same token. */
@@ -124,51 +87,7 @@ export class Loader<Entry, B extends Block<Entry>> {
     for (let entry = await reader.next(next); entry !== undefined; entry = await reader.next(next)) {
       await block.add(entry)
     }
-    this.#exhausted = next
     await this.#store(block, cut)
-  }
-
-  /** The entries of the next block; undefined when it is time to stop. */
-  async #collect(stop: AbortSignal, cut: AbortSignal): Promise<B | undefined> {
-    const { newBlock, blockRows, blockBytes, blockDelay } = this.#options
-    const block = newBlock()
-    let due = Number.POSITIVE_INFINITY
-    while (block.bytes < blockBytes && block.rows < mostRows * blockRows) {
-      // Larger blocks cost the store less for each row, so one that would only wait for the one before it goes on growing.
-      if (block.rows >= blockRows && !this.#busy) break
-      if (cut.aborted) return undefined
-      const entry = await this.#next()
-      if (entry !== undefined) {
-        await block.add(entry)
-        due = Math.min(due, performance.now() + blockDelay)
-      } else if (stop.aborted || performance.now() >= due || this.#movedOn) break
-      // Nothing follows for now: what was inserted is made known, so that its segments can go.
-      else if (due === Number.POSITIVE_INFINITY && this.#unsettled) await this.#settle(cut)
-      else await this.#more(due)
-    }
-    return block
-  }
-
-  async #next(): Promise<Entry | undefined> {
-    if (this.#atEnd) return undefined
-    const until = this.#committed
-    const entry = await this.#options.reader.next(until)
-    if (entry === undefined) this.#exhausted = until
-    return entry
-  }
-
-  /** Waits for more to be committed, for a signal, or until `due`. */
-  async #more(due: number): Promise<void> {
-    if (!this.#atEnd) return
-    await new Promise<void>((resolve) => {
-      const timer =
-        due === Number.POSITIVE_INFINITY ? undefined : setTimeout(resolve, Math.max(0, due - performance.now()))
-      this.#wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-    this.#wake = () => {}
   }
 
   async #insert(block: B, end: WalPosition, cut: AbortSignal): Promise<void> {
@@ -179,7 +98,7 @@ export class Loader<Entry, B extends Block<Entry>> {
       if (!cut.aborted) await this.#store(block, cut)
     } finally {
       this.#busy = false
-      this.#wake()
+      this.#collector.wake()
     }
   }
 

@@ -1,6 +1,7 @@
 /** What the main thread and the loader's thread tell each other. */
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Limits, TenantsConfig } from '../access/config.ts'
+import type { BlockRange, Claim } from '../ledger/shared/entry.ts'
 import type { StoreConnection } from '../store/connection.ts'
 import type { StoreErrorCode } from '../store/error.ts'
 import type { WalPosition } from '../wal/position.ts'
@@ -24,6 +25,8 @@ export interface LoaderSettings extends DecodeSettings {
   readonly oldest: WalPosition
   readonly committed: WalPosition
   readonly store: StoreConnection
+  /** The ledger is shared with other aggregators: blocks are claimed in it. */
+  readonly shared: boolean
   readonly blockRows: number
   readonly blockBytes: number
   readonly blockDelay: number
@@ -37,10 +40,28 @@ export type ToLoader =
   | { readonly kind: 'cut' }
   /** The loss is durable in the ledger. */
   | { readonly kind: 'booked'; readonly loss: number }
+  | LedgerReply
+
+/** What the loader asks of a shared ledger, which the main thread keeps. */
+export type LedgerRequest =
+  | { readonly what: 'unfinished' }
+  | { readonly what: 'claim'; readonly claim: Claim }
+  | { readonly what: 'stands'; readonly seq: number }
+  | { readonly what: 'settle'; readonly seq: number; readonly block: BlockRange }
+
+export interface LedgerReply {
+  readonly kind: 'reply'
+  readonly request: number
+  readonly value?: unknown
+  /** Why there is no value. */
+  readonly failure?: string
+}
 
 export type FromLoader =
   /** The loader begins; `id` is the cursor's, which the rows' sources depend on. */
   | { readonly kind: 'opened'; readonly id: string }
+  /** Answered by `reply` with the same number. */
+  | { readonly kind: 'ledger'; readonly request: number; readonly ask: LedgerRequest }
   /** Everything before `position` is in the store, and the cursor on disk says so. */
   | { readonly kind: 'stored'; readonly position: WalPosition }
   | { readonly kind: 'block'; readonly report: BlockReport }

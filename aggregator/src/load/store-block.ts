@@ -4,8 +4,8 @@ import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { StoreClient } from '../store/client.ts'
 import { LogBlock } from '../store/log-block.ts'
 import type { WalEntry } from '../wal/wal.ts'
+import type { Block } from './block-collector.ts'
 import type { MessageDecoder } from './decode-message.ts'
-import type { Block } from './loader.ts'
 
 export class StoreBlock implements Block<WalEntry> {
   readonly log: LogBlock

@@ -8,20 +8,23 @@ import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { TenantLimits } from '../access/tenant-limits.ts'
 import { partsOf, toSource, within } from '../ledger/parts.ts'
+import { BlockLostError, type ClaimAnswer, type Unfinished } from '../ledger/shared/shared-ledger.ts'
 import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { acceptedRecords } from '../recover.ts'
 import { StoreClient } from '../store/client.ts'
 import type { StoreLog } from '../store/endpoints.ts'
 import { retryDelay, StoreError, type StoreErrorCode } from '../store/error.ts'
 import type { DamagedRecord } from '../wal/event.ts'
-import { comparePositions, formatPosition } from '../wal/position.ts'
+import { comparePositions, formatPosition, type WalPosition } from '../wal/position.ts'
 import { WalReader } from '../wal/reader.ts'
 import type { WalEntry } from '../wal/wal.ts'
-import { type Cursor, CursorError, newCursor, readCursor } from './cursor.ts'
+import { ClaimBlock, insertClaimed } from './claim-block.ts'
+import { type Cursor, openCursor } from './cursor.ts'
 import { MessageDecoder } from './decode-message.ts'
 import { Loader } from './loader.ts'
-import type { FromLoader, LoaderSettings, ToLoader } from './messages.ts'
+import type { FromLoader, LedgerReply, LedgerRequest, LoaderSettings, ToLoader } from './messages.ts'
 import { Quarantine } from './quarantine.ts'
+import { SharedLoader } from './shared-loader.ts'
 import { BlockPool, insertBlock, StoreBlock } from './store-block.ts'
 
 const settings = workerData as LoaderSettings
@@ -40,23 +43,8 @@ const storeLog: StoreLog = {
 const unbooked = new Map<number, () => void>()
 let losses = 0
 
-async function openCursor(): Promise<Cursor> {
-  try {
-    const cursor = await readCursor(nodeDisk, settings.cursorPath)
-    if (cursor === undefined) return newCursor(settings.oldest)
-    if (comparePositions(cursor.next, settings.committed) <= 0) return cursor
-    throw new CursorError(`${settings.cursorPath}: it points behind the end of the write-ahead log`)
-  } catch (error) {
-    if (!(error instanceof CursorError)) throw error
-    await nodeDisk.rename(settings.cursorPath, `${settings.cursorPath}.corrupt`)
-    tell({ kind: 'cursorLost', message: error.message })
-    return newCursor(settings.oldest)
-  }
-}
-
-/** Keeps what can't be decoded, and makes its loss durable before the cursor moves over it. */
-async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): Promise<void> {
-  const { start: position, message, accepted, tenant } = entry
+/** Keeps what can't be decoded, and tells of it. */
+async function keep(quarantine: Quarantine, { start: position, message }: WalEntry, error: Error): Promise<void> {
   const path = await quarantine.keep(`${formatPosition(position)}.msgpack`, message)
   const reason = !(error instanceof CompressionError)
     ? 'msgpack'
@@ -64,6 +52,12 @@ async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): 
       ? 'too_large'
       : 'compression'
   tell({ kind: 'quarantined', quarantined: { position, reason, message: error.message, path } })
+}
+
+/** Keeps what can't be decoded, and makes its loss durable before the cursor moves over it. */
+async function setAside(quarantine: Quarantine, entry: WalEntry, error: Error): Promise<void> {
+  const { message, accepted, tenant } = entry
+  await keep(quarantine, entry, error)
   for (const lost of accepted.length === 0 ? [] : lossesOf(message, accepted, tenant)) await book(lost)
 }
 
@@ -98,17 +92,40 @@ function reasonOf(error: unknown): StoreErrorCode {
   return error instanceof StoreError ? error.code : 'unavailable'
 }
 
-async function run(): Promise<void> {
-  const cursor = await openCursor()
-  tell({ kind: 'opened', id: cursor.id })
-  const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
-  const client = new StoreClient(settings.store, storeLog)
-  const decoder = new MessageDecoder({
-    ...settings,
-    limits: new TenantLimits({ limits: settings.limits, overrides: settings.overrides }),
-    id: cursor.id,
-  })
-  const pool = new BlockPool(2 * settings.blockBytes)
+/** What both kinds of loader are made of. */
+interface Tools {
+  readonly cursor: Cursor
+  readonly client: StoreClient
+  readonly decoder: MessageDecoder
+  readonly pool: BlockPool
+  readonly quarantine: Quarantine
+}
+
+let cpu = process.threadCpuUsage()
+
+function report({ rows, bytes, malformed, clamped, truncated }: BlockCounts, insertSeconds: number): void {
+  const used = process.threadCpuUsage(cpu)
+  cpu = process.threadCpuUsage()
+  const cpuSeconds = (used.user + used.system) / 1e6
+  tell({ kind: 'block', report: { rows, bytes, malformed, clamped, truncated, insertSeconds, cpuSeconds } })
+}
+
+type BlockCounts = Pick<StoreBlock, 'rows' | 'bytes' | 'malformed' | 'clamped' | 'truncated'>
+
+function onRetry(error: unknown, attempt: number, delay: number): void {
+  const reason = error instanceof StoreError ? error.code : 'cursor'
+  tell({ kind: 'retry', retry: { reason, message: (error as Error).message, attempt, delay } })
+}
+
+const pace = {
+  blockRows: settings.blockRows,
+  blockBytes: settings.blockBytes,
+  blockDelay: settings.blockDelay,
+  retryDelay: (error: unknown, failures: number) => retryDelay(reasonOf(error), failures),
+}
+
+/** A loader whose ledger is this aggregator's own. */
+async function loadAlone({ client, cursor, decoder, pool, quarantine }: Tools): Promise<void> {
   const reader = new WalReader({
     disk: nodeDisk,
     directory: settings.walDirectory,
@@ -118,43 +135,124 @@ async function run(): Promise<void> {
       if (event.kind === 'corrupt' && event.lost !== undefined) for (const lost of event.lost) await book(lost)
     },
   })
-  let cpu = process.threadCpuUsage()
   const loader = new Loader<WalEntry, StoreBlock>({
+    ...pace,
     disk: nodeDisk,
     cursorPath: settings.cursorPath,
     cursor,
     reader,
     newBlock: () => new StoreBlock(pool.take(), decoder, (entry, error) => setAside(quarantine, entry, error)),
     insert: (block, token) => insertBlock(client, block, token),
-    blockRows: settings.blockRows,
-    blockBytes: settings.blockBytes,
-    blockDelay: settings.blockDelay,
-    retryDelay: (error, failures) => retryDelay(reasonOf(error), failures),
     onStored: (position) => tell({ kind: 'stored', position }),
     onBlock: (block, insertSeconds) => {
-      const used = process.threadCpuUsage(cpu)
-      cpu = process.threadCpuUsage()
-      const { rows, bytes, malformed, clamped, truncated } = block
-      const cpuSeconds = (used.user + used.system) / 1e6
-      tell({ kind: 'block', report: { rows, bytes, malformed, clamped, truncated, insertSeconds, cpuSeconds } })
+      report(block, insertSeconds)
       pool.giveBack(block.log)
     },
-    onRetry: (error, attempt, delay) => {
-      const reason = error instanceof StoreError ? error.code : 'cursor'
-      tell({ kind: 'retry', retry: { reason, message: (error as Error).message, attempt, delay } })
-    },
+    onRetry,
   })
-  port.on('message', (message: ToLoader) => {
-    if (message.kind === 'committed') loader.committed(message.position)
-    else if (message.kind === 'stop') stop.abort()
-    else if (message.kind === 'cut') cut.abort()
-    else unbooked.get(message.loss)?.()
-  })
-  loader.committed(settings.committed)
+  follow(loader)
   try {
     await loader.run(stop.signal, cut.signal)
   } finally {
     await reader.close()
+  }
+}
+
+/** A loader that claims its blocks in a ledger which it shares with other aggregators. */
+async function loadShared({ client, cursor, decoder, pool, quarantine }: Tools): Promise<void> {
+  const { upTo, ...unfinished } = (await ask({ what: 'unfinished' })) as Unfinished
+  // A write-ahead log that was lost begins anew, before what the ledger remembers of it.
+  const isKnown = upTo !== undefined && comparePositions(upTo, settings.committed) <= 0
+  let collecting: ClaimBlock | undefined
+  const loader = new SharedLoader<WalEntry, ClaimBlock>({
+    ...pace,
+    disk: nodeDisk,
+    cursorPath: settings.cursorPath,
+    cursor,
+    unfinished: { ...unfinished, upTo: isKnown ? upTo : undefined },
+    ledger: {
+      claim: async (claim) => (await ask({ what: 'claim', claim })) as ClaimAnswer,
+      stands: async (seq) => void (await ask({ what: 'stands', seq })),
+      settle: async (seq, block) => void (await ask({ what: 'settle', seq, block })),
+    },
+    readerAt: (from) =>
+      new WalReader({
+        disk: nodeDisk,
+        directory: settings.walDirectory,
+        from,
+        onEvent: (event) => {
+          tell({ kind: 'wal', event: event.kind, fields: { ...event } })
+          if (event.kind === 'corrupt')
+            for (const { source, ranges } of event.lost ?? []) collecting?.lose(source, ranges)
+        },
+      }),
+    newBlock: (scope) => {
+      const setAside = (entry: WalEntry, error: Error) => keep(quarantine, entry, error)
+      collecting = new ClaimBlock({ decoder, take: () => pool.take(), setAside, scope })
+      return collecting
+    },
+    discard: ({ days }) => {
+      for (const log of days.values()) pool.giveBack(log)
+    },
+    insert: (block, claim) => insertClaimed(client, block, unfinished.ledger, claim),
+    onStored: (position) => tell({ kind: 'stored', position }),
+    onBlock: report,
+    onRetry,
+  })
+  follow(loader)
+  await loader.run(stop.signal, cut.signal)
+}
+
+/** Answers of the shared ledger that are waited for, by number. */
+const unanswered = new Map<number, PromiseWithResolvers<unknown>>()
+let requests = 0
+
+function ask(request: LedgerRequest): Promise<unknown> {
+  const number = requests++
+  const answer = Promise.withResolvers<unknown>()
+  unanswered.set(number, answer)
+  tell({ kind: 'ledger', request: number, ask: request })
+  return answer.promise
+}
+
+function answered({ request, value, failure }: LedgerReply): void {
+  const answer = unanswered.get(request)
+  unanswered.delete(request)
+  if (failure === undefined) answer?.resolve(value)
+  // Whatever it is, this life of the loader does not know what became of its block.
+  else answer?.reject(new BlockLostError(failure))
+}
+
+let committed = settings.committed
+let following: { committed(position: WalPosition): void } | undefined
+
+function follow(loader: { committed(position: WalPosition): void }): void {
+  following = loader
+  loader.committed(committed)
+}
+
+async function run(): Promise<void> {
+  port.on('message', (message: ToLoader) => {
+    if (message.kind === 'committed') {
+      committed = message.position
+      following?.committed(committed)
+    } else if (message.kind === 'stop') stop.abort()
+    else if (message.kind === 'cut') cut.abort()
+    else if (message.kind === 'reply') answered(message)
+    else unbooked.get(message.loss)?.()
+  })
+  const onLost = (message: string) => tell({ kind: 'cursorLost', message })
+  const { cursorPath, oldest } = settings
+  const cursor = await openCursor(nodeDisk, cursorPath, { oldest, committed: settings.committed }, onLost)
+  tell({ kind: 'opened', id: cursor.id })
+  const quarantine = await Quarantine.open(nodeDisk, settings.quarantineDirectory)
+  const client = new StoreClient(settings.store, storeLog)
+  const limits = new TenantLimits({ limits: settings.limits, overrides: settings.overrides })
+  const decoder = new MessageDecoder({ ...settings, limits, id: cursor.id })
+  const tools: Tools = { cursor, client, decoder, quarantine, pool: new BlockPool(2 * settings.blockBytes) }
+  try {
+    await (settings.shared ? loadShared(tools) : loadAlone(tools))
+  } finally {
     await client.close()
     port.close()
   }

@@ -14,6 +14,7 @@ import { writeRecordHead } from '@tributary/protocol/records.ts'
 import { expect, test } from 'vitest'
 import { type Limits, limitsConfig } from '../access/config.ts'
 import { TenantLimits } from '../access/tenant-limits.ts'
+import { LocalLedger } from '../ledger/intake-ledger.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { AggregatorMetrics } from '../metrics.ts'
 import type { WalRecord } from '../wal/record.ts'
@@ -45,7 +46,7 @@ async function start(limits: Partial<Limits> = {}) {
   const hold = (ms: number) => void holds.push(ms)
   const intake = new Intake({
     wal,
-    ledger,
+    ledger: new LocalLedger(ledger),
     metrics: new AggregatorMetrics(),
     maxEntriesBytes: 1 << 20,
     onDurable: () => {},

@@ -12,19 +12,19 @@ import { ReceiveError } from '@tributary/protocol/receive/receive-error.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
 import { LimitError } from '../access/limit-error.ts'
 import type { TenantLimits } from '../access/tenant-limits.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { IntakeLedger } from '../ledger/intake-ledger.ts'
 import { headerOfTenant, sourceOfTenant } from '../ledger/tenant-source.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
 import type { AggregatorMetrics } from '../metrics.ts'
+import type { WalPosition } from '../wal/position.ts'
 import { maxRanges, type WalRecord } from '../wal/record.ts'
 import type { Wal } from '../wal/wal.ts'
 import { type CheckedMessage, checkMessage } from './check-message.ts'
 import { countRecords } from './count-records.ts'
-import { SessionFence } from './session-fence.ts'
 
 export interface IntakeOptions {
   readonly wal: Pick<Wal, 'append' | 'full' | 'stalled'>
-  readonly ledger: Pick<Ledger, 'admit' | 'confirm' | 'ranges'>
+  readonly ledger: IntakeLedger
   readonly metrics: AggregatorMetrics
   readonly maxEntriesBytes: number
   /** Called when bytes became durable: there may be room for more. */
@@ -47,10 +47,9 @@ const longestHold = 20_000
 
 export class Intake implements Sink {
   readonly #options: IntakeOptions
-  readonly #fence = new SessionFence()
   #undurableBytes = 0
   /** Resolves when all that was appended so far is durable: the log commits in order. */
-  #lastAppend: Promise<unknown> = Promise.resolve()
+  #lastAppend: Promise<WalPosition> = Promise.resolve({ segment: 0, offset: 0 })
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -82,7 +81,14 @@ export class Intake implements Sink {
         ? this.#acceptForeign(checked, bytes, tenant, from)
         : this.#admit(checked, bytes, tenant, from)
     const { chunk } = checked
-    return durable.then(() => (chunk === undefined ? undefined : encodeAck({ ack: chunk })))
+    if (chunk === undefined) return durable.then(() => undefined)
+    const begun = performance.now()
+    return durable
+      .then((end) => this.#options.ledger.acknowledgeable(end))
+      .then(() => {
+        metrics.ackSeconds.observe((performance.now() - begun) / 1000)
+        return encodeAck({ ack: chunk })
+      })
   }
 
   #acceptForeign(
@@ -90,7 +96,7 @@ export class Intake implements Sink {
     bytes: Buffer,
     tenant: string | undefined,
     from: Sender | undefined,
-  ): Promise<unknown> {
+  ): Promise<WalPosition> {
     // Its labels are not known before it is decoded; a sender that collects has a tag for each file.
     this.#checkStream(tenant, message.tag, false)
     this.#charge(tenant, bytes.length, from)
@@ -126,23 +132,23 @@ export class Intake implements Sink {
     { chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>,
     tenant: string | undefined,
   ): Promise<Buffer> {
-    const asked = sources.map(({ source }) => sourceOfTenant(source, tenant))
-    this.#fence.raise(asked, session)
-    const ranges = asked.map((source) => this.#options.ledger.ranges(source))
+    const asked = sources.map(({ source, keep }) => ({ source: sourceOfTenant(source, tenant), keep }))
+    const answer = this.#options.ledger.ask({ sources: asked, session })
+    answer.catch(() => {}) // awaited below, when what is accepted by now is durable
     await this.#lastAppend
-    return encodeAck({ ack: chunk, ranges })
+    return encodeAck({ ack: chunk, ...(await answer) })
   }
 
-  /** Appends what is new of a chunk. For one that is not new at all: resolves when what covers it is durable. */
+  /** Appends what is new of a chunk. For one that is not new at all: resolves when what covers it is durable. With where that ends. */
   #admit(
     { header: sent, records, message }: Extract<CheckedMessage, { kind: 'chunk' }>,
     bytes: Buffer,
     tenant: string | undefined,
     from: Sender | undefined,
-  ): Promise<unknown> {
+  ): Promise<WalPosition> {
     const { ledger, metrics } = this.#options
     const header = headerOfTenant(sent, tenant)
-    if (!this.#fence.lets(header)) {
+    if (!ledger.lets(header)) {
       metrics.fencedChunks.inc()
       throw new ReceiveError('fenced', 'a chunk of a collector process that another one has taken over from', true)
     }
@@ -176,7 +182,11 @@ export class Intake implements Sink {
         }),
       ),
     )
-    return appended.then(() => ledger.confirm(admitted))
+    return appended.then((ends) => {
+      const end = ends.at(-1)!
+      ledger.confirm(admitted, end)
+      return end
+    })
   }
 
   #count(header: ChunkHeader, message: ForwardMessage, ranges: ByteRanges): number {
@@ -193,13 +203,14 @@ export class Intake implements Sink {
     accepted: ByteRanges,
     message: Buffer,
     of: Pick<WalRecord, 'source' | 'records' | 'seam' | 'tenant'>,
-  ): Promise<unknown> {
+  ): Promise<WalPosition> {
     const { wal, onDurable } = this.#options
     this.#undurableBytes += message.length
     const appended = wal.append({ accepted, message, receivedAt: Date.now(), ...of }).then(
-      () => {
+      (end) => {
         this.#undurableBytes -= message.length
         onDurable()
+        return end
       },
       (error: unknown) => {
         this.#undurableBytes -= message.length

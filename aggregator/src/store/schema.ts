@@ -71,6 +71,36 @@ TTL recorded + INTERVAL 90 DAY`,
   deduplicated: true,
 }
 
+/** The log of the ledger that aggregators share (docs/formats/shared-ledger.md). What is written first into a place counts. */
+export const ledgerLogTable: TableDefinition = {
+  name: 'ledger_log',
+  columns: `
+  seq UInt64,
+  entry String,
+  writer String,
+  body String CODEC(ZSTD(1)),
+  written DateTime64(9, 'UTC') DEFAULT now64(9)`,
+  engine: 'MergeTree',
+  clauses: `PARTITION BY intDiv(seq, 1000)
+ORDER BY seq`,
+  placement: 'everywhere',
+  deduplicated: true,
+}
+
+/** What the log said up to an entry. */
+export const ledgerSnapshotsTable: TableDefinition = {
+  name: 'ledger_snapshots',
+  columns: `
+  up_to UInt64,
+  number UInt64,
+  line String CODEC(ZSTD(1))`,
+  engine: 'MergeTree',
+  clauses: `PARTITION BY up_to
+ORDER BY (up_to, number)`,
+  placement: 'everywhere',
+  deduplicated: true,
+}
+
 /** Which migrations were done. As version 0: what tells the store from every other (identity.ts). */
 export const versionsTable: TableDefinition = {
   name: 'schema_migrations',
@@ -132,5 +162,10 @@ export const migrations: readonly Migration[] = [
       ...dialect.createTable(deletionsTable),
       ...dialect.createTable(sweepsTable),
     ],
+  },
+  {
+    version: 4,
+    name: 'shared ledger',
+    statements: (dialect) => [...dialect.createTable(ledgerLogTable), ...dialect.createTable(ledgerSnapshotsTable)],
   },
 ]
