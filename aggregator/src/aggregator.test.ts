@@ -102,7 +102,8 @@ test('chunks become rows once, whatever is repeated, overlaps or is killed', { t
       { source: source(3), keep: 0 },
     ]),
   )
-  expect(await sender.send(Buffer.concat(query))).toEqual({ ack: 'q', ranges: [[[0, 2500]], []] })
+  const answer = { ack: 'q', ranges: [[[0, 2500]], []], ledger: expect.stringMatching(/^[0-9a-f]{24}$/), shared: false }
+  expect(await sender.send(Buffer.concat(query))).toEqual(answer)
   await sender.send(chunk(1, [0, 2000]))
   await sender.send(chunk(2, [1500, 3000]))
   const second = await audit()

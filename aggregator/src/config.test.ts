@@ -34,6 +34,10 @@ test.for([
   ['store: {retentionRules: [{keep: soon}]}', 'store.retentionRules.0.keep: "soon" is not a duration'],
   ['store: {retentionRules: [{tenant: a/b, keep: 6h}]}', "store.retentionRules.0.tenant: tenant ID 'a/b' contains"],
   ['store: {minFreeDisk: 110%}', 'store.minFreeDisk: "110%" is neither a part of the volume nor a size'],
+  ['replicas: 3', 'replicas: there can be 1 aggregator with store.engine embedded, not 3'],
+  ['replicas: 3', 'set store.engine: clickhouse'],
+  ['ack: stored', 'ack: stored needs store.engine clickhouse'],
+  ['takeover: {after: 10ms}', 'takeover.after: must be at least 1s'],
   ['wal: {maxBytes: 64MiB}', 'wal.maxBytes: must be at least twice wal.segmentBytes'],
 ])('%s is refused: %s', ([text, message]) => {
   expect(() => parse(text!)).toThrow(ConfigError)
@@ -49,5 +53,14 @@ test('retention by rules, and what the volume may take', () => {
     ],
     minFreeDisk: { percent: 5 },
     maxDiskUsage: { bytes: 20 * 2 ** 30 },
+  })
+})
+
+test('several aggregators share a ClickHouse server', () => {
+  const shared = 'store: {engine: clickhouse, clickhouse: {url: http://localhost:8123}}'
+  expect(parse(shared)).toMatchObject({ ack: 'wal', replicas: 1, takeover: { after: 30_000 } })
+  expect(parse(`{replicas: 5, ack: stored, takeover: {after: 5s}, ${shared}}`)).toMatchObject({
+    ack: 'stored',
+    replicas: 5,
   })
 })

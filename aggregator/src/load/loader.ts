@@ -24,7 +24,6 @@ export interface LoaderOptions<Entry, B extends Block<Entry>> extends CollectorO
   readonly onRetry: (error: unknown, attempt: number, delay: number) => void
 }
 
-
 export class Loader<Entry, B extends Block<Entry>> {
   readonly #options: LoaderOptions<Entry, B>
   readonly #collector: BlockCollector<Entry, B>

@@ -123,8 +123,9 @@ export class Intake implements Sink {
   }
 
   /** Takes what was accepted of a push; resolves when it is durable. */
-  push(message: Buffer, tenant: string): Promise<unknown> {
-    return this.#append([], message, { tenant: tenant === defaultTenant ? undefined : tenant })
+  async push(message: Buffer, tenant: string): Promise<void> {
+    const end = await this.#append([], message, { tenant: tenant === defaultTenant ? undefined : tenant })
+    await this.#options.ledger.acknowledgeable(end)
   }
 
   /** What is accepted of the sources. Told only once it is durable: a collector never sends again what it is told here. */

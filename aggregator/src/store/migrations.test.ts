@@ -24,6 +24,8 @@ test('an empty store gets the schema, and a second time changes nothing', async 
   expect(before).toMatchObject([
     { name: 'deletions' },
     { name: 'expired' },
+    { name: 'ledger_log' },
+    { name: 'ledger_snapshots' },
     { name: 'logs' },
     { name: 'schema_migrations' },
     { name: 'streams' },
@@ -35,6 +37,7 @@ test('an empty store gets the schema, and a second time changes nothing', async 
     { version: 1, name: 'logs and streams' },
     { version: 2, name: 'expired rows' },
     { version: 3, name: 'deletions of rows' },
+    { version: 4, name: 'shared ledger' },
   ])
 })
 
