@@ -19,23 +19,27 @@ const benches: Record<string, () => Promise<BenchResult>> = {
 interface Baseline {
   readonly machine: string
   readonly node: string
+  readonly results: readonly SavedResult[]
+}
+
+interface SavedResult extends BenchResult {
+  /** When it was measured. */
   readonly date: string
-  readonly results: readonly BenchResult[]
 }
 
 const baselinePath = fileURLToPath(new URL('baseline.json', import.meta.url))
 const pagePath = fileURLToPath(new URL('../../docs/performance.md', import.meta.url))
 
-export function performancePage({ machine, node, date, results }: Baseline): string {
+export function performancePage({ machine, node, results }: Baseline): string {
   return `<!-- Written by \`npm run bench -- all --save\` from test/bench/baseline.json. -->
 # Performance
 
-Measured on ${date} with Node ${node} on ${machine}. CPU seconds are user and system time of whole processes, all threads; the machine is
+Measured with Node ${node} on ${machine}. CPU seconds are user and system time of whole processes, all threads; the machine is
 shared, so believe ratios more than figures: repeats differ by 10 to 15 %.
 
 ${table(results)}
 
-${results.map(({ bench, what }) => `- **${bench}**: ${what}.`).join('\n')}
+${results.map(({ bench, what, date }) => `- **${bench}** (${date}): ${what}.`).join('\n')}
 
 ${notReached(results)}
 
@@ -53,7 +57,7 @@ function notReached(results: readonly BenchResult[]): string {
 }
 
 function save(results: readonly BenchResult[]): void {
-  let old: readonly BenchResult[] = []
+  let old: readonly SavedResult[] = []
   try {
     old = (JSON.parse(readFileSync(baselinePath, 'utf8')) as Baseline).results
   } catch {
@@ -61,9 +65,12 @@ function save(results: readonly BenchResult[]): void {
   }
   const kept = old.filter(({ bench }) => !results.some((one) => one.bench === bench))
   const order = Object.keys(benches)
-  const all = [...kept, ...results].sort((a, b) => order.indexOf(a.bench) - order.indexOf(b.bench))
+  const date = new Date().toISOString().slice(0, 10)
+  const all = [...kept, ...results.map((result) => ({ ...result, date }))].sort(
+    (a, b) => order.indexOf(a.bench) - order.indexOf(b.bench),
+  )
   const machine = `${cpus().length} cores (${cpus()[0]!.model.trim()})`
-  const baseline = { machine, node: process.versions.node, date: new Date().toISOString().slice(0, 10), results: all }
+  const baseline = { machine, node: process.versions.node, results: all }
   writeFileSync(baselinePath, `${JSON.stringify(baseline, undefined, 2)}\n`)
   writeFileSync(pagePath, performancePage(baseline))
 }
