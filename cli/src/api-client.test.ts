@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ApiClient, ApiError, pageLimit } from './api-client.ts'
+import { ApiClient, ApiError, pageLimit, requestHeaders } from './api-client.ts'
 
 /** Entries that a stand-in for the API answers with, as Loki does: by time, half open, at most `limit`, a page's streams apart. */
 let entries: { time: number; stream: string; line: string }[] = []
@@ -77,4 +77,15 @@ test('an answer that is no JSON, and no answer, are told apart', async () => {
   await new Promise((resolve) => other.close(resolve))
   await expect(new ApiClient(address).getJson('/x')).rejects.toThrow(ApiError)
   await expect(new ApiClient(address).getJson('/x')).rejects.toThrow(/is an aggregator running there\?/)
+})
+
+test.for([
+  { environment: {}, headers: {} },
+  { environment: { TRIBUTARY_TOKEN: 't' }, headers: { authorization: 'Bearer t' } },
+  {
+    environment: { TRIBUTARY_USERNAME: 'u', TRIBUTARY_PASSWORD: 'p:w', TRIBUTARY_TENANT: 'a|b' },
+    headers: { authorization: 'Basic dTpwOnc=', 'x-scope-orgid': 'a|b' },
+  },
+])('the environment $environment sends $headers', ({ environment, headers }) => {
+  expect(requestHeaders(environment)).toEqual(headers)
 })

@@ -36,7 +36,19 @@ export interface Range {
 /** Most entries the API gives at once. */
 export const pageLimit = 5000
 
+/** As the environment says: a secret among the arguments would be seen by everybody on the machine. */
+export function requestHeaders(environment: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const { TRIBUTARY_TOKEN: token, TRIBUTARY_USERNAME: user, TRIBUTARY_PASSWORD: password } = environment
+  const { TRIBUTARY_TENANT: tenant } = environment
+  const basic = user === undefined ? undefined : Buffer.from(`${user}:${password ?? ''}`).toString('base64')
+  return {
+    ...(token ? { authorization: `Bearer ${token}` } : basic ? { authorization: `Basic ${basic}` } : {}),
+    ...(tenant ? { 'x-scope-orgid': tenant } : {}),
+  }
+}
+
 export class ApiClient {
+  readonly #headers = requestHeaders()
   readonly #address: string
   readonly #who: string
 
@@ -48,11 +60,13 @@ export class ApiClient {
 
   async getJson<T>(path: string, query: Record<string, string> = {}): Promise<T> {
     const url = `${this.#address}${path}?${new URLSearchParams(query)}`
-    const { statusCode, body } = await request(url, { headersTimeout: 120_000, bodyTimeout: 120_000 }).catch(
-      (error: Error) => {
-        throw this.#unreachable(error)
-      },
-    )
+    const { statusCode, body } = await request(url, {
+      headers: this.#headers,
+      headersTimeout: 120_000,
+      bodyTimeout: 120_000,
+    }).catch((error: Error) => {
+      throw this.#unreachable(error)
+    })
     const text = await body.text()
     if (statusCode >= 400) throw new ApiError(text.trim() || `${this.#address} answered ${statusCode}`)
     try {
@@ -66,9 +80,11 @@ export class ApiClient {
   async *lines(path: string, query: Record<string, string>, signal: AbortSignal): AsyncGenerator<string> {
     const url = `${this.#address}${path}?${new URLSearchParams(query)}`
     // Nothing may come for hours.
-    const { statusCode, body } = await request(url, { bodyTimeout: 0, signal }).catch((error: Error) => {
-      throw this.#unreachable(error)
-    })
+    const { statusCode, body } = await request(url, { headers: this.#headers, bodyTimeout: 0, signal }).catch(
+      (error: Error) => {
+        throw this.#unreachable(error)
+      },
+    )
     if (statusCode >= 400) throw new ApiError((await body.text()).trim() || `${this.#address} answered ${statusCode}`)
     let rest = ''
     for await (const piece of body.setEncoding('utf8')) {

@@ -2,10 +2,12 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Disk, nodeDisk } from '@tributary/protocol/disk.ts'
+import { Secret } from '@tributary/protocol/secret.ts'
 import type { Logger } from 'pino'
 import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
 import { Checkpointer } from './checkpoint/checkpointer.ts'
 import type { CollectorConfig } from './config.ts'
+import { fileEvents } from './file-events.ts'
 import { FilterCounts } from './filter/filter-metrics.ts'
 import { Taps } from './filter/taps.ts'
 import { ByteBudget } from './forward/budget.ts'
@@ -111,7 +113,9 @@ export async function startCollector(
       nameTroubles: found.nameTroubles,
     },
   })
-  const server = await serveHttp(config.http, pages)
+  const { token, tokenFile } = config.http
+  const asked = Secret.from('http.token', token, tokenFile, fileEvents(log, metrics))
+  const server = await serveHttp({ ...config.http, token: asked }, pages)
   // Loaded only where it is used: most of an idle collector's memory is code.
   const input = config.input.forward.enabled
     ? await (await import('./input/input.ts')).startInput(config, { courier, directory: pods, log, metrics })

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { saidOnce, secretFileKey, secretKey } from '@tributary/protocol/secret.ts'
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { selectionConfig } from './discover/selection.ts'
@@ -58,42 +59,54 @@ export const collectorConfig = z.strictObject({
   multiline: multilineConfig,
   parsers: parsersConfig,
   filters: filtersConfig,
-  aggregator: z.strictObject({
-    address: addressesConfig,
-    dns: dnsConfig,
-    takeoverAfter: duration
-      .refine((ms) => ms >= 1000, 'must be 1s or more')
-      .prefault('10s')
-      .describe(
-        'How long an aggregator must have given no sign of life before what it was sent and has not acknowledged is sent to another.',
-      ),
-    sharedKey: z.string().min(1).optional().describe('Shared key of the Forward handshake. Default: no handshake.'),
-    username: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('User of the Forward handshake, where the aggregator asks for one.'),
-    password: z.string().min(1).optional().describe('Password of that user.'),
-    tls: z
-      .strictObject({
-        enabled: z.boolean().default(false).describe('Connect with TLS.'),
-        caFile: z.string().optional().describe("Certificates to trust, PEM. Default: the system's."),
-        certFile: z
-          .string()
-          .optional()
-          .describe("The collector's own certificate, PEM, where the aggregator asks for one."),
-        keyFile: z.string().optional().describe('Private key of that certificate, PEM.'),
-        serverName: z
-          .string()
-          .optional()
-          .describe("Name the aggregator's certificate must carry. Default: the host in the address."),
-        insecureSkipVerify: z.boolean().default(false).describe('Accept any certificate. For tests only.'),
-      })
-      .prefault({}),
-    ackTimeout: duration
-      .prefault('60s')
-      .describe('How long to wait for an acknowledgement before connecting anew and sending again.'),
-  }),
+  aggregator: z
+    .strictObject({
+      address: addressesConfig,
+      dns: dnsConfig,
+      takeoverAfter: duration
+        .refine((ms) => ms >= 1000, 'must be 1s or more')
+        .prefault('10s')
+        .describe(
+          'How long an aggregator must have given no sign of life before what it was sent and has not acknowledged is sent to another.',
+        ),
+      sharedKey: z.string().min(1).optional().describe('Shared key of the Forward handshake. Default: no handshake.'),
+      sharedKeyFile: secretFileKey('the shared key'),
+      username: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('User of the Forward handshake, where the aggregator asks for one.'),
+      password: z.string().min(1).optional().describe('Password of that user.'),
+      passwordFile: secretFileKey('the password'),
+      tls: z
+        .strictObject({
+          enabled: z.boolean().default(false).describe('Connect with TLS.'),
+          caFile: z.string().optional().describe("Certificates to trust, PEM. Default: the system's."),
+          certFile: z
+            .string()
+            .optional()
+            .describe("The collector's own certificate, PEM, where the aggregator asks for one."),
+          keyFile: z.string().optional().describe('Private key of that certificate, PEM.'),
+          serverName: z
+            .string()
+            .optional()
+            .describe("Name the aggregator's certificate must carry. Default: the host in the address."),
+          insecureSkipVerify: z.boolean().default(false).describe('Accept any certificate. For tests only.'),
+        })
+        .prefault({}),
+      ackTimeout: duration
+        .prefault('60s')
+        .describe('How long to wait for an acknowledgement before connecting anew and sending again.'),
+    })
+    .superRefine(saidOnce('sharedKey', 'password'))
+    .superRefine(({ tls }, context) => {
+      if ((tls.certFile === undefined) !== (tls.keyFile === undefined))
+        context.addIssue({
+          code: 'custom',
+          path: ['tls'],
+          message: 'certFile and keyFile go together: set both or neither',
+        })
+    }),
   forward: z
     .strictObject({
       format: z
@@ -141,7 +154,10 @@ export const collectorConfig = z.strictObject({
         .max(65535)
         .default(2020)
         .describe('Port of /metrics, /healthz and /readyz; 0 picks a free one.'),
+      token: secretKey('Bearer token that /why and /tap ask for. Default: none, whoever can connect may ask.'),
+      tokenFile: secretFileKey('the token'),
     })
+    .superRefine(saidOnce('token'))
     .prefault({}),
   shutdown: z
     .strictObject({

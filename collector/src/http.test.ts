@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Secret } from '@tributary/protocol/secret.ts'
 import { afterEach, expect, test } from 'vitest'
 import { onlyParameters, type Page, parameter, portOf, RequestError, serveHttp } from './http.ts'
 
@@ -107,4 +108,32 @@ test('a taken port is named, with the cure', async () => {
   await expect(serveHttp({ listen: '127.0.0.1', port: Number(port) }, new Map())).rejects.toThrow(
     `http.port: 127.0.0.1:${port} is in use; set another port, or 0 for a free one`,
   )
+})
+
+test('with a token only probes and scrapers are answered without it', async () => {
+  const pages = new Map<string, Page>(
+    ['/why', '/metrics', '/healthz', '/readyz'].map((path) => [path, () => ({ body: path })]),
+  )
+  server = await serveHttp({ listen: '127.0.0.1', port: 0, token: Secret.of('s3cret') }, pages)
+  const ask = async (path: string, authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization }
+    const answer = await fetch(`http://127.0.0.1:${portOf(server)}${path}`, { headers })
+    const text = await answer.text()
+    expect(text).not.toContain('s3cret')
+    return answer.status
+  }
+  expect(await Promise.all(['/metrics', '/healthz', '/readyz'].map((path) => ask(path)))).toEqual([200, 200, 200])
+  expect(await Promise.all(['/why', '/nowhere'].map((path) => ask(path)))).toEqual([401, 401])
+  expect(await ask('/why', 'Bearer s3cre')).toBe(401)
+  expect(await ask('/why', 'Basic s3cret')).toBe(401)
+  expect(await ask('/why', 'Bearer s3cret')).toBe(200)
+})
+
+test('a client that does not finish its request loses its place', { timeout: 30_000 }, async () => {
+  const url = await serve({ '/fine': () => ({ body: 'fine' }) })
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
+  socket.on('error', () => {}).on('data', () => {})
+  socket.write('GET /fine HTTP/1.1\r\nhost: x\r\nx-slow: ')
+  await closed
 })

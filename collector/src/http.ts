@@ -1,9 +1,11 @@
 /**
  * The collector's HTTP port: pages by path, asked with GET and nothing else. What a page is, its owner knows; here are the rules all share.
  */
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Secret } from '@tributary/protocol/secret.ts'
 import { isLoopback } from './loopback.ts'
 
 // Importing node:http the usual way looks at all it exports, and so loads the whole of undici for a WebSocket nobody asked for.
@@ -39,12 +41,20 @@ export class RequestError extends Error {
   }
 }
 
+/** What a probe or a scraper needs, and nobody's lines, is answered without a token. */
+const openPaths: ReadonlySet<string> = new Set(['/metrics', '/healthz', '/readyz'])
+/** Probes, a scraper, and somebody who looks for the reason of something. */
+const maxConnections = 128
+/** A request has no body and is sent at once; whoever takes longer wants a place, not an answer. Milliseconds. */
+const limits = { headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 2_000 }
+
 /** Serves `pages`, by path; one may be added while it runs. */
 export async function serveHttp(
-  { listen, port }: { listen: string; port: number },
+  { listen, port, token }: { listen: string; port: number; token?: Secret | undefined },
   pages: ReadonlyMap<string, Page>,
 ): Promise<Server> {
-  const server = createServer((request, response) => void serve(pages, request, response))
+  const server = createServer(limits, (request, response) => void serve({ pages, token }, request, response))
+  server.maxConnections = maxConnections
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE'
@@ -77,17 +87,19 @@ export function onlyParameters(query: URLSearchParams, known: readonly string[])
   }
 }
 
-async function serve(
-  pages: ReadonlyMap<string, Page>,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+interface Served {
+  readonly pages: ReadonlyMap<string, Page>
+  /** What all pages but the open ones ask for. */
+  readonly token: Secret | undefined
+}
+
+async function serve(served: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   response.once('error', () => gone.abort())
   let answer: PageAnswer
   try {
-    answer = await answerTo(pages, request, gone.signal)
+    answer = await answerTo(served, request, gone.signal)
   } catch (error) {
     answer = { status: error instanceof RequestError ? error.status : 500, body: `${(error as Error).message}\n` }
   }
@@ -95,15 +107,27 @@ async function serve(
 }
 
 function answerTo(
-  pages: ReadonlyMap<string, Page>,
-  { method, url, socket }: IncomingMessage,
+  { pages, token }: Served,
+  { headers, method, url, socket }: IncomingMessage,
   signal: AbortSignal,
 ): PageAnswer | Promise<PageAnswer> {
   const [path = '', query = ''] = (url ?? '').split('?', 2)
   const page = pages.get(path)
+  if (token !== undefined && !openPaths.has(path) && !isBearer(headers.authorization, token.current))
+    throw new RequestError(`${path} needs the bearer token of http.token`, 401)
   if (page === undefined) throw new RequestError(`not found; there are ${[...pages.keys()].join(', ')}`, 404)
   if (method !== 'GET') throw new RequestError(`${path} answers GET, not ${method}`, 405)
   return page({ query: new URLSearchParams(query), signal, local: isLoopback(socket.remoteAddress) })
+}
+
+function headersOf(status: number): Record<string, string> {
+  return status === 405 ? { allow: 'GET' } : status === 401 ? { 'www-authenticate': 'Bearer realm="tributary"' } : {}
+}
+
+/** In a time that tells nothing of the token. */
+function isBearer(authorization: string | undefined, token: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(authorization ?? ''), digest(`Bearer ${token}`))
 }
 
 async function write(
@@ -111,7 +135,7 @@ async function write(
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
-  response.writeHead(status, { 'content-type': type, ...(status === 405 ? { allow: 'GET' } : {}) })
+  response.writeHead(status, { 'content-type': type, ...headersOf(status) })
   if (typeof body === 'string') {
     response.end(body)
     return

@@ -60,3 +60,13 @@ export const secretFileKey = (name: string) =>
     .min(1)
     .optional()
     .describe(`File that holds ${name}, instead of saying it here. Read again when it changes.`)
+
+/** A check of an object with secrets: each said once, here or in a file. For {@link z.ZodObject.superRefine}. */
+export function saidOnce(...names: readonly string[]) {
+  return (value: Readonly<Record<string, unknown>>, context: z.RefinementCtx): void => {
+    for (const name of names) {
+      if (value[name] === undefined || value[`${name}File`] === undefined) continue
+      context.addIssue({ code: 'custom', path: [`${name}File`], message: `set ${name} or ${name}File, not both` })
+    }
+  }
+}

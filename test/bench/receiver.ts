@@ -95,7 +95,7 @@ async function feed(address: string, chunks: readonly Prepared[]): Promise<void>
   const sender = new Sender({
     name: address,
     to: { host: '127.0.0.1', port: Number(address.split(':')[1]), serverName: '' },
-    credentials: { hostname: 'bench' },
+    credentials: () => ({ hostname: 'bench' }),
     ackTimeout: 60_000,
     identify: false,
     log: pino({ level: 'silent' }),

@@ -1,11 +1,11 @@
 /** Connects to all aggregators that the configuration names, now and as their names come to stand for others. */
-import { readFileSync } from 'node:fs'
-import type { ConnectionOptions } from 'node:tls'
 import type { Logger } from 'pino'
 import type { CollectorConfig } from '../config.ts'
+import { fileEvents } from '../file-events.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import { AggregatorDirectory, type NameTrouble } from '../resolve/directory.ts'
 import { Aggregators } from './aggregators.ts'
+import { identityOf } from './identity.ts'
 import type { Parcel } from './parcel.ts'
 import { Sender } from './sender.ts'
 
@@ -27,9 +27,8 @@ export function openAggregators(
   { aggregator, forward, node }: Pick<CollectorConfig, 'aggregator' | 'forward' | 'node'>,
   { ledger, log, metrics }: OpenOptions,
 ): OpenAggregators {
-  const { address, sharedKey, username, password, ackTimeout, takeoverAfter, dns } = aggregator
-  const credentials = { hostname: `${node}/collector`, sharedKey, username, password }
-  const secure = tlsOptions(aggregator.tls)
+  const { address, ackTimeout, takeoverAfter, dns } = aggregator
+  const { credentials, tls } = identityOf({ aggregator, node }, fileEvents(log, metrics))
   const directory = new AggregatorDirectory({ addresses: address, dns, log, metrics })
   const aggregators = new Aggregators({
     open: (endpoint) =>
@@ -41,7 +40,7 @@ export function openAggregators(
         identify: forward.format === 'tributary',
         log,
         metrics,
-        ...(secure ? { tls: secure } : {}),
+        ...(tls ? { tls } : {}),
       }),
     format: forward.format,
     takeoverAfter,
@@ -58,25 +57,5 @@ export function openAggregators(
     async close() {
       await Promise.all([directory.close(), aggregators.close()])
     },
-  }
-}
-
-function tlsOptions(tls: CollectorConfig['aggregator']['tls']): ConnectionOptions | undefined {
-  if (!tls.enabled) return undefined
-  const file = (name: 'caFile' | 'certFile' | 'keyFile') => {
-    const path = tls[name]
-    try {
-      return path === undefined ? undefined : readFileSync(path)
-    } catch (error) {
-      throw new Error(`aggregator.tls.${name}: ${(error as Error).message}`)
-    }
-  }
-  const [ca, cert, key] = [file('caFile'), file('certFile'), file('keyFile')]
-  return {
-    ...(ca ? { ca } : {}),
-    ...(cert ? { cert } : {}),
-    ...(key ? { key } : {}),
-    ...(tls.serverName ? { servername: tls.serverName } : {}),
-    rejectUnauthorized: !tls.insecureSkipVerify,
   }
 }

@@ -35,8 +35,8 @@ test('a message goes over TLS to a server whose certificate is trusted, and to n
     const sender = new Sender({
       name: 'aggregator',
       to: { host: '127.0.0.1', port, serverName },
-      tls,
-      credentials: { hostname: 'n' },
+      tls: () => tls,
+      credentials: () => ({ hostname: 'n' }),
       ackTimeout: 5000,
       identify: false,
       log: pino({ level: 'silent' }),

@@ -32,8 +32,8 @@ export interface SenderOptions {
   readonly name: string
   readonly to: Destination
   /** Set for TLS. */
-  readonly tls?: ConnectionOptions
-  readonly credentials: Credentials
+  readonly tls?: () => ConnectionOptions
+  readonly credentials: () => Credentials
   /** Milliseconds without the acknowledgement of the oldest message before the connection is given up. */
   readonly ackTimeout: number
   /** Ask for the aggregator's ledger; a Fluentd has none. */
@@ -183,7 +183,7 @@ export class Sender<M extends Message = Message> {
       await Promise.race([failed, opened(socket, this.#stop.signal)])
       socket.setNoDelay(true)
       metrics.connections.inc()
-      await Promise.race([failed, authenticate(socket, splitter, credentials, this.#stop.signal)])
+      await Promise.race([failed, authenticate(socket, splitter, credentials(), this.#stop.signal)])
       socket.on('data', (data) => this.#receive(socket, splitter, data as Buffer))
       if (identify) await Promise.race([failed, this.#learnIdentity(socket)])
       this.#progressAt = performance.now()
@@ -208,7 +208,7 @@ export class Sender<M extends Message = Message> {
     if (!secure) return net.connect({ host, port, keepAlive: true })
     // Half a megabyte of code, and a tenth of the time to start, that most do without.
     const tls = process.getBuiltinModule('node:tls')
-    return tls.connect({ host, port, servername: serverName, ...secure })
+    return tls.connect({ host, port, servername: serverName, ...secure() })
   }
 
   /** An aggregator that tells no ledger, as older ones do, has one of its own at its address. */

@@ -348,6 +348,22 @@ const filesOf = (mount: TestMount, events: WatchedFileEvents = {}) =>
 const dialTls = (receiver: Receiver, options: object) =>
   new Peer(connectTls({ port: receiver.port, host: '127.0.0.1', servername: 'localhost', ...options }))
 
+test('who goes away within the TLS handshake, or never begins it, leaves no connection behind', async () => {
+  using authority = new TestAuthority()
+  using mount = new TestMount({ ...authority.issue(), ca: authority.cert })
+  const { problems, receiver, dial } = await start({ tls: filesOf(mount), messageTimeout: 300, maxConnections: 3 })
+  // A probe, a client that trusts nobody, one that says nothing.
+  const probe = dial()
+  probe.socket.once('connect', () => probe.socket.destroy())
+  const wary = dialTls(receiver, { ca: [] })
+  const silent = dial()
+  await Promise.all([probe.closed, wary.closed, silent.closed])
+  await until(() => problems.length === 3)
+  const known = dialTls(receiver, { ca: authority.cert, ...authority.issue('node-1') })
+  known.send(['a'])
+  expect(decode(await known.next())).toEqual({ ack: 'a' })
+})
+
 test('certificates that are replaced are used from the next connection on, those open go on', async () => {
   using before = new TestAuthority()
   using after = new TestAuthority()

@@ -50,6 +50,8 @@ export class Receiver {
   readonly #server: Server
   readonly #connections = new Set<Connection>()
   readonly #sweep: NodeJS.Timeout
+  /** What TLS runs on: there before a connection is one, which it is after its TLS handshake. */
+  readonly #beneathTls = new Set<Socket>()
   #paused = false
   /** Too much is pending over all connections: the only one that is read, until its message is whole. */
   #favoured: Connection | undefined
@@ -112,6 +114,7 @@ export class Receiver {
     for (const connection of this.#connections) connection.finish()
     const cut = () => {
       for (const connection of this.#connections) connection.destroy()
+      for (const socket of this.#beneathTls) socket.destroy()
     }
     if (deadline.aborted) cut()
     deadline.addEventListener('abort', cut, { once: true })
@@ -132,6 +135,8 @@ export class Receiver {
     })
     server.on('tlsClientError', (error: Error, socket: Socket) => {
       this.#events.onError(new ReceiveError('tls', error.message, true, { cause: error }), String(socket.remoteAddress))
+      // Half open as it is, it would stay for ever and take a place.
+      socket.destroy()
     })
     return server
   }
@@ -142,6 +147,10 @@ export class Receiver {
     const options = { ...settings, ...material, ...senders, handshakeTimeout: this.#options.messageTimeout }
     const server = createTlsServer(options, accept)
     tls.keepFresh(server)
+    server.on('connection', (socket: Socket) => {
+      this.#beneathTls.add(socket)
+      socket.once('close', () => this.#beneathTls.delete(socket))
+    })
     return server
   }
 
