@@ -6,6 +6,7 @@ import { authConfig, limitsConfig, tenantName, tenantsConfig } from './access/co
 import { defaultTenant } from './logql/tenant-scope.ts'
 import { retentionConfig } from './retention/config.ts'
 import { clickhouseConfig } from './store/config.ts'
+import { syslogConfig } from './syslog/config.ts'
 
 const listen = (what: string) =>
   z.string().min(1).default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
@@ -136,6 +137,7 @@ export const aggregatorConfig = z
     tenants: tenantsConfig,
     limits: limitsConfig,
     push: push.prefault({}),
+    syslog: syslogConfig.prefault({}),
     tail: tail.prefault({}),
     store: store.prefault({}),
     wal: z
@@ -202,11 +204,12 @@ export const aggregatorConfig = z
       })
       .prefault({}),
   })
-  .superRefine(({ ack, forward, http, store, tenants, wal, replicas }, context) => {
+  .superRefine(({ ack, forward, http, store, syslog, tenants, wal, replicas }, context) => {
     const problem = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
     for (const [name, tls] of [
       ['forward', forward.tls],
       ['http', http.tls],
+      ['syslog', syslog.tls],
     ] as const) {
       if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
         problem([name, 'tls'], 'certFile and keyFile go together: set both or neither')
@@ -229,6 +232,8 @@ export const aggregatorConfig = z
     }
     if (!tenants.enabled && forward.tenant !== defaultTenant)
       problem(['forward', 'tenant'], 'needs tenants.enabled: true')
+    if (!tenants.enabled && syslog.tenant !== defaultTenant)
+      problem(['syslog', 'tenant'], 'needs tenants.enabled: true')
     for (const [name, user] of Object.entries(forward.users ?? {})) {
       if (!tenants.enabled && typeof user !== 'string' && (user.tenant ?? defaultTenant) !== defaultTenant)
         problem(['forward', 'users', name, 'tenant'], 'needs tenants.enabled: true')

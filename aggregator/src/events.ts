@@ -7,6 +7,7 @@ import type { Logger } from './log.ts'
 import type { AggregatorMetrics } from './metrics.ts'
 import type { PushOutcome } from './push/pusher.ts'
 import { type StoreErrorCode, treatmentOf } from './store/error.ts'
+import type { SyslogProblem } from './syslog/metrics.ts'
 import type { WalEvent } from './wal/event.ts'
 
 export class AggregatorEvents {
@@ -47,6 +48,11 @@ export class AggregatorEvents {
       return
     }
     this.#warn(`receive ${error.problem}`, { reason: error.problem, peer, detail: error.message }, 'refused')
+  }
+
+  syslogProblem(reason: SyslogProblem, peer: string, detail: string): void {
+    this.errors++
+    this.#warn(`syslog ${reason}`, { reason, peer, detail }, 'syslog')
   }
 
   unsupported(signal: string): void {

@@ -6,6 +6,7 @@ import type { DiscardReason } from './push/accept.ts'
 import type { PushProblem } from './push/push-request.ts'
 import type { PushFormat } from './push/pusher.ts'
 import { RetentionMetrics } from './retention/metrics.ts'
+import { SyslogMetrics } from './syslog/metrics.ts'
 
 export type MessageKind = 'chunk' | 'foreign' | 'query' | 'heartbeat'
 
@@ -177,6 +178,7 @@ export class AggregatorMetrics {
     ['outcome'],
   )
 
+  readonly syslog = new SyslogMetrics(this.registry)
   readonly retention = new RetentionMetrics(this.registry)
   readonly tails = this.#gauge('aggregator_tail_clients', 'Clients that tail.')
   readonly tailedRecords = this.#counter('aggregator_tail_records_total', 'Records sent to clients that tail.')

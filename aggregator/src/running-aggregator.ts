@@ -34,6 +34,7 @@ import type { StoreClient } from './store/client.ts'
 import type { StoreConnection } from './store/connection.ts'
 import type { EmbeddedStore } from './store/embedded.ts'
 import { migrate } from './store/migrations.ts'
+import { SyslogReceiver } from './syslog/receiver.ts'
 import { LiveFeed } from './tail/live-feed.ts'
 import { Tails } from './tail/tails.ts'
 import { comparePositions, type WalPosition } from './wal/position.ts'
@@ -90,6 +91,7 @@ export class RunningAggregator {
   readonly #stop = new AbortController()
   readonly #stopLedger = new AbortController()
   #receiver: Receiver | undefined
+  #syslog: SyslogReceiver | undefined
   #loader: LoaderThread | undefined
   #api: FastifyInstance | undefined
   #timer: NodeJS.Timeout | undefined
@@ -112,7 +114,7 @@ export class RunningAggregator {
       ledger: ledger.intake,
       metrics,
       maxEntriesBytes: config.forward.maxEntriesBytes,
-      onDurable: () => this.#receiver?.proceed(),
+      onDurable: () => this.#proceed(),
       onAdmitted: (records) => {
         this.#receivedRecords += records
       },
@@ -148,7 +150,7 @@ export class RunningAggregator {
   released(): void {
     // To become empty the log may have gone on in a new segment.
     this.#loader?.committed(this.#parts.wal.committed)
-    this.#receiver?.proceed()
+    this.#proceed()
   }
 
   async open(): Promise<void> {
@@ -162,6 +164,7 @@ export class RunningAggregator {
       { onError: (error, peer) => events.refused(error, peer), onConnection: () => metrics.connections.inc() },
     )
     wal.onEntries((entries) => this.#feed.committed(entries))
+    if (config.syslog.enabled) this.#syslog = await this.#openSyslog()
     wal.onCommit((position) => {
       metrics.walCommits.inc()
       this.#loader?.committed(position)
@@ -178,6 +181,11 @@ export class RunningAggregator {
 
   get forwardPort(): number {
     return this.#receiver!.port
+  }
+
+  /** Port of syslog, where it is received. */
+  get syslogPort(): number | undefined {
+    return this.#syslog?.port
   }
 
   get httpPort(): number {
@@ -226,7 +234,7 @@ export class RunningAggregator {
     this.#draining = true
     // What is acknowledged only when it is stored takes as long as that.
     const patience = config.ack === 'stored' ? Math.max(ackPatience, config.shutdown.drain) : ackPatience
-    await this.#receiver?.close(AbortSignal.timeout(patience))
+    await Promise.all([this.#receiver?.close(AbortSignal.timeout(patience)), this.#closeSyslog()])
     this.#stop.abort()
     await this.#loader?.close(AbortSignal.timeout(config.shutdown.drain))
     clearInterval(this.#timer)
@@ -303,6 +311,28 @@ export class RunningAggregator {
     const { config } = this.#parts
     const { labels, limits, tenants } = config
     return { ...labels, limits, overrides: tenants.overrides, maxEntriesBytes: config.forward.maxEntriesBytes }
+  }
+
+  #openSyslog(): Promise<SyslogReceiver> {
+    const { config, events, metrics } = this.#parts
+    return SyslogReceiver.open({
+      config: config.syslog,
+      tls: tlsFiles('syslog.tls', config.syslog.tls, events.files),
+      sink: this.#intake,
+      metrics: metrics.syslog,
+      onProblem: (reason, peer, detail) => events.syslogProblem(reason, peer, detail),
+    })
+  }
+
+  /** What was received is durable soon, or the log is full: then it is not waited for. */
+  async #closeSyslog(): Promise<void> {
+    await Promise.race([this.#syslog?.close(), sleep(ackPatience, undefined, { ref: false })])
+  }
+
+  /** There may be room for more. */
+  #proceed(): void {
+    this.#receiver?.proceed()
+    this.#syslog?.proceed()
   }
 
   #createApi(): FastifyInstance {

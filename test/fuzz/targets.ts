@@ -31,6 +31,8 @@ import { PushError } from '@tributary/aggregator/push/push-request.ts'
 import { LabelsError, parseStreamLabels } from '@tributary/aggregator/push/stream-labels.ts'
 import { encodePushRequest } from '@tributary/aggregator/push/test-push.ts'
 import { checkMessage } from '@tributary/aggregator/receive/check-message.ts'
+import { FrameError, FrameSplitter } from '@tributary/aggregator/syslog/frame.ts'
+import { streamsOf } from '@tributary/aggregator/syslog/streams.ts'
 import { crc32c } from '@tributary/aggregator/wal/crc32c.ts'
 import {
   decodeHead,
@@ -206,6 +208,12 @@ const json = [
   '{"streams":[{"stream":{"a":"b","n":1},"values":[["1700000000000000000","line",{"k":"v"}],["5","x"]]}]}',
   '{"streams":null}',
 ]
+const syslog = [
+  '<165>1 2026-01-02T03:04:05.000003-07:00 host app 8710 ID47 [ex@1 a="1" b="q\\"u"][other] a line\n',
+  '<13>Jan  2 03:04:06 host app[12]: a line\n<14>x\n',
+  '20 <34>1 - - - - - - abc14 <34>Feb 1 abc',
+]
+
 const logql = [
   '{a="b"} |= "c"',
   'sum(rate({a="b"}[5m]))',
@@ -414,6 +422,12 @@ export const targets: readonly Target[] = [
   target('pushes in protobuf', bytesLike([protobuf]), [PushError], readPushRequest),
   target('pushes in JSON', textLike(json), [PushError], readJsonPush),
   target('labels of a push', textLike(['{a="b", c="d\\n\\u00e9"}', '{a=`b`}', '{}']), [LabelsError], parseStreamLabels),
+  target('syslog', bytesLike(syslog.map((text) => Buffer.from(text))), [FrameError], (bytes) => {
+    const splitter = new FrameSplitter(200)
+    const half = bytes.length >> 1
+    const frames = [bytes.subarray(0, half), bytes.subarray(half)].flatMap((part) => splitter.push(part))
+    streamsOf([...frames, ...splitter.end()], 'peer', 1_700_000_000_000)
+  }),
   target('LogQL', textLike(logql), [LogqlError, NotEvaluatedError, QueryError], (text) => plan(parseQuery(text))),
   target('selectors', textLike(['{a="b", c=~"d|e", f!~`g`}', '{}']), [LogqlError], parseSelectorQuery),
   target(

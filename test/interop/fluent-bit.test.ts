@@ -6,9 +6,9 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { TestAuthority } from '@tributary/protocol/test-authority.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
-import { makeCertificates } from '../harness/certificates.ts'
 import { Daemon } from '../harness/daemon.ts'
 import { freePorts, type Pipeline, until } from '../harness/processes.ts'
 import { program } from '../harness/programs.ts'
@@ -50,7 +50,20 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
   const containerId = 'e'.repeat(64)
 
   beforeAll(async () => {
-    const { ca, cert, key } = makeCertificates(directory)
+    using authority = new TestAuthority()
+    const issued = authority.issue()
+    const [ca, cert, key] = ['ca.pem', 'cert.pem', 'key.pem'].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ]
+    for (const [path, content] of [
+      [ca, authority.cert],
+      [cert, issued.cert],
+      [key, issued.key],
+    ] as const) {
+      writeFileSync(path, content)
+    }
     plain = await startAggregator()
     secured = await startAggregator({
       forward: { sharedKey: 's3cret', users: { fluent: 'pw' }, tls: { certFile: cert, keyFile: key } },
