@@ -50,8 +50,6 @@ export class SharedLedgerService implements LedgerService {
     this.#log = new SharedLog({
       store: this.#store,
       writer,
-      onApplied: (row) => this.intake.applied(row),
-      onReloaded: () => this.intake.reloaded(),
       onConflict: () => metrics.ledgerConflicts.inc(),
       onWritten: () => metrics.ledgerEntries.inc(),
       onError: (error) => events.sharedLedgerFailed(error),
@@ -101,7 +99,11 @@ export class SharedLedgerService implements LedgerService {
   }
 
   async answer(ask: LedgerRequest): Promise<unknown> {
-    if (ask.what === 'unfinished') return this.intake.unfinished()
+    if (ask.what === 'unfinished') {
+      const unfinished = await this.intake.unfinished()
+      await this.#remember()
+      return unfinished
+    }
     if (ask.what === 'claim') return this.intake.claim(ask.claim)
     if (ask.what === 'stands') return this.intake.stands(ask.seq)
     return this.intake.settle(ask.seq, ask.block)
@@ -128,17 +130,11 @@ export class SharedLedgerService implements LedgerService {
     const failed = (error: unknown) => {
       if (!signal.aborted) events.sharedLedgerUnusable(error)
     }
-    void this.#log.ready.then(
-      () => this.#remember(),
-      () => {}, // closed before
-    )
     await Promise.all([this.#log.run(signal).catch(failed), resolver.run(signal)])
   }
 
   /** Keeps the ledger's name, so that it can be told while the store does not answer. */
   async #remember(): Promise<void> {
-    await this.#log.refresh().catch(() => {}) // told by the log itself
-    if (this.#log.state.next === 0) await this.#log.submit({ prepare: ({ next }) => (next > 0 ? 'needless' : {}) })
     const { id } = this.#log.state
     if (id === this.#known) return
     await writeLedgerId(nodeDisk, idPath(this.#options.dataDir), id).catch((error: unknown) =>

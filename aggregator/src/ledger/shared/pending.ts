@@ -1,7 +1,6 @@
 /** Ranges that lie in this aggregator's write-ahead log and whose rows are not known to be in the store. Pure. */
-import { addRange, type ByteRange, type ByteRanges, uncovered, unionOf } from '@tributary/protocol/ranges.ts'
+import { addRange, type ByteRange, type ByteRanges, uncovered } from '@tributary/protocol/ranges.ts'
 import { comparePositions, type WalPosition } from '../../wal/position.ts'
-import { meet } from './claim-request.ts'
 
 export interface PendingPart {
   /** Hex. */
@@ -23,10 +22,12 @@ export class Pending {
   /** In the order of the write-ahead log. */
   #messages: PendingMessage[] = []
 
-  /** The parts of a range that no session has pending. */
-  fresh(source: string, range: ByteRange): ByteRange[] {
-    const known = this.#ranges.get(source)
-    return known === undefined ? [range] : uncovered(unionOf(...known.values()), range)
+  /**
+   * The parts of a range that its session has not pending. What another session has may be refused when it is claimed, as soon as the
+   * log tells of a fence: which of the two counts is for the claim to decide.
+   */
+  fresh(source: string, session: string | undefined, range: ByteRange): ByteRange[] {
+    return uncovered(this.#ranges.get(source)?.get(session) ?? [], range)
   }
 
   /** Returns what {@link durable} takes when the message is. */
@@ -43,15 +44,6 @@ export class Pending {
 
   durable(message: PendingMessage, end: WalPosition): void {
     message.end = end
-  }
-
-  /** Bytes of other sessions from `keep` on will not be claimed: whoever sends them again is to be listened to. */
-  cut(source: string, session: string, keep: number): void {
-    const sessions = this.#ranges.get(source)
-    for (const [other, ranges] of sessions ?? []) {
-      if (other === session || other === undefined) continue
-      this.#set(source, other, meet(ranges, [[0, keep]]))
-    }
   }
 
   /** All that ends at or before `position` is in the store, or was refused. */

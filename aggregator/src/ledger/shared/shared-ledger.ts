@@ -9,8 +9,7 @@ import type { Answer, IntakeLedger, Query } from '../intake-ledger.ts'
 import type { Admitted } from '../ledger.ts'
 import { partsOf, spread, toSource, within } from '../parts.ts'
 import { briefly, type Exclusion, exclusionsOf, obstacle, openBlock } from './claim-request.ts'
-import type { BlockRange, Claim, ClaimPart, LogRow } from './entry.ts'
-import { decodeEntry } from './entry.ts'
+import type { BlockRange, Claim, ClaimPart } from './entry.ts'
 import { Pending } from './pending.ts'
 import type { SharedLog } from './shared-log.ts'
 import type { LedgerState } from './state.ts'
@@ -81,7 +80,7 @@ export class SharedLedger implements IntakeLedger {
       const source = part.source.toString('hex')
       const settled = this.state.settled(source)
       return this.#pending
-        .fresh(source, [part.first - part.shift, part.end - part.shift])
+        .fresh(source, header.session, [part.first - part.shift, part.end - part.shift])
         .flatMap((range) => uncovered(settled, range))
         .map(([first, end]): ByteRange => [first + part.shift, end + part.shift])
     })
@@ -158,27 +157,11 @@ export class SharedLedger implements IntakeLedger {
     for (const { resolve } of ready) resolve()
   }
 
-  /** To be called for each entry of the log. */
-  applied(row: LogRow): void {
-    for (const { sources, session } of decodeEntry(row.body).fences ?? []) {
-      for (const [source] of sources) this.#cut(source, session)
-    }
-  }
-
-  /** To be called when the log was cut, and fences may have passed unseen. */
-  reloaded(): void {
-    for (const [source, { session }] of this.state.fences) this.#cut(source, session)
-  }
-
-  #cut(source: string, session: string): void {
-    const fence = this.state.fences.get(source)
-    if (fence?.session === session) this.#pending.cut(source, session, fence.keep)
-  }
-
   /** Where the loader is, by the log. Resolves once the log was read; own claims that are contested are waited for. */
   async unfinished(): Promise<Unfinished> {
     await this.#log.ready
     await this.#log.refresh()
+    await this.#begin()
     const own = () => this.state.writers.get(this.#log.writer)
     const contested = () =>
       own()?.blocks.some(({ claim }) => claim !== undefined && this.state.claims.get(claim)?.contested === true)
@@ -192,6 +175,11 @@ export class SharedLedger implements IntakeLedger {
       return { from, to, stored, claim: standing === undefined ? undefined : { seq: seq!, parts: parts!, days: days! } }
     })
     return { ledger: this.state.id, upTo, blocks: blocks.sort((a, b) => comparePositions(a.from, b.from)) }
+  }
+
+  /** The first entry names the ledger, and that name is in the token of every insert. */
+  async #begin(): Promise<void> {
+    if (this.state.next === 0) await this.#log.submit({ prepare: ({ next }) => (next > 0 ? 'needless' : {}) })
   }
 
   /** Claims a block, or tells what it has to do without. Throws {@link BlockLostError}. */

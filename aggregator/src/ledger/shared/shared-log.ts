@@ -22,10 +22,6 @@ export interface SharedLogOptions {
   readonly store: LogStore
   /** The aggregator's name in the log: of its write-ahead log. */
   readonly writer: string
-  /** Called for each entry after it was applied. */
-  readonly onApplied?: (row: LogRow, state: LedgerState) => void
-  /** The state is another one now, read from a snapshot. */
-  readonly onReloaded?: (state: LedgerState) => void
   /** A read or write failed and is tried again. */
   readonly onError?: (error: unknown) => void
   /** Another aggregator's entry took the place. */
@@ -226,7 +222,6 @@ export class SharedLog {
   }
 
   async #readOn(): Promise<void> {
-    const before = this.#state
     try {
       if (!this.#loaded && this.#state.next === 0) await this.#loadSnapshot()
       for (;;) {
@@ -249,14 +244,12 @@ export class SharedLog {
       this.#loaded = true
       this.#loading.resolve()
     }
-    if (this.#state !== before) this.#options.onReloaded?.(this.#state)
   }
 
   #apply(row: LogRow): void {
     this.#state.apply(row)
     this.#heard.set(row.writer, this.#now())
     if (this.#attempt?.seq === row.seq) this.#attempt.won = this.#attempt.entry === row.entry
-    this.#options.onApplied?.(row, this.#state)
     this.#changed.resolve()
     this.#changed = untold()
   }
