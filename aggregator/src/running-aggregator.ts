@@ -344,6 +344,8 @@ export class RunningAggregator {
       version,
       log,
       registry: metrics.registry,
+      tenantLimits: (tenant) => this.#limits.of(tenant),
+      retentionMs: config.store.retention,
       tails: this.#tails,
       push: {
         maxBodyBytes: config.push.maxBodyBytes,

@@ -1,14 +1,7 @@
 /** `labels`, `label/{name}/values`, `series` and `index/stats`. */
 import { readIndexStats, readLabelNames, readLabelValues, readSelector, readSeries } from './label-queries.ts'
-import { ParameterError, readTimeRange, type TimeRange } from './params.ts'
-import type { ApiRequest } from './request.ts'
+import { type ApiRequest, rangeOf } from './request.ts'
 import { labelsJson } from './shapes.ts'
-
-function rangeOf(request: ApiRequest): TimeRange {
-  const range = readTimeRange(request.parameters, request.now)
-  if (range.end < range.start) throw new ParameterError('end timestamp must not be before or equal to start time')
-  return range
-}
 
 /** Loki leaves `data` out when there is nothing in it. */
 const listJson = (values: readonly string[]): string =>

@@ -4,6 +4,7 @@ import { forPush } from '../access/access.ts'
 import { LimitError } from '../access/limit-error.ts'
 import { PushError } from '../push/push-request.ts'
 import type { PushBody, PushOutcome } from '../push/pusher.ts'
+import { textType } from './content-type.ts'
 import { tenantOf } from './request.ts'
 
 export interface PushSink {
@@ -13,7 +14,6 @@ export interface PushSink {
   take(body: PushBody, tenant: string): Promise<PushOutcome>
 }
 
-const textType = 'text/plain; charset=utf-8'
 const tooLarge = 'FST_ERR_CTP_BODY_TOO_LARGE'
 
 export function pushRoutes(app: FastifyInstance, sink: PushSink): void {

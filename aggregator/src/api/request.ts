@@ -4,6 +4,7 @@ import type { Grant, RouteAccess } from '../access/access.ts'
 import { Reader, type RowStore } from '../logql/rows.ts'
 import { TenantScope } from '../logql/tenant-scope.ts'
 import { ClientGone, TimedOut } from './errors.ts'
+import { ParameterError, readTimeRange, type TimeRange } from './params.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -89,4 +90,11 @@ export function apiRequest(
     now: BigInt(Date.now()) * 1_000_000n,
     seconds: () => (performance.now() - began) / 1000,
   }
+}
+
+/** The stretch of time that a request is about. */
+export function rangeOf(request: ApiRequest): TimeRange {
+  const range = readTimeRange(request.parameters, request.now)
+  if (range.end < range.start) throw new ParameterError('end timestamp must not be before or equal to start time')
+  return range
 }

@@ -6,9 +6,11 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import type { Registry } from 'prom-client'
 import { type Access, forAdmin, forAnyone, forRead, open } from '../access/access.ts'
 import { AccessError } from '../access/access-error.ts'
+import { type Limits, limitsConfig } from '../access/config.ts'
 import type { Logger } from '../log.ts'
 import type { RowStore } from '../logql/rows.ts'
 import type { Tails } from '../tail/tails.ts'
+import { buildInfo } from './build-info.ts'
 import {
   type ConnectionLimits,
   defaultLimits,
@@ -17,15 +19,23 @@ import {
   serverOptions,
   tlsServerOptions,
 } from './connections.ts'
+import { jsonType, textType } from './content-type.ts'
+import { answerDetectedFields, answerDetectedValues } from './detected-fields.ts'
+import { answerDetectedLabels } from './detected-labels.ts'
 import { classify } from './errors.ts'
+import { formatQuery } from './format-query.ts'
 import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from './label-answers.ts'
+import { drilldownLimits } from './limits-answers.ts'
 import { type ApiMetrics, apiMetrics } from './metrics.ts'
 import { statusPage } from './page.ts'
-import { ParameterError } from './params.ts'
+import { ParameterError, readQuery } from './params.ts'
+import { answerPatterns } from './patterns.ts'
 import { type PushSink, pushRoutes } from './push-routes.ts'
 import { answerInstant, answerRange } from './queries.ts'
-import { type ApiRequest, apiRequest, requestSignal } from './request.ts'
+import { type ApiRequest, apiRequest, readParameters, requestSignal } from './request.ts'
+import { ruleRoutes } from './rules.ts'
 import { tailRoute } from './tail-route.ts'
+import { answerVolume, answerVolumeRange } from './volume-answers.ts'
 
 export interface Readiness {
   readonly ready: boolean
@@ -59,6 +69,10 @@ export interface ApiOptions {
   /** With it the API speaks only TLS. Where it has trusted certificates, clients must have one of theirs. */
   readonly tls?: TlsFiles
   readonly limits?: ConnectionLimits
+  /** Of a tenant; the standard ones by default. */
+  tenantLimits?(tenant: string): Limits
+  /** How long rows are kept, milliseconds; 0, the default, for ever. */
+  readonly retentionMs?: number
   /** How long a query may take, milliseconds. */
   readonly queryTimeoutMs?: number
 }
@@ -72,9 +86,6 @@ const maxNameLength = 1024
 /** An audit counts every row there is. */
 const maxAuditMs = 600_000
 const defaultAuditWaitMs = 30_000
-
-const jsonType = 'application/json; charset=UTF-8'
-const textType = 'text/plain; charset=utf-8'
 
 /** Not listening yet. */
 export function createApi(options: ApiOptions): FastifyInstance {
@@ -104,6 +115,8 @@ export function createApi(options: ApiOptions): FastifyInstance {
       onUnexpected: (error) => options.log.error({ err: error }, 'a tail failed'),
     })
   }
+  exploreRoutes(app, options)
+  ruleRoutes(app)
   operationRoutes(app, options)
   return app
 }
@@ -175,6 +188,36 @@ function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetr
   query('label/:name/values', (request, raw) => answerLabelValues(request, (raw.params as { name: string }).name))
   query('series', answerSeries)
   query('index/stats', answerIndexStats)
+  query('index/volume', answerVolume)
+  query('index/volume_range', answerVolumeRange)
+  query('detected_labels', answerDetectedLabels)
+  query('detected_fields', answerDetectedFields)
+  query('detected_field/:name/values', (request, raw) =>
+    answerDetectedValues(request, (raw.params as { name: string }).name),
+  )
+  query('patterns', answerPatterns)
+}
+
+/** What is answered without the store. */
+function exploreRoutes(
+  app: FastifyInstance,
+  { tenantLimits, queryTimeoutMs = defaultQueryTimeoutMs, retentionMs = 0 }: ApiOptions,
+): void {
+  const config = { access: forRead }
+  app.get('/loki/api/v1/drilldown-limits', { config }, (request, reply) => {
+    // Those of several tenants are told by the first.
+    const own = tenantLimits?.(request.grant.tenants[0]!) ?? limitsConfig.parse({})
+    return reply.type(jsonType).send(drilldownLimits(own, { timeoutMs: queryTimeoutMs, retention: retentionMs }))
+  })
+  app.route({
+    method: ['GET', 'POST'],
+    url: '/loki/api/v1/format_query',
+    config,
+    handler: (request, reply) => {
+      const { body, status } = formatQuery(readQuery(readParameters(request)))
+      return reply.status(status).type(jsonType).send(body)
+    },
+  })
 }
 
 function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
@@ -211,18 +254,6 @@ function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
   app.get('/', { config: { access: forAnyone } }, (_, reply) =>
     reply.type('text/html; charset=utf-8').send(options.page?.() ?? statusPage({ version, ...options.ready() })),
   )
-}
-
-/** Clients ask for features by the version of Loki whose API this is; ours is the revision. */
-function buildInfo(version: string): Record<string, string> {
-  return {
-    version: '3.7.0',
-    revision: `tributary-${version}`,
-    branch: '',
-    buildUser: '',
-    buildDate: '',
-    goVersion: '',
-  }
 }
 
 /** `30s`, as the parameter `wait` has it. */

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 export type Labels = Readonly<Record<string, string>>
 
 /** Where Loki looks for a service's name, in this order. */
-const serviceNames = [
+export const serviceNames = [
   'service',
   'app',
   'application',

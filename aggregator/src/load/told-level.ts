@@ -4,7 +4,7 @@ import { otlpLevel } from './foreign.ts'
 import { labelName } from './labels.ts'
 
 /** Where Loki looks for it, in this order. */
-const levelNames = [
+export const levelFields = [
   'level',
   'LEVEL',
   'Level',
@@ -19,7 +19,8 @@ const levelNames = [
   'severity_text',
   'Severity_Text',
   'SEVERITY_TEXT',
-].map(labelName)
+]
+const levelNames = levelFields.map(labelName)
 
 /** The level that labels or metadata name; undefined when they name none. */
 export function toldLevel(texts: Readonly<Record<string, string | undefined>>): string | undefined {

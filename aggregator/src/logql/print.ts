@@ -36,7 +36,7 @@ export function print(expression: Expression): string {
 }
 
 /** `-0` keeps its sign, as dividing by it shows it. */
-const printNumber = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
+export const printNumber = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
 export const printMatcher = ({ name, op, value }: Matcher): string => `${name}${op}${quote(value)}`
 
@@ -111,19 +111,23 @@ function printAggregation(aggregation: VectorAggregation): string {
   return `${aggregation.op}${printGrouping(aggregation.grouping)}(${parameter}${print(aggregation.inner)})`
 }
 
-function printGrouping(grouping: Grouping | undefined): string {
+export function printGrouping(grouping: Grouping | undefined): string {
   return grouping ? ` ${grouping.without ? 'without' : 'by'} (${grouping.labels.join(', ')})` : ''
 }
 
 function printBinary(operation: BinaryOperation): string {
-  const { op, bool, matching, group } = operation
+  return `${printLeg(operation.left)} ${printBinaryOperator(operation)} ${printLeg(operation.right)}`
+}
+
+/** With all that stands beside it: `* on (pod) group_left (node)`. */
+export function printBinaryOperator({ bool, group, matching, op }: BinaryOperation): string {
   const words = [
     op,
     ...(bool ? ['bool'] : []),
     ...(matching ? [`${matching.on ? 'on' : 'ignoring'} (${matching.labels.join(', ')})`] : []),
     ...(group ? [`group_${group.side} (${group.include.join(', ')})`] : []),
   ]
-  return `${printLeg(operation.left)} ${words.join(' ')} ${printLeg(operation.right)}`
+  return words.join(' ')
 }
 
 const printLeg = (leg: Expression): string => (leg.kind === 'binary' ? `(${print(leg)})` : print(leg))

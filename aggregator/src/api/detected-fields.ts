@@ -1,0 +1,89 @@
+/** `detected_fields` and `detected_field/{name}/values`: what fields the newest lines of a query have, so that people can look around. */
+
+import { LogqlError } from '../logql/error.ts'
+import type { Entry } from '../logql/logs.ts'
+import { evaluateLog } from '../logql/logs.ts'
+import { parseQuery } from '../logql/parser.ts'
+import { plan } from '../logql/plan.ts'
+import { errorLabels } from '../logql/row-labels.ts'
+import { type FieldType, fieldType, lineFields } from './line-fields.ts'
+import { checkEntryLimit, ParameterError, type Parameters, readQuery } from './params.ts'
+import { type ApiRequest, rangeOf } from './request.ts'
+
+const defaultFields = 1000
+const defaultLines = 100
+
+interface Field {
+  readonly label: string
+  type: FieldType
+  readonly values: Set<string>
+  readonly parsers: Set<string>
+  path: readonly string[] | undefined
+}
+
+export async function answerDetectedFields(request: ApiRequest): Promise<string> {
+  const limit = readCount(request.parameters, 'limit', defaultFields)
+  const found = detectFields(await readSample(request), limit)
+  const fields = found.map(({ label, parsers, path, type, values }) => ({
+    label,
+    type,
+    cardinality: values.size,
+    parsers: parsers.size === 0 ? null : [...parsers],
+    ...(path !== undefined && { jsonPath: path }),
+  }))
+  return JSON.stringify({ fields, limit })
+}
+
+export async function answerDetectedValues(request: ApiRequest, name: string): Promise<string> {
+  const limit = readCount(request.parameters, 'limit', defaultFields)
+  const values = detectFields(await readSample(request), Number.POSITIVE_INFINITY).find(
+    ({ label }) => label === name,
+  )?.values
+  return JSON.stringify({ values: [...(values ?? [])].sort().slice(0, limit), limit })
+}
+
+async function readSample(request: ApiRequest): Promise<Entry[]> {
+  const { parameters, reader } = request
+  const limit = readCount(parameters, 'line_limit', defaultLines)
+  checkEntryLimit(limit)
+  const planned = plan(parseQuery(readQuery(parameters)))
+  if (planned.kind !== 'log') throw new LogqlError('only log selector is supported')
+  return evaluateLog(reader, { log: planned.log, ...rangeOf(request), limit, direction: 'backward', interval: 0n })
+}
+
+function readCount(parameters: Parameters, name: string, standard: number): number {
+  const text = parameters.get(name)
+  if (!text) return standard
+  if (!/^[+-]?\d{1,9}$/.test(text)) throw new ParameterError(`cannot parse ${JSON.stringify(text)} as ${name}`)
+  const count = Number(text)
+  if (count <= 0) throw new ParameterError(`${name} must be a positive value`)
+  return count
+}
+
+/** By name. A field that the stream or the metadata has too is called `<name>_extracted`, as parsers call it. */
+export function detectFields(entries: readonly Entry[], limit: number): Field[] {
+  const fields = new Map<string, Field>()
+  const add = (label: string, value: string, parser?: string, path?: readonly string[]) => {
+    let field = fields.get(label)
+    if (field === undefined) {
+      if (fields.size >= limit) return
+      field = { label, type: 'string', values: new Set(), parsers: new Set(), path: undefined }
+      fields.set(label, field)
+    }
+    field.type = fieldType(value)
+    field.values.add(value)
+    if (parser !== undefined) field.parsers.add(parser)
+    field.path = path ?? field.path
+  }
+  for (const { labels, line } of entries) {
+    for (const [name, value] of labels.metadata) add(name, value)
+    for (const [name, value] of labels.parsed ?? []) if (!errorLabels.has(name)) add(name, value)
+    const parsed = lineFields(line)
+    if (parsed === undefined) continue
+    for (const [name, { path, value }] of parsed.fields) {
+      const clashes = labels.stream.has(name) || labels.metadata.has(name)
+      add(clashes ? `${name}_extracted` : name, value, parsed.parser, path)
+    }
+  }
+  return [...fields.values()].sort((a, b) => (a.label < b.label ? -1 : 1))
+}
