@@ -1,8 +1,17 @@
 /** The process's own log. */
-import { type Logger, pino } from 'pino'
+import { hiddenInLogs } from '@tributary/protocol/log-secrets.ts'
+import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
 
-export function createLog(level: string): Logger {
-  return pino({ level, base: null, name: 'aggregator', timestamp: pino.stdTimeFunctions.isoTime })
+/** @param stream standard output without it */
+export function createLog(level: string, stream?: DestinationStream): Logger {
+  const options = {
+    level,
+    base: null,
+    name: 'aggregator',
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: hiddenInLogs,
+  }
+  return stream === undefined ? pino(options) : pino(options, stream)
 }

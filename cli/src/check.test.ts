@@ -53,3 +53,21 @@ test.for([
   const problems = await checkFilters(file(`aggregator: {address: "a:1"}\n${text}`))
   expect(problems).toEqual([expect.stringMatching(problem)])
 })
+
+test.for([
+  'forward: {sharedKey: hush-Qk, sharedKeyFile: /x}',
+  'forward: {sharedKey: hush-Qk, prot: 1}',
+  'forward: {sharedKey: hush-Qk, users: {ann: {password: hush-Qk, passwordFile: /x}}}',
+  'forward: {users: {ann: hush-Qk}}',
+  'forward: {sharedKey: [hush-Qk]}',
+  'http: {auth: {credentials: [{name: a, token: hush-Qk, password: hush-Qk, roles: [read]}]}}',
+  'http: {auth: {credentials: [{name: a, token: hush-Qk, roles: [reed]}]}}',
+  'http: {auth: {credentials: [{name: a, token: {x: hush-Qk}, roles: [read], tenants: [b]}]}}',
+  'store: {engine: clickhouse, clickhouse: {password: hush-Qk}}',
+  'aggregator: {address: a, sharedKey: hush-Qk, password: 5}\nnode: x',
+  'aggregator: {address: "a:1", sharedKey: hush-Qk\n  password: hush-Qk',
+])('what is wrong beside a secret is told without it: %s', (text) => {
+  const told = checkFile(file(text))
+  expect(told).not.toEqual([])
+  expect(told.join('\n')).not.toContain('hush')
+})

@@ -1,6 +1,7 @@
 /** `node collector/src/main.ts --config FILE`: one collector, until it is told to stop. */
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
+import { hiddenInLogs } from '@tributary/protocol/log-secrets.ts'
 import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { pino } from 'pino'
 import { startCollector } from './collector.ts'
@@ -9,7 +10,7 @@ import { watchConfig } from './reload/config-watch.ts'
 
 export async function runCollector(file: string): Promise<void> {
   const config = loadConfig(file, collectorConfig)
-  const log = pino({ name: 'collector', level: config.log.level })
+  const log = pino({ name: 'collector', level: config.log.level, redact: hiddenInLogs })
   const stop = stopRequest(['SIGTERM', 'SIGINT'])
   const started = startCollector(config, { log, configFile: file })
   const reload = async () => (await started).reload(() => loadConfig(file, collectorConfig))
