@@ -313,7 +313,7 @@ test.for([
   ['/loki/api/v1/rules', 404, 'no rule groups found\n'],
   ['/api/prom/rules', 404, 'no rule groups found\n'],
   ['/loki/api/v1/rules/ns', 404, 'no rule groups found\n'],
-  ['/api/prom/rules/test/test', 404, 'group does not exist\n'],
+  ['/api/prom/rules/test/test', 404, '404 page not found\n'],
   ['/prometheus/api/v1/rules', 200, '{"status":"success","data":{"groups":[]},"errorType":"","error":""}'],
   ['/prometheus/api/v1/alerts', 200, '{"status":"success","data":{"alerts":[]},"errorType":"","error":""}'],
 ] as const)('%s', async ([path, status, text]) => {

@@ -1,4 +1,7 @@
-/** The read-only half of Loki's ruler, without a rule: Grafana asks for them, and takes a missing path for a broken data source. */
+/**
+ * The read-only half of Loki's ruler, without a rule: Grafana asks for them, and takes a missing path for a broken data source. A single
+ * group is not answered for: from that Grafana would conclude that it can write some.
+ */
 import type { FastifyInstance } from 'fastify'
 import { forRead } from '../access/access.ts'
 import { jsonType, textType } from './content-type.ts'
@@ -8,11 +11,8 @@ const prometheusJson = (data: object): string => JSON.stringify({ status: 'succe
 export function ruleRoutes(app: FastifyInstance): void {
   const options = { config: { access: forRead } }
   for (const root of ['/loki/api/v1/rules', '/api/prom/rules']) {
-    const missing = (path: string, text: string) =>
-      app.get(path, options, (_, reply) => reply.status(404).type(textType).send(`${text}\n`))
-    missing(root, 'no rule groups found')
-    missing(`${root}/:namespace`, 'no rule groups found')
-    missing(`${root}/:namespace/:group`, 'group does not exist')
+    for (const path of [root, `${root}/:namespace`])
+      app.get(path, options, (_, reply) => reply.status(404).type(textType).send('no rule groups found\n'))
   }
   for (const root of ['/prometheus/api/v1', '/api/prom/api/v1']) {
     app.get(`${root}/rules`, options, (_, reply) => reply.type(jsonType).send(prometheusJson({ groups: [] })))
