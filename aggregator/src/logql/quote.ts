@@ -54,7 +54,7 @@ function readEscape(body: string, at: number): { bytes: Buffer; end: number } | 
   return { bytes: Buffer.from(String.fromCodePoint(value)), end }
 }
 
-function decodeBytes(bytes: Buffer): string {
+export function decodeBytes(bytes: Buffer): string {
   const text = bytes.toString('utf8')
   if (!text.includes('\ufffd')) return text
   let out = ''

@@ -1,0 +1,57 @@
+/** `| logfmt`, with and without names of its own. */
+import type { Extraction } from '../ast.ts'
+import { labelName } from './label-names.ts'
+import { hasInvalid, labelText } from './lines.ts'
+import { LogfmtScanner } from './logfmt-text.ts'
+import type { CompiledStage } from './stage.ts'
+import { extractedSuffix } from './working-entry.ts'
+
+/** @param strict stops at what is broken, and says so */
+export function logfmtParser(strict: boolean, keepEmpty: boolean): CompiledStage {
+  const scanner = new LogfmtScanner()
+  return (entry) => {
+    if (entry.parsesNothing) return true
+    scanner.begin(entry.line)
+    while (!scanner.ended) {
+      if (!scanner.next()) {
+        if (strict) break
+        continue
+      }
+      const name = labelName(scanner.key)
+      if (name === '') continue
+      const free = entry.nameToParse(name)
+      if (free === undefined) continue
+      const value = labelText(scanner.value)
+      if (value === '' && !keepEmpty) continue
+      entry.set(free, value)
+      if (entry.complete) break
+    }
+    if (strict && scanner.error !== '') entry.failParsing('LogfmtParserErr', scanner.error)
+    return true
+  }
+}
+
+/** The labels are there, empty, also where the line lacks their keys. */
+export function logfmtPathParser(extractions: readonly Extraction[], strict: boolean): CompiledStage {
+  const scanner = new LogfmtScanner()
+  const names = new Map(extractions.map(({ name, path }) => [labelName(path), name]))
+  return (entry) => {
+    if (entry.parsesNothing) return true
+    for (const { name } of extractions) if (!entry.clashes(name) && !entry.wasParsed(name)) entry.set(name, '')
+    const filled = new Set<string>()
+    scanner.begin(entry.line)
+    while (!scanner.ended) {
+      if (!scanner.next()) {
+        if (strict) break
+        continue
+      }
+      const name = names.get(labelName(scanner.key))
+      if (name === undefined || filled.has(name)) continue
+      filled.add(name)
+      const value = hasInvalid(scanner.value) ? '' : scanner.value
+      entry.set(entry.clashes(name) ? name + extractedSuffix : name, value)
+    }
+    if (strict && scanner.error !== '') entry.failParsing('LogfmtParserErr', scanner.error)
+    return true
+  }
+}

@@ -1,0 +1,4 @@
+/** A compiled stage: changes the entry, and says whether it stays. */
+import type { WorkingEntry } from './working-entry.ts'
+
+export type CompiledStage = (entry: WorkingEntry) => boolean
