@@ -1,7 +1,7 @@
 /** From what went wrong to the status and the plain text that Loki's clients expect. */
 import { AccessError } from '../access/access-error.ts'
 import { LimitError } from '../access/limit-error.ts'
-import { LogqlError, NotEvaluatedError, QueryError } from '../logql/error.ts'
+import { LogqlError, QueryError } from '../logql/error.ts'
 import { StoreError } from '../store/error.ts'
 import { ParameterError } from './params.ts'
 
@@ -80,10 +80,5 @@ export function classify(error: unknown, reason: unknown): Failure {
 }
 
 function isBadQuery(error: unknown): boolean {
-  return (
-    error instanceof LogqlError ||
-    error instanceof NotEvaluatedError ||
-    error instanceof QueryError ||
-    error instanceof ParameterError
-  )
+  return error instanceof LogqlError || error instanceof QueryError || error instanceof ParameterError
 }

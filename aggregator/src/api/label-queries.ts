@@ -1,7 +1,6 @@
 /** Labels, their values and series: read from the `streams` table alone. */
 
 import type { Matcher } from '../logql/ast.ts'
-import { NotEvaluatedError } from '../logql/error.ts'
 import { compareLabels, type Labels } from '../logql/labels.ts'
 import { parseSelectorQuery } from '../logql/parser.ts'
 import type { Reader } from '../logql/rows.ts'
@@ -13,10 +12,7 @@ import type { TimeRange } from './params.ts'
 /** The matchers of a selector; an absent one selects every stream. */
 export function readSelector(text: string | null): readonly Matcher[] {
   if (!text) return []
-  const log = parseSelectorQuery(text)
-  const raw = log.matchers.some(({ value }) => !value.isWellFormed())
-  if (raw) throw new NotEvaluatedError('a string with bytes that are not UTF-8', log.at)
-  return log.matchers
+  return parseSelectorQuery(text).matchers
 }
 
 export async function readLabelNames(

@@ -3,7 +3,7 @@ import { evaluateLog } from '../logql/logs.ts'
 import { evaluateMetric, seriesOf } from '../logql/metric.ts'
 import { parseQuery } from '../logql/parser.ts'
 import { type MetricPlan, type Plan, plan } from '../logql/plan.ts'
-import type { Steps } from '../logql/samples.ts'
+import type { Steps } from '../logql/windows.ts'
 import {
   checkEntryLimit,
   ParameterError,

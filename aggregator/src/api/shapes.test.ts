@@ -36,7 +36,7 @@ test('label names stay in order and are escaped, whatever they are', () => {
 const entry = (time: string, stream: [string, string][], metadata: [string, string][]) => ({
   time,
   line: `at ${time}`,
-  labels: { stream: labelsFrom(stream), metadata: labelsFrom(metadata) },
+  labels: { stream: labelsFrom(stream), metadata: labelsFrom(metadata), parsed: labelsFrom([]) },
 })
 
 test('entries are grouped by their final labels, metadata apart only on request', () => {

@@ -1,13 +1,14 @@
 /** The bodies of Loki's responses. JSON is written by hand where order and exactness matter: label names in order, times never as doubles. */
 import { type Labels, labelsKey } from '../logql/labels.ts'
+import { mergedLabels } from '../logql/entry-labels.ts'
 import type { Entry } from '../logql/logs.ts'
-import { mergedLabels } from '../logql/row-labels.ts'
-import type { Steps } from '../logql/samples.ts'
+import { shownText } from '../logql/pipeline/lines.ts'
+import type { Steps } from '../logql/windows.ts'
 import type { Series } from '../logql/series.ts'
 
 /** `{"a":"b"}`. Not JSON.stringify of an object, which would put names that look like numbers first. */
 export function labelsJson(labels: Labels): string {
-  return `{${[...labels].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`
+  return `{${[...labels].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(shownText(value))}`).join(',')}}`
 }
 
 const labelText = (labels: Labels): string =>
@@ -116,7 +117,7 @@ function entryJson({ time, line, labels }: Entry, categorized: boolean): string 
   if (!categorized) return `[${pair}]`
   const parts = [
     ...(labels.metadata.size === 0 ? [] : [`"structuredMetadata":${labelsJson(labels.metadata)}`]),
-    ...(labels.parsed === undefined || labels.parsed.size === 0 ? [] : [`"parsed":${labelsJson(labels.parsed)}`]),
+    ...(labels.parsed.size === 0 ? [] : [`"parsed":${labelsJson(labels.parsed)}`]),
   ]
   return `[${pair},{${parts.join(',')}}]`
 }

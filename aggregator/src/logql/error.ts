@@ -22,23 +22,27 @@ export class LogqlError extends Error {
   }
 }
 
-/** The query is right, but this part of the language is not evaluated yet. */
-export class NotEvaluatedError extends Error {
-  readonly construct: string
-  readonly position: Position
-
-  constructor(construct: string, position: Position) {
-    super(`\`${construct}\` is not evaluated yet (line ${position.line}, col ${position.column})`)
-    this.name = 'NotEvaluatedError'
-    this.construct = construct
-    this.position = position
-  }
-}
-
 /** The query was evaluated as far as a limit, or to data that it does not allow. */
 export class QueryError extends Error {
   constructor(message: string) {
     super(message)
     this.name = 'QueryError'
+  }
+}
+
+/** A sample has an error and the query does not say what to do with it. */
+export class PipelineError extends QueryError {
+  constructor(labels: ReadonlyMap<string, string>) {
+    const type = labels.get('__error__') ?? ''
+    const series = `{${[...labels].map(([name, value]) => `${name}=${JSON.stringify(value.toWellFormed())}`).join(', ')}}`
+    super(
+      [
+        `pipeline error: '${type}' for series: '${series}'.`,
+        `Use a label filter to intentionally skip this error. (e.g | __error__!="${type}").`,
+        'To skip all potential errors you can match empty errors.(e.g __error__="")',
+        'The label filter can also be specified after unwrap. (e.g | unwrap latency | __error__="" )\n',
+      ].join('\n'),
+    )
+    this.name = 'PipelineError'
   }
 }

@@ -1,12 +1,17 @@
-/** Evaluates a log query: entries of all its streams in one order, up to a limit. */
-import type { LogExpression } from './ast.ts'
-import type { Labels } from './labels.ts'
+/**
+ * Evaluates a log query: entries of all its streams in one order, up to a limit. The store sorts a batch at a time, so that neither it nor
+ * this process holds more than one, however many entries the stages that are done here filter out.
+ */
+import type { LogExpression, Stage } from './ast.ts'
+import type { EntryLabels } from './entry-labels.ts'
+import { shownText } from './pipeline/lines.ts'
 import { pipelineSql } from './pipeline.ts'
-import { type EntryLabels, entryLabels } from './row-labels.ts'
+import { RowDecoder } from './row-decoder.ts'
+import { RowPipeline } from './row-pipeline.ts'
 import type { Reader, Statement } from './rows.ts'
+import { type Split, split } from './split.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
 import { findStreams, rowConditions, type StreamSet } from './streams.ts'
-import type { TenantScope } from './tenant-scope.ts'
 
 export interface LogRequest {
   readonly log: LogExpression
@@ -41,8 +46,6 @@ export function comparePlaces(a = '', b = ''): number {
   return Number(left[1]) - Number(right[1])
 }
 
-const placeColumn = "concat(lower(hex(source)), ':', toString(offset)) AS place"
-
 /** A stretch of time, both ends included. */
 interface Slice {
   readonly first: bigint
@@ -72,33 +75,23 @@ export function* slices(first: bigint, last: bigint, direction: LogRequest['dire
   }
 }
 
-interface EntryRow {
-  readonly id: string
-  readonly time: string
-  readonly line: string
-  readonly level: string
-  readonly meta: Record<string, string>
-  readonly place?: string
-}
-
 /** Entries of equal time are in the order of their source and place in it, and in the opposite order backward. */
 export function entriesStatement(
-  tenant: TenantScope,
   request: LogRequest,
+  parts: Split,
   streams: StreamSet,
   slice: Slice,
   limit: number,
 ): Statement {
   const parameters = new Parameters()
-  const { conditions } = pipelineSql(parameters, request.log.stages, streams)
   const where = [
-    ...rowConditions(parameters, tenant, streams, slice.first, slice.last),
+    ...rowConditions(parameters, streams.scope, streams, slice.first, slice.last),
     ...timeConditions(parameters, slice.first, slice.last),
-    ...conditions,
+    ...pipelineSql(parameters, parts, streams).conditions,
   ]
   const order = request.direction === 'forward' ? 'ASC' : 'DESC'
   return parameters.statement(
-    `SELECT ${tenant.streamId} AS id, toString(toUnixTimestamp64Nano(ts)) AS time, line, level, meta${request.places ? `, ${placeColumn}` : ''}`,
+    `SELECT ${streams.scope.streamId}, toUnixTimestamp64Nano(ts), ${request.places ? 'source, offset, ' : ''}line, level, meta`,
     `FROM logs WHERE ${all(where)}`,
     `ORDER BY ts ${order}, source ${order}, offset ${order}`,
     `LIMIT ${parameters.bind('UInt32', limit)}`,
@@ -107,61 +100,117 @@ export function entriesStatement(
 
 export async function evaluateLog(reader: Reader, request: LogRequest): Promise<Entry[]> {
   const streams = await findStreams(reader, request.log.matchers, request.start, request.end - 1n)
-  const entries: Entry[] = []
-  if (streams.streams.size === 0) return entries
-  const { labels } = pipelineLabels(request, streams)
-  let { first, last } = streams
-  while (entries.length < request.limit && first <= last) {
-    const rest = await readSlices(reader, request, streams, { first, last }, entries, labels)
-    if (!rest) break
-    ;({ first, last } = rest)
-  }
-  reader.totals.lines += entries.length
-  return entries
+  if (streams.streams.size === 0) return []
+  const search = new Search(reader, request, streams)
+  for (const slice of slices(streams.first, streams.last, request.direction)) if (!(await search.read(slice))) break
+  reader.totals.lines += search.entries.length
+  return search.entries
 }
 
-type LabelsOf = (row: EntryRow) => EntryLabels
+/** Rows of one batch at most: where stages here filter, batches grow to it. */
+const maxBatch = 50_000
+const batchGrowth = 4
 
-function pipelineLabels(request: LogRequest, streams: StreamSet): { labels: LabelsOf } {
-  const { drops } = pipelineSql(new Parameters(), request.log.stages, streams)
-  const compiled = entryLabels(drops)
-  const bare = new Map<string, EntryLabels>()
-  const labels: LabelsOf = (row) => {
-    const stream: Labels = streams.streams.get(row.id)!.labels
-    // Most entries of a stream have the same metadata or none.
-    if (Object.keys(row.meta).length > 0) return compiled(stream, row.level, row.meta)
-    const key = `${row.id} ${row.level}`
-    let found = bare.get(key)
-    if (!found) bare.set(key, (found = compiled(stream, row.level, row.meta)))
-    return found
+const canFilter = ({ kind }: Stage): boolean => kind === 'label' || kind === 'line'
+
+class Search {
+  readonly entries: Entry[] = []
+  readonly #reader: Reader
+  readonly #request: LogRequest
+  readonly #streams: StreamSet
+  readonly #parts: Split
+  readonly #pipeline: RowPipeline
+  readonly #filters: boolean
+  #batch: number
+  /** Time of the last entry that was taken. */
+  #last: bigint | undefined
+
+  constructor(reader: Reader, request: LogRequest, streams: StreamSet) {
+    this.#reader = reader
+    this.#request = request
+    this.#streams = streams
+    this.#parts = split(request.log.stages)
+    this.#pipeline = new RowPipeline(streams, this.#parts.rest)
+    this.#filters = request.interval > 0n || this.#parts.rest.some(canFilter)
+    this.#batch = Math.max(request.limit, 1000)
   }
-  return { labels }
-}
 
-/** With an interval, one entry is read at a time and the search goes on behind it: what lies between is not read. */
-async function readSlices(
-  reader: Reader,
-  request: LogRequest,
-  streams: StreamSet,
-  stretch: Slice,
-  entries: Entry[],
-  labels: LabelsOf,
-): Promise<Slice | undefined> {
-  for (const slice of slices(stretch.first, stretch.last, request.direction)) {
-    const wanted = request.interval === 0n ? request.limit - entries.length : 1
-    const rows = await reader.read<EntryRow>(entriesStatement(reader.tenant, request, streams, slice, wanted))
-    for (const row of rows) {
-      const { line, place, time } = row
-      entries.push({ time, line, labels: labels(row), ...(place !== undefined && { place }) })
+  /** Reads a slice to its end or to the limit; returns whether entries are missing still. */
+  async read(slice: Slice): Promise<boolean> {
+    let rest: Slice | undefined = this.#behindLast(slice)
+    // Rows at the edge of what is left that were read before.
+    let seen = 0
+    while (rest !== undefined) {
+      const wanted = this.#filters ? this.#batch : this.#request.limit - this.entries.length
+      const batch = await this.#readBatch(rest, wanted + seen, seen)
+      if (this.entries.length >= this.#request.limit) return false
+      if (batch.rows < wanted + seen) return true
+      this.#batch = Math.min(maxBatch, this.#batch * batchGrowth)
+      const next = this.#behindLast(this.#from(rest, batch.lastTime))
+      const jumped = next !== undefined && this.#edge(next) !== batch.lastTime
+      seen = jumped ? 0 : batch.lastTime === this.#edge(rest) ? batch.rows : batch.equal
+      rest = next
     }
-    if (entries.length >= request.limit) return undefined
-    if (request.interval > 0n && rows.length > 0) return behind(request, stretch, BigInt(rows.at(-1)!.time))
+    return true
   }
-  return undefined
-}
 
-function behind(request: LogRequest, { first, last }: Slice, time: bigint): Slice {
-  return request.direction === 'forward'
-    ? { first: time + request.interval, last }
-    : { first, last: time - request.interval }
+  async #readBatch(slice: Slice, limit: number, skip: number) {
+    const { places = false } = this.#request
+    const decoder = new RowDecoder({ bucket: false, place: places, metadata: true })
+    const statement = entriesStatement(this.#request, this.#parts, this.#streams, slice, limit)
+    let rows = 0
+    let lastTime = 0n
+    let equal = 0
+    for await (const piece of this.#reader.stream(statement)) {
+      this.#reader.totals.bytes += piece.length
+      const more = decoder.decode(piece, (row) => {
+        const { time } = row
+        equal = rows > 0 && time === lastTime ? equal + 1 : 1
+        lastTime = time
+        if (rows++ < skip) return true
+        const entry = this.#isTooNear(time) ? undefined : this.#pipeline.run(row)
+        if (entry !== undefined) {
+          this.entries.push({
+            time: String(time),
+            line: shownText(entry.line),
+            labels: this.#pipeline.labels(),
+            ...(places && { place: placeOf(row.source, row.offset) }),
+          })
+          this.#last = time
+        }
+        return this.entries.length < this.#request.limit
+      })
+      if (!more) break
+      await this.#reader.pause()
+    }
+    this.#reader.totals.rows += rows
+    return { rows, lastTime, equal }
+  }
+
+  /** Skipped entries do not count against the limit, nor do they begin an interval. */
+  #isTooNear(time: bigint): boolean {
+    if (this.#last === undefined) return false
+    const distance = time > this.#last ? time - this.#last : this.#last - time
+    return distance < this.#request.interval
+  }
+
+  /** Without what is too near to the last entry that was taken. */
+  #behindLast({ first, last }: Slice): Slice | undefined {
+    const { direction, interval } = this.#request
+    if (this.#last === undefined || interval === 0n) return { first, last }
+    const near = direction === 'forward' ? this.#last + interval : this.#last - interval
+    const rest =
+      direction === 'forward'
+        ? { first: near > first ? near : first, last }
+        : { first, last: near < last ? near : last }
+    return rest.first <= rest.last ? rest : undefined
+  }
+
+  #from({ first, last }: Slice, time: bigint): Slice {
+    return this.#request.direction === 'forward' ? { first: time, last } : { first, last: time }
+  }
+
+  #edge({ first, last }: Slice): bigint {
+    return this.#request.direction === 'forward' ? first : last
+  }
 }

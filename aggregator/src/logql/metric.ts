@@ -1,18 +1,24 @@
 /** Evaluates a metric query: reads its samples, then works on the small matrix that is left. */
+import { aggregate } from './aggregate.ts'
+import { binary } from './binary.ts'
+import { readCounts } from './counts.ts'
 import { QueryError } from './error.ts'
-import type { MetricPlan } from './plan.ts'
+import { labelsKey } from './labels.ts'
+import { isSorted, type MetricPlan, type ReplacePlan, type SamplePlan } from './plan.ts'
+import { Regex } from './regex-match.ts'
 import type { Reader } from './rows.ts'
-import { readSamples, type Steps } from './samples.ts'
-import { aggregate, binary, constantSeries, presentSeries, type Series, type Value } from './series.ts'
+import { readSamples } from './sample-source.ts'
+import { constantSeries, inOrder, presentSeries, type Series, type Value } from './series.ts'
+import { findStreams } from './streams.ts'
+import { type Steps, windowsOf } from './windows.ts'
 
-/** Loki's max_query_series. */
-const maxSeries = 500
-
-/** Series in the order of their labels, or a number that is the same at every step. */
+/** Series, or a number that is the same at every step. Series are in the order of their labels unless a `sort` decided it. */
 export async function evaluateMetric(reader: Reader, plan: MetricPlan, steps: Steps): Promise<Value> {
   const value = await evaluate(reader, plan, steps)
   if (value.kind === 'scalar') return value
-  const series = presentSeries(value.series)
+  const present = presentSeries(value.series)
+  const series = steps.points === 1 && isSorted(plan) ? present : inOrder(present)
+  const { maxSeries } = reader.limits
   if (series.length > maxSeries) throw new QueryError(`maximum of series (${maxSeries}) reached for a single query`)
   return { kind: 'series', series }
 }
@@ -24,17 +30,65 @@ async function evaluate(reader: Reader, plan: MetricPlan, steps: Steps): Promise
     case 'constant':
       return { kind: 'series', series: [constantSeries(plan.value, steps.points)] }
     case 'samples':
-      return { kind: 'series', series: await readSamples(reader, plan, steps) }
+      return { kind: 'series', series: await evaluateSamples(reader, plan, steps) }
     case 'aggregate': {
       const inner = await evaluate(reader, plan.inner, steps)
-      return { kind: 'series', series: aggregate(plan.op, plan.grouping, seriesOf(inner, steps), steps.points) }
+      if (plan.op === 'approx_topk' && steps.points > 1)
+        throw new QueryError('count min sketches are only supported on instant queries')
+      return { kind: 'series', series: aggregate(plan, seriesOf(inner, steps), steps.points) }
     }
     case 'binary': {
       const left = await evaluate(reader, plan.left, steps)
       const right = await evaluate(reader, plan.right, steps)
-      return binary(plan.op, plan.bool, left, right)
+      return binary(plan, left, right, steps.points)
+    }
+    case 'replace': {
+      const inner = await evaluate(reader, plan.inner, steps)
+      return { kind: 'series', series: replaceLabels(plan, seriesOf(inner, steps)) }
     }
   }
+}
+
+async function evaluateSamples(reader: Reader, plan: SamplePlan, steps: Steps): Promise<Series[]> {
+  const found = await readSeries(reader, plan, steps)
+  if (!plan.absent) return found
+  const values = Array.from({ length: steps.points }, (_, step) =>
+    found.some((series) => series.values[step] !== undefined) ? undefined : 1,
+  )
+  return [{ labels: plan.absent, values }]
+}
+
+async function readSeries(reader: Reader, plan: SamplePlan, steps: Steps): Promise<Series[]> {
+  const windows = windowsOf(plan.range, plan.offset, steps)
+  if (plan.range === 0n) return []
+  const streams = await findStreams(reader, plan.log.matchers, windows.origin, windows.last)
+  if (streams.streams.size === 0) return []
+  return plan.where === 'store'
+    ? readCounts(reader, plan, windows, streams)
+    : readSamples(reader, plan, windows, streams)
+}
+
+function replaceLabels(
+  { destination, replacement, source, pattern }: ReplacePlan,
+  series: readonly Series[],
+): Series[] {
+  const regex = new Regex(pattern, { anchored: true })
+  const seen = new Set<string>()
+  return series.map(({ labels, values }) => {
+    const match = regex.first(labels.get(source) ?? '')
+    let replaced = labels
+    if (match) {
+      const changed = new Map(labels)
+      const value = regex.expand(replacement, match)
+      if (value === '') changed.delete(destination)
+      else changed.set(destination, value)
+      replaced = new Map([...changed].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+    }
+    const key = labelsKey(replaced)
+    if (seen.has(key)) throw new QueryError('vector cannot contain metrics with the same labelset')
+    seen.add(key)
+    return { labels: replaced, values }
+  })
 }
 
 /** A number where series are needed is one series without labels. */

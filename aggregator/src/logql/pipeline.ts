@@ -1,33 +1,34 @@
 /** A pipeline as conditions on rows of `logs`. */
-import type { LabelChoice, LineOperator, Stage } from './ast.ts'
+import type { LineOperator, Stage } from './ast.ts'
+import { containsCondition } from './needles.ts'
+import { prefilterConditions } from './prefilter.ts'
 import { LabelExpressions } from './row-labels.ts'
+import type { Split } from './split.ts'
 import type { Parameters } from './sql.ts'
 import type { StreamSet } from './streams.ts'
 
 export interface PipelineSql {
   readonly conditions: readonly string[]
-  /** Of labels behind the last stage. */
+  /** Of labels behind the last stage that the store does. */
   readonly labels: LabelExpressions
-  /** What the pipeline takes from the labels that are shown, in order. */
-  readonly drops: readonly LabelChoice[]
 }
 
-/** The stages have passed the planner: only those it evaluates are here. */
-export function pipelineSql(parameters: Parameters, stages: readonly Stage[], streams: StreamSet): PipelineSql {
+export function pipelineSql(parameters: Parameters, parts: Split, streams: StreamSet): PipelineSql {
   const labels = new LabelExpressions(parameters, streams)
   const conditions: string[] = []
-  for (const stage of stages) {
-    if (stage.kind === 'line') {
-      const values = stage.alternatives.map((alternative) => alternative.value)
-      conditions.push(lineCondition(parameters, stage.op, values))
-    } else if (stage.kind === 'label') conditions.push(labels.condition(stage.filter))
+  for (const stage of [...parts.pushed, ...parts.lineFilters]) {
+    if (stage.kind === 'line') conditions.push(lineStageCondition(parameters, stage))
+    else if (stage.kind === 'label') conditions.push(labels.condition(stage.filter))
     else if (stage.kind === 'drop') for (const choice of stage.choices) labels.drop(choice)
   }
-  return { conditions, labels, drops: dropsOf(stages) }
+  conditions.push(...prefilterConditions(parameters, parts, labels))
+  return { conditions, labels }
 }
 
-export const dropsOf = (stages: readonly Stage[]): LabelChoice[] =>
-  stages.flatMap((stage) => (stage.kind === 'drop' ? stage.choices : []))
+function lineStageCondition(parameters: Parameters, stage: Extract<Stage, { kind: 'line' }>): string {
+  const values = stage.alternatives.map(({ value }) => value)
+  return lineCondition(parameters, stage.op, values)
+}
 
 /** `or` is within the operator: `!= "a" or "b"` holds where neither is found. */
 function lineCondition(parameters: Parameters, op: LineOperator, values: readonly string[]): string {
@@ -36,14 +37,6 @@ function lineCondition(parameters: Parameters, op: LineOperator, values: readonl
   )
   const any = found.length === 1 ? found[0]! : `(${found.join(' OR ')})`
   return op === '!=' || op === '!~' ? `NOT ${any}` : any
-}
-
-/**
- * LIKE, because it uses the token index on the line for every word that stands whole in the text, and finds any substring of
- * bytes.
- */
-function containsCondition(parameters: Parameters, text: string): string {
-  return `line LIKE ${parameters.string(`%${text.replace(/[\\%_]/g, '\\$&')}%`)}`
 }
 
 /** Characters that mean more than themselves in a regular expression. */

@@ -1,39 +1,41 @@
 import { expect, test } from 'vitest'
-import { NotEvaluatedError } from './error.ts'
 import { slices } from './logs.ts'
 import { parseQuery } from './parser.ts'
-import { plan } from './plan.ts'
+import { plan, type SamplePlan } from './plan.ts'
 
 test.for([
-  ['{a="b"} | json', '| json', 9],
-  ['{a="b"} |= "x" | logfmt', '| logfmt', 16],
-  ['{a="b"} | regexp "(?P<x>y)"', '| regexp', 9],
-  ['{a="b"} | pattern "<x>"', '| pattern', 9],
-  ['{a="b"} | unpack', '| unpack', 9],
-  ['{a="b"} | line_format "x"', '| line_format', 9],
-  ['{a="b"} | label_format x=y', '| label_format', 9],
-  ['{a="b"} | keep x', '| keep', 9],
-  ['{a="b"} | decolorize', '| decolorize', 9],
-  ['{a="b"} |> "x"', '|>', 9],
-  ['{a="b"} != ip("1.1.1.1")', '!= ip(…)', 9],
-  ['{a="b"} | x="1" and y > 5', '| y > <number>', 21],
-  ['{a="b"} | x > 5s', '| x > <duration>', 11],
-  ['{a="b"} | x > 5KB', '| x > <bytes>', 11],
-  ['{a="b"} | x=ip("1.1.1.1")', '| x = <ip>', 11],
-  ['{a="b"} |= "\\xff"', 'a string with bytes that are not UTF-8', 9],
-  ['{a="\\xff"}', 'a string with bytes that are not UTF-8', 1],
-  ['rate({a="b"} | unwrap x [1m])', '| unwrap', 14],
-  ['absent_over_time({a="b"}[1m])', 'absent_over_time', 1],
-  ['sum(max_over_time({a="b"} | unwrap x [1m]))', 'max_over_time', 5],
-  ['topk(3, rate({a="b"}[1m]))', 'topk', 1],
-  ['stddev(rate({a="b"}[1m]))', 'stddev', 1],
-  ['vector(1) or vector(2)', 'or', 11],
-  ['vector(1) + on () vector(2)', 'on', 11],
-  ['vector(1) + ignoring () group_left vector(2)', 'group_left', 11],
-  ['label_replace(vector(1), "x", "", "", "")', 'label_replace', 1],
-] as const)('%s is not evaluated yet: %s', ([query, construct, column]) => {
-  const error = new NotEvaluatedError(construct, { line: 1, column })
-  expect(() => plan(parseQuery(query))).toThrowError(error.message)
+  ['rate({a="b"} |= "x" | y="1" | drop z [1m])', 'store'],
+  ['rate({a="b"} | y > 5 [1m])', 'process'],
+  ['rate({a="b"} |> "x" [1m])', 'process'],
+  ['rate({a="b"} != ip("1.1.1.1") [1m])', 'process'],
+  ['rate({a="b"} | json [1m])', 'process'],
+  ['sum(rate({a="b"} | json [1m]))', 'store'],
+  ['sum(rate({a="b"} | json | __error__="" [1m]))', 'process'],
+  ['sum by (x) (rate({a="b"} | json [1m]))', 'process'],
+  ['absent_over_time({a="b"} | logfmt [1m])', 'store'],
+  ['sum_over_time({a="b"} | unwrap x [1m])', 'process'],
+  ['rate({a="b"} | keep x [1m])', 'process'],
+] as const)('%s is counted in: %s', ([query, where]) => {
+  const planned = plan(parseQuery(query))
+  const samples = planned.kind === 'aggregate' ? planned.inner : planned
+  expect(samples).toMatchObject({ kind: 'samples', where })
+})
+
+test('a sum gives its labels down to the samples, other aggregations do not', () => {
+  const hintsOf = (query: string) => (plan(parseQuery(query)) as { inner: SamplePlan }).inner.hints.required
+  expect(hintsOf('sum by (x) (rate({a="b"} | json | y="1" [1m]))')).toEqual(new Set(['y', 'x']))
+  expect(hintsOf('sum by (x_extracted) (rate({a="b"} | json [1m]))')).toEqual(new Set(['x_extracted', 'x']))
+  expect(hintsOf('max by (x) (rate({a="b"} | json [1m]))')).toBeUndefined()
+  expect(hintsOf('sum without (x) (rate({a="b"} | json [1m]))')).toBeUndefined()
+  expect(hintsOf('sum by (x) (rate({a="b"} | json | line_format "{{.z}}" [1m]))')).toEqual(new Set(['z', 'x']))
+})
+
+test('series that equality matchers name once are said to be absent', () => {
+  const planned = plan(parseQuery('absent_over_time({a="b", c=~"d", e="f", e!="g", h="i"}[1m])')) as SamplePlan
+  expect([...planned.absent!]).toEqual([
+    ['a', 'b'],
+    ['h', 'i'],
+  ])
 })
 
 test('counts are added up in the store when a sum needs only some labels', () => {

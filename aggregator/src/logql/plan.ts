@@ -1,19 +1,18 @@
-/** Decides how a query is evaluated, or that it cannot be yet. Pure: syntax tree in, plan out. */
-import {
-  type BinaryOperation,
-  type BinaryOperator,
-  type Expression,
-  type Grouping,
-  isSetOperator,
-  type LabelFilter,
-  type LogExpression,
-  type MetricExpression,
-  type RangeAggregation,
-  type SetOperator,
-  type Stage,
-  type VectorAggregation,
+/** Decides how a query is evaluated. Pure: syntax tree in, plan out. */
+import type {
+  BinaryOperator,
+  Expression,
+  Grouping,
+  LogExpression,
+  MetricExpression,
+  RangeAggregation,
+  RangeOperator,
+  Unwrap,
+  VectorAggregation,
+  VectorOperator,
 } from './ast.ts'
-import { NotEvaluatedError, type Position } from './error.ts'
+import { type ParserHints, parserHints } from './pipeline/parser-hints.ts'
+import { split } from './split.ts'
 
 export type Plan = { readonly kind: 'log'; readonly log: LogExpression } | MetricPlan
 
@@ -23,43 +22,63 @@ export type MetricPlan =
   | SamplePlan
   | AggregatePlan
   | BinaryPlan
+  | ReplacePlan
 
-export type SampleOperator = 'count_over_time' | 'rate' | 'bytes_over_time' | 'bytes_rate'
-
-/** Rows of the store, counted in windows. */
+/** Samples of entries, aggregated over windows of time. */
 export interface SamplePlan {
   readonly kind: 'samples'
-  readonly op: SampleOperator
+  /** Of absent_over_time, the labels of the series that says so; `op` then counts. */
+  readonly absent?: ReadonlyMap<string, string>
+  readonly op: RangeOperator
+  readonly parameter?: number
+  /** Without stages that cannot change the result. */
   readonly log: LogExpression
+  readonly unwrap?: Unwrap
   readonly range: bigint
   readonly offset: bigint
-  /** The labels that decide about the result; absent: all. Counts of series that agree on them may be added up in the store. */
+  /** By which labels there are series, decided here or by a `sum` around it. Absent: by all of them. */
+  readonly grouping?: Grouping
+  readonly hints: ParserHints
+  /** The store does all of it, and groups by these labels; absent, by the rows' own. */
   readonly keys?: readonly string[]
+  readonly where: 'store' | 'process'
 }
-
-export type AggregateOperator = 'sum' | 'min' | 'max' | 'avg' | 'count'
 
 export interface AggregatePlan {
   readonly kind: 'aggregate'
-  readonly op: AggregateOperator
+  readonly op: VectorOperator
+  readonly parameter?: number
   readonly grouping: Grouping
   readonly inner: MetricPlan
 }
 
+export interface Matching {
+  readonly on: boolean
+  readonly labels: readonly string[]
+  /** The side with many series for one of the other, and the labels it gets from that one. */
+  readonly group?: { readonly side: 'left' | 'right'; readonly include: readonly string[] }
+}
+
 export interface BinaryPlan {
   readonly kind: 'binary'
-  readonly op: Exclude<BinaryOperator, SetOperator>
+  readonly op: BinaryOperator
   readonly bool: boolean
+  readonly matching: Matching
   readonly left: MetricPlan
   readonly right: MetricPlan
 }
 
-/** Throws {@link NotEvaluatedError} for what the language has and the evaluation does not yet. */
+export interface ReplacePlan {
+  readonly kind: 'replace'
+  readonly destination: string
+  readonly replacement: string
+  readonly source: string
+  readonly pattern: string
+  readonly inner: MetricPlan
+}
+
 export function plan(expression: Expression): Plan {
-  refuseRawBytes(expression, expression.at)
-  if (expression.kind !== 'log') return planMetric(expression)
-  refuseStages(expression.stages)
-  return { kind: 'log', log: expression }
+  return expression.kind === 'log' ? { kind: 'log', log: expression } : planMetric(expression)
 }
 
 function planMetric(expression: MetricExpression): MetricPlan {
@@ -69,88 +88,102 @@ function planMetric(expression: MetricExpression): MetricPlan {
     case 'vector':
       return { kind: 'constant', value: expression.value }
     case 'range':
-      return planSamples(expression)
+      return planSamples(expression, undefined)
     case 'vector aggregation':
       return planAggregation(expression)
-    case 'binary':
-      return planBinary(expression)
-    case 'label_replace':
-      throw new NotEvaluatedError('label_replace', expression.at)
+    case 'binary': {
+      const { op, bool, matching = { on: false, labels: [] }, group } = expression
+      // The validator has refused legs that are log expressions.
+      const left = planMetric(expression.left as MetricExpression)
+      const right = planMetric(expression.right as MetricExpression)
+      return { kind: 'binary', op, bool, matching: { ...matching, ...(group && { group }) }, left, right }
+    }
+    case 'label_replace': {
+      const { destination, replacement, source, pattern } = expression
+      return { kind: 'replace', destination, replacement, source, pattern, inner: planMetric(expression.inner) }
+    }
   }
 }
 
-const sampleOperators: ReadonlySet<string> = new Set<SampleOperator>([
-  'count_over_time',
-  'rate',
-  'bytes_over_time',
-  'bytes_rate',
+/** Only these are the same when they are grouped before they are summed. */
+const summable: ReadonlySet<RangeOperator> = new Set([
+  ...(['rate', 'count_over_time', 'bytes_rate', 'bytes_over_time', 'sum_over_time'] as const),
 ])
 
-function planSamples(range: RangeAggregation): SamplePlan {
-  if (!sampleOperators.has(range.op)) throw new NotEvaluatedError(range.op, range.at)
-  if (range.unwrap) throw new NotEvaluatedError('| unwrap', range.unwrap.at)
-  refuseStages(range.log.stages)
-  const { log, offset } = range
-  return { kind: 'samples', op: range.op as SampleOperator, log, range: range.range, offset }
-}
-
-const aggregateOperators: ReadonlySet<string> = new Set<AggregateOperator>(['sum', 'min', 'max', 'avg', 'count'])
-
 function planAggregation(aggregation: VectorAggregation): AggregatePlan {
-  if (!aggregateOperators.has(aggregation.op)) throw new NotEvaluatedError(aggregation.op, aggregation.at)
-  const op = aggregation.op as AggregateOperator
+  const { op, parameter, inner } = aggregation
   const grouping = aggregation.grouping ?? { without: false, labels: [] }
-  const inner = planMetric(aggregation.inner)
-  const summable = op === 'sum' && !grouping.without && inner.kind === 'samples'
+  const down = op === 'sum' && inner.kind === 'range' && summable.has(inner.op) && !inner.grouping
   return {
     kind: 'aggregate',
     op,
+    ...(parameter !== undefined && { parameter }),
     grouping,
-    inner: summable ? { ...inner, keys: [...new Set(grouping.labels)] } : inner,
+    inner: down ? planSamples(inner, grouping) : planMetric(inner),
   }
 }
 
-function planBinary(operation: BinaryOperation): BinaryPlan {
-  const { op, bool, at } = operation
-  if (isSetOperator(op)) throw new NotEvaluatedError(op, at)
-  if (operation.group) throw new NotEvaluatedError(`group_${operation.group.side}`, at)
-  if (operation.matching) throw new NotEvaluatedError(operation.matching.on ? 'on' : 'ignoring', at)
-  // The validator has refused legs that are log expressions.
-  const left = planMetric(operation.left as MetricExpression)
-  const right = planMetric(operation.right as MetricExpression)
-  return { kind: 'binary', op, bool, left, right }
-}
+/** Those that the store can count without knowing more than rows. */
+const counted: ReadonlySet<RangeOperator> = new Set([
+  ...(['rate', 'count_over_time', 'bytes_rate', 'bytes_over_time', 'absent_over_time'] as const),
+])
 
-function refuseStages(stages: readonly Stage[]): void {
-  for (const stage of stages) {
-    if (stage.kind === 'line') refuseLineFilter(stage)
-    else if (stage.kind === 'label') refuseFilter(stage.filter)
-    else if (stage.kind !== 'drop') throw new NotEvaluatedError(`| ${stage.kind}`, stage.at)
+/** @param outer grouping of a `sum` around it */
+function planSamples(range: RangeAggregation, outer: Grouping | undefined): SamplePlan {
+  const { op, parameter, unwrap, offset } = range
+  const absent = op === 'absent_over_time'
+  const grouping = absent ? { without: false, labels: [] } : (outer ?? range.grouping)
+  const hints = parserHints({
+    stages: range.log.stages,
+    postFilters: unwrap?.filters ?? [],
+    ...(unwrap && { unwrap: unwrap.label }),
+    groups: grouping?.labels ?? [],
+    without: grouping?.without ?? false,
+    noLabels: grouping !== undefined && !grouping.without && grouping.labels.length === 0,
+  })
+  const log = hints.noLabels ? withoutParsers(range.log) : range.log
+  const inStore = counted.has(op) && !unwrap && split(log.stages).breaks === undefined
+  const keys = inStore && grouping && !grouping.without ? [...new Set(grouping.labels)] : undefined
+  return {
+    kind: 'samples',
+    ...(absent && { absent: absentLabels(range.log) }),
+    op: absent ? 'count_over_time' : op,
+    ...(parameter !== undefined && { parameter }),
+    log,
+    ...(unwrap && { unwrap }),
+    range: range.range,
+    offset,
+    ...(grouping && { grouping }),
+    hints,
+    ...(keys && { keys }),
+    where: inStore ? 'store' : 'process',
   }
 }
 
-function refuseLineFilter(stage: Extract<Stage, { kind: 'line' }>): void {
-  if (stage.op === '|>' || stage.op === '!>') throw new NotEvaluatedError(stage.op, stage.at)
-  if (stage.alternatives.some((alternative) => alternative.ip))
-    throw new NotEvaluatedError(`${stage.op} ip(…)`, stage.at)
+const parsers: ReadonlySet<string> = new Set(['json', 'logfmt', 'regexp', 'pattern', 'unpack'])
+
+/** Where nobody asks for labels, parsers are not run at all, and find no errors either. */
+function withoutParsers(log: LogExpression): LogExpression {
+  return { ...log, stages: log.stages.filter(({ kind }) => !parsers.has(kind)) }
 }
 
-/** A failed conversion keeps the entry and sets `__error__`, which the store cannot do. */
-function refuseFilter(filter: LabelFilter): void {
-  if ('left' in filter) {
-    refuseFilter(filter.left)
-    refuseFilter(filter.right)
-  } else if (filter.kind !== 'string') {
-    throw new NotEvaluatedError(`| ${filter.name} ${filter.op} <${filter.kind}>`, filter.at)
+/** The labels that equality matchers give, but for those that stand in more than one matcher. */
+function absentLabels({ matchers }: LogExpression): ReadonlyMap<string, string> {
+  const once = matchers.filter(({ name }) => matchers.filter((other) => other.name === name).length === 1)
+  const equal = once.filter(({ op, value }) => op === '=' && value !== '')
+  return new Map(equal.map(({ name, value }) => [name, value] as const).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Series in the order of their values are kept in it: a `sort` decided it. */
+export function isSorted(plan: MetricPlan): boolean {
+  switch (plan.kind) {
+    case 'aggregate':
+      return ['sort', 'sort_desc', 'topk', 'bottomk', 'approx_topk'].includes(plan.op) || isSorted(plan.inner)
+    case 'binary':
+      return isSorted(plan.left) || isSorted(plan.right)
+    case 'replace':
+      return isSorted(plan.inner)
+    default:
+      return false
   }
-}
-
-/** Parameters of statements are text: bytes that are not UTF-8 cannot be bound. */
-function refuseRawBytes(value: unknown, at: Position): void {
-  if (typeof value === 'string' && !value.isWellFormed())
-    throw new NotEvaluatedError('a string with bytes that are not UTF-8', at)
-  if (value === null || typeof value !== 'object') return
-  // Arrays have a method of that name.
-  const place = !Array.isArray(value) && 'at' in value ? (value.at as Position) : at
-  for (const item of Object.values(value)) refuseRawBytes(item, place)
 }

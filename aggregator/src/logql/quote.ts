@@ -77,6 +77,14 @@ function runeLength(bytes: Buffer, at: number): number {
     : 0
 }
 
+/** The bytes that a text of {@link decodeBytes} stands for. */
+export function textBytes(text: string): Buffer {
+  const pieces = text.split(/([\udc80-\udcff])/u)
+  return Buffer.concat(
+    pieces.map((piece) => (piece.isWellFormed() ? Buffer.from(piece) : Buffer.from([piece.charCodeAt(0) - 0xdc00]))),
+  )
+}
+
 /** Whether the literal named bytes that are not UTF-8. */
 export const hasRawBytes = (value: string): boolean => !value.isWellFormed()
 

@@ -25,7 +25,7 @@ export function jsRegex(pattern: string, dotAll: boolean, anchored: boolean): Js
   const body = writeAlternatives(parsed.alternatives)
   const source = anchored ? `^(?:${body})$` : body
   const starts = anchored || parsed.alternatives.every(([first]) => first?.kind === 'assertion' && first.source === '^')
-  const exponent = choices + (starts ? 1 : 2)
+  const exponent = Math.max(choices, hasLoop(parsed.alternatives) ? 1 : 0) + (starts ? 0 : 1)
   const maxLength = exponent <= 1 ? Number.POSITIVE_INFINITY : Math.floor(maxSteps ** (1 / exponent))
   try {
     return { regex: new RegExp(source, parsed.ignoreCase ? 'giu' : 'gu'), maxLength, names: parsed.names }
@@ -42,7 +42,10 @@ interface Follow extends CharacterSet {
 
 const open: Follow = { ascii: 0n, other: false, end: true }
 
-const union = (a: CharacterSet, b: CharacterSet): CharacterSet => ({ ascii: a.ascii | b.ascii, other: a.other || b.other })
+const union = (a: CharacterSet, b: CharacterSet): CharacterSet => ({
+  ascii: a.ascii | b.ascii,
+  other: a.other || b.other,
+})
 const meets = (a: CharacterSet, b: CharacterSet): boolean => (a.ascii & b.ascii) !== 0n || (a.other && b.other)
 
 /** The places where the engine has a choice that the next character does not decide. Undefined when they cannot be counted so. */
@@ -71,6 +74,14 @@ function countNode(node: RegexNode, after: Follow): number | undefined {
   if (min === max || inner.kind !== 'set') return 0
   // At the very end of the expression the first way of matching is always taken.
   return (after.end && after.ascii === 0n && !after.other) || !meets(inner.set, after) ? 0 : 1
+}
+
+/** Whether something is repeated without a limit: then one attempt can look at all of the text. */
+function hasLoop(alternatives: readonly (readonly RegexNode[])[]): boolean {
+  return alternatives.flat().some((node) => {
+    if (node.kind === 'group') return hasLoop(node.alternatives)
+    return node.kind === 'repeat' && (node.max > 20 || hasLoop([[node.inner]]))
+  })
 }
 
 /** One way to match, of one length. */

@@ -1,7 +1,7 @@
 /** Matching in process: by JavaScript's engine where that is safe and gives the same, else by RE2. */
 import { RE2JS } from 're2js'
-import { type JsRegex, jsRegex } from './regex-js.ts'
 import { compileRegex } from './regex.ts'
+import { type JsRegex, jsRegex } from './regex-js.ts'
 
 /** One match: where, and what its groups hold, the whole first. A group that took no part is undefined. */
 export interface RegexMatch {
@@ -85,12 +85,15 @@ export class Regex {
 
   /** Go's Expand: `$1`, `$name`, `${name}`, `$$`. A name is as long as it can be; an unknown one is empty. */
   expand(template: string, match: RegexMatch): string {
-    return template.replace(/\$(?:\$|\{(\w+)\}|(\w+))/g, (whole, braced: string | undefined, bare: string | undefined) => {
-      if (whole === '$$') return '$'
-      const name = (braced ?? bare)!
-      const index = /^\d+$/.test(name) ? Number(name) : this.names.indexOf(name) + 1
-      if (index === 0 && name !== '0') return ''
-      return match.groups[index] ?? ''
-    })
+    return template.replace(
+      /\$(?:\$|\{(\w+)\}|(\w+))/g,
+      (whole, braced: string | undefined, bare: string | undefined) => {
+        if (whole === '$$') return '$'
+        const name = (braced ?? bare)!
+        const index = /^\d+$/.test(name) ? Number(name) : this.names.indexOf(name) + 1
+        if (index === 0 && name !== '0') return ''
+        return match.groups[index] ?? ''
+      },
+    )
   }
 }

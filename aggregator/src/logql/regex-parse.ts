@@ -14,7 +14,13 @@ export type RegexNode =
   /** `^` `$` `\b` `\B` */
   | { readonly kind: 'assertion'; readonly source: string; readonly end: boolean }
   | { readonly kind: 'group'; readonly open: string; readonly alternatives: readonly (readonly RegexNode[])[] }
-  | { readonly kind: 'repeat'; readonly source: string; readonly min: number; readonly max: number; readonly inner: RegexNode }
+  | {
+      readonly kind: 'repeat'
+      readonly source: string
+      readonly min: number
+      readonly max: number
+      readonly inner: RegexNode
+    }
 
 export interface ParsedRegex {
   readonly alternatives: readonly (readonly RegexNode[])[]

@@ -1,13 +1,11 @@
 /**
- * The labels of an entry as a pipeline sees and changes them, twice: as SQL expressions for what the store decides, and as a
- * function on a row for what is shown. Both must agree; logql/queries.test.ts compares them with a third evaluation.
+ * The labels of an entry as SQL expressions, for what the store decides. What is decided here sees them in pipeline/working-entry.ts, and
+ * both must agree; api/queries.test.ts compares them with a third evaluation.
  *
  * A name belongs to the stream label of that name, then to structured metadata; metadata that a stream label hides is seen as
  * `<name>_extracted`.
  */
 import type { LabelChoice, LabelFilter } from './ast.ts'
-import { type Labels, labelsFrom, noLabels } from './labels.ts'
-import { compileMatcher } from './regex.ts'
 import { levelLabel, matcherCondition, type Parameters } from './sql.ts'
 import { coverage, type StreamSet, streamLabel } from './streams.ts'
 
@@ -15,6 +13,11 @@ const hiddenSuffix = '_extracted'
 
 /** Labels that only failing stages set, none of which is evaluated here: always absent. */
 export const errorLabels: ReadonlySet<string> = new Set(['__error__', '__error_details__'])
+
+/** Whether the store can decide it on labels it has: a failed conversion keeps the entry and sets an error, which only text has none of. */
+export function isStoredExactly(filter: LabelFilter): boolean {
+  return 'left' in filter ? isStoredExactly(filter.left) && isStoredExactly(filter.right) : filter.kind === 'string'
+}
 
 /** Expressions for labels at one place in a pipeline; `drop` changes what comes after it. */
 export class LabelExpressions {
@@ -76,48 +79,3 @@ export class LabelExpressions {
 
 /** Cast, as both branches of a condition need one type and some columns are LowCardinality. */
 const firstNotEmpty = (a: string, b: string): string => `if(${a} != '', CAST(${a}, 'String'), CAST(${b}, 'String'))`
-
-/** An entry's labels by origin, after the pipeline's drops. */
-export interface EntryLabels {
-  readonly stream: Labels
-  readonly metadata: Labels
-  /** Found or made by stages, errors among them. */
-  readonly parsed?: Labels
-}
-
-/** Compiles the drops of a pipeline to a function on one row. */
-export function entryLabels(
-  drops: readonly LabelChoice[],
-): (stream: Labels, level: string, meta: Record<string, string>) => EntryLabels {
-  const tests = drops.map(({ name, matcher }) => ({ name, matches: matcher && compileMatcher(matcher, true) }))
-  const dropFrom = (labels: Labels): Labels => {
-    const kept = new Map(labels)
-    for (const { name, matches } of tests) {
-      const value = kept.get(name)
-      if (value !== undefined && (!matches || matches(value))) kept.delete(name)
-    }
-    return kept
-  }
-  return (stream, level, meta) => {
-    const metadata = metadataOf(stream, level, meta)
-    return tests.length === 0 ? { stream, metadata } : { stream: dropFrom(stream), metadata: dropFrom(metadata) }
-  }
-}
-
-/** Structured metadata as queries see it: what a label of the stream hides is called `<name>_extracted`. */
-export function metadataOf(stream: Labels, level: string, meta: Record<string, string>): Labels {
-  const entries: [string, string][] = level === '' ? [] : [[levelLabel, level]]
-  for (const name of Object.keys(meta)) if (name !== levelLabel) entries.push([name, meta[name]!])
-  if (entries.length === 0) return labelsFrom([])
-  const own = entries.filter(([name]) => !stream.has(name))
-  const taken = new Set(own.map(([name]) => name))
-  for (const [name, value] of entries) {
-    const shown = `${name}${hiddenSuffix}`
-    if (stream.has(name) && !stream.has(shown) && !taken.has(shown)) own.push([shown, value])
-  }
-  return labelsFrom(own)
-}
-
-/** Both origins in one set: what a metric's series is, and what clients see who do not ask for categories. */
-export const mergedLabels = ({ stream, metadata, parsed = noLabels }: EntryLabels): Labels =>
-  labelsFrom([...metadata, ...stream, ...parsed])

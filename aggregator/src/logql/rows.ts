@@ -1,4 +1,6 @@
 /** The store as queries see it: SQL with bound parameters in, rows out. */
+import { setImmediate } from 'node:timers/promises'
+import { defaultQueryLimits, type QueryLimits } from './limits.ts'
 import type { TenantScope } from './tenant-scope.ts'
 
 /** SQL and the values of its `{name:Type}` parameters. Nothing that came with a request is part of the text. */
@@ -14,6 +16,8 @@ export interface QueryOptions {
   readonly signal?: AbortSignal
   /** The store gives up after so long. */
   readonly maxExecutionSeconds?: number
+  /** Further settings of ClickHouse, such as limits. */
+  readonly settings?: Readonly<Record<string, string | number>>
 }
 
 export interface QueryResult<Row> {
@@ -26,6 +30,8 @@ export interface QueryResult<Row> {
 /** Each row is one JSON object, as ClickHouse's JSONEachRow has it. */
 export interface RowStore {
   query<Row>(sql: string, params: Record<string, unknown>, options?: QueryOptions): Promise<QueryResult<Row>>
+  /** The rows in ClickHouse's format RowBinary, in pieces that can end anywhere. Leaving the loop ends the query. */
+  queryBytes(sql: string, params: Record<string, unknown>, options?: QueryOptions): AsyncIterable<Buffer>
 }
 
 /** Collects what a request made the store read. */
@@ -39,14 +45,22 @@ export interface ReadTotals {
 export class Reader {
   readonly tenant: TenantScope
   readonly totals: ReadTotals = { rows: 0, bytes: 0, lines: 0 }
+  readonly limits: QueryLimits
   readonly #store: RowStore
   readonly #signal: AbortSignal
   readonly #deadline: number
 
   /** @param deadline as `performance.now()` counts, milliseconds */
-  constructor(store: RowStore, tenant: TenantScope, signal: AbortSignal, deadline: number) {
+  constructor(
+    store: RowStore,
+    tenant: TenantScope,
+    signal: AbortSignal,
+    deadline: number,
+    limits: QueryLimits = defaultQueryLimits,
+  ) {
     this.#store = store
     this.tenant = tenant
+    this.limits = limits
     this.#signal = signal
     this.#deadline = deadline
   }
@@ -54,14 +68,32 @@ export class Reader {
   async read<Row>({ sql, params, scope }: Statement): Promise<Row[]> {
     if (scope !== this.tenant) throw new TypeError('a statement that is not restricted to the tenants of its request')
     this.#signal.throwIfAborted()
-    const seconds = Math.max(1, Math.ceil((this.#deadline - performance.now()) / 1000))
-    const result = await this.#store.query<Row>(
-      sql,
-      { ...params },
-      { signal: this.#signal, maxExecutionSeconds: seconds },
-    )
+    const result = await this.#store.query<Row>(sql, { ...params }, this.#options())
     this.totals.rows += result.readRows
     this.totals.bytes += result.readBytes
     return result.rows
+  }
+
+  /** The rows of a statement as bytes, see {@link RowStore.queryBytes}. What was read of them the caller adds to the totals. */
+  stream({ sql, params, scope }: Statement): AsyncIterable<Buffer> {
+    if (scope !== this.tenant) throw new TypeError('a statement that is not restricted to the tenants of its request')
+    this.#signal.throwIfAborted()
+    return this.#store.queryBytes(sql, { ...params }, this.#options())
+  }
+
+  /** Gives others a turn, and ends the work when nobody waits for it any more. To be called between pieces of long work. */
+  async pause(): Promise<void> {
+    await setImmediate()
+    this.#signal.throwIfAborted()
+  }
+
+  #options(): QueryOptions {
+    const seconds = Math.max(1, Math.ceil((this.#deadline - performance.now()) / 1000))
+    const { maxRows, maxMemoryBytes } = this.limits
+    const settings = {
+      ...(maxRows > 0 && { max_rows_to_read: String(maxRows) }),
+      ...(maxMemoryBytes > 0 && { max_memory_usage: String(maxMemoryBytes) }),
+    }
+    return { signal: this.#signal, maxExecutionSeconds: seconds, settings }
   }
 }

@@ -1,5 +1,6 @@
 /** Pieces that every statement is made of. Values become parameters; the text holds only what is written in this folder. */
 import type { Matcher } from './ast.ts'
+import { textBytes } from './quote.ts'
 import type { Statement } from './rows.ts'
 import type { TenantScope } from './tenant-scope.ts'
 
@@ -31,8 +32,10 @@ export class Parameters {
     return `{${name}:${type}}`
   }
 
+  /** Text that stands for bytes which are not UTF-8 (quote.ts) is bound as hexadecimal digits: parameters are text. */
   string(value: string): string {
-    return this.bind('String', value)
+    if (value.isWellFormed()) return this.bind('String', value)
+    return `unhex(${this.bind('String', textBytes(value).toString('hex'))})`
   }
 
   int(value: bigint): string {

@@ -5,6 +5,7 @@ import type { StoreConnection } from './connection.ts'
 import { Dialect } from './dialect.ts'
 import { Endpoints, type StoreLog } from './endpoints.ts'
 import { StoreError, storeErrorFrom } from './error.ts'
+import { untilException } from './exception-block.ts'
 import { Patience } from './patience.ts'
 import { type RefusedSetting, refusedSetting } from './refused-setting.ts'
 
@@ -115,6 +116,41 @@ export class StoreClient {
       }
     } catch (error) {
       throw storeErrorFrom(error, signal?.aborted ?? false)
+    }
+  }
+
+  /**
+   * The rows of a SELECT in a binary format, in pieces as the store makes them; a piece can end anywhere. Leaving the loop ends the
+   * query. Throws {@link StoreError}, also when the result broke off.
+   *
+   * @param format a name of ours, such as `RowBinary`
+   */
+  async *queryBytes(
+    sql: string,
+    parameters: QueryParameters = {},
+    options: QueryOptions = {},
+    format = 'RowBinary',
+  ): AsyncGenerator<Buffer, void, undefined> {
+    const { signal } = options
+    const own = new AbortController()
+    const cancel = () => own.abort(signal?.reason)
+    signal?.addEventListener('abort', cancel, { once: true })
+    try {
+      const { stream, response_headers } = await this.#ask({ ...options, signal: own.signal }, {}, (client, settings) =>
+        client.exec({
+          query: `${sql}\nFORMAT ${format}`,
+          query_params: parameters,
+          clickhouse_settings: settings,
+          abort_signal: own.signal,
+          decompress_response_stream: true,
+        }),
+      )
+      yield* untilException(stream, String(response_headers['x-clickhouse-exception-tag'] ?? ''))
+    } catch (error) {
+      throw storeErrorFrom(error, signal?.aborted ?? false)
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      own.abort()
     }
   }
 

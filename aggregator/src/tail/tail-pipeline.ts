@@ -2,16 +2,21 @@
 import type { LogExpression } from '../logql/ast.ts'
 import type { Labels } from '../logql/labels.ts'
 import { type Entry, placeOf } from '../logql/logs.ts'
+import { metadataOf } from '../logql/entry-labels.ts'
+import { compileStages } from '../logql/pipeline/compile.ts'
+import { lineText, shownText } from '../logql/pipeline/lines.ts'
+import type { CompiledStage } from '../logql/pipeline/stage.ts'
+import { WorkingEntry } from '../logql/pipeline/working-entry.ts'
 import { compileMatcher, withCompileBudget } from '../logql/regex.ts'
 import type { TenantScope } from '../logql/tenant-scope.ts'
 import { allLabels, type RowStream } from '../store/row-stream.ts'
 import type { LiveRow } from './live-feed.ts'
-import { compileRowStages, type RowStages } from './stages.ts'
 
 export class TailPipeline {
   readonly #scope: TenantScope
   readonly #matches: readonly ((labels: Labels) => boolean)[]
-  readonly #stages: RowStages
+  readonly #stage: CompiledStage
+  readonly #entry = new WorkingEntry()
   /** The labels of streams that are wanted; undefined for the others. */
   readonly #streams = new WeakMap<RowStream, { readonly labels: Labels | undefined }>()
 
@@ -25,7 +30,7 @@ export class TailPipeline {
       }
     })
     this.#matches = compiled
-    this.#stages = compileRowStages(stages)
+    this.#stage = compileStages(stages)
   }
 
   wants(stream: RowStream): boolean {
@@ -36,13 +41,14 @@ export class TailPipeline {
   run(row: LiveRow): Entry | undefined {
     const labels = this.#labelsOf(row.stream)
     if (labels === undefined) return undefined
-    const line = row.line.toString()
-    const shown = this.#stages(line, labels, row.level, row.meta)
-    if (shown === undefined) return undefined
+    const entry = this.#entry
+    const metadata = metadataOf(labels, row.level, Object.entries(row.meta))
+    entry.begin(BigInt(row.time), lineText(row.line, 0, row.line.length), labels, metadata)
+    if (!this.#stage(entry)) return undefined
     return {
       time: String(row.time),
-      line,
-      labels: shown,
+      line: shownText(entry.line),
+      labels: { stream: entry.streamLabels(), metadata: entry.metadataLabels(), parsed: entry.parsedLabels() },
       place: placeOf(row.stream.source, row.offset),
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { DroppedEntry } from '../api/shapes.ts'
 import type { Entry } from '../logql/logs.ts'
-import { mergedLabels } from '../logql/row-labels.ts'
+import { mergedLabels } from '../logql/entry-labels.ts'
 
 export interface QueueLimits {
   readonly maxEntries: number

@@ -5,6 +5,7 @@ import type { CompiledStage } from './stage.ts'
 const sequence =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   /[\u001b\u009b][[\]()#;?]*(?:(?:(?:[a-zA-Z\d]*(?:;[a-zA-Z\d]*)*)?\u0007)|(?:(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PRZcf-ntqry=><~]))/g
+// biome-ignore lint/suspicious/noControlCharactersInRegex: see above
 const introducer = /[\u001b\u009b]/
 
 export const decolorize: CompiledStage = (entry) => {

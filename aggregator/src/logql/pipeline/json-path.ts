@@ -44,7 +44,8 @@ export function jsonPathParser(extractions: readonly Extraction[]): CompiledStag
 function extract(entry: WorkingEntry, name: string, steps: readonly PathStep[]): void {
   const found = findPath(entry.line, 0, entry.line.length, steps, 0)
   if (typeof found === 'string') entry.failParsing('JSONParserErr', found)
-  if (typeof found === 'object') entry.set(entry.clashes(name) ? name + extractedSuffix : name, valueText(entry.line, found))
+  if (typeof found === 'object')
+    entry.set(entry.clashes(name) ? name + extractedSuffix : name, valueText(entry.line, found))
   else if (entry.get(name) === undefined) entry.set(name, '')
 }
 

@@ -79,7 +79,7 @@ export class LogfmtScanner {
       } else if (c === quoteMark) {
         this.#at = p + 1
         const raw = text.slice(start + 1, p)
-        const value = escaped ? unescape(raw) : raw
+        const value = escaped ? unescapeValue(raw) : raw
         if (value === undefined) return this.#fail('invalid quoted value')
         this.value = value
         return true
@@ -128,7 +128,7 @@ const escapes: Record<string, string> = {
 }
 
 /** As in JSON, but half of a surrogate pair is replaced. */
-function unescape(raw: string): string | undefined {
+function unescapeValue(raw: string): string | undefined {
   let wrong = false
   const out = raw.replace(/\\(u[\da-fA-F]{4}|[^u]|u)/gs, (_, code: string) => {
     if (code.length === 5) return String.fromCharCode(Number.parseInt(code.slice(1), 16))

@@ -59,13 +59,22 @@ function slice(value: TemplateValue, ...bounds: TemplateValue[]): TemplateValue 
     throw new TemplateError(`can't slice item of type ${typeName(value)}`)
   const size = Number(length(value))
   const [from = 0n, to = BigInt(size)] = bounds
-  if (typeof from !== 'bigint' || typeof to !== 'bigint') throw new TemplateError('cannot index slice/array with such a type')
-  if (from < 0n || to > BigInt(size) || from > to) throw new TemplateError(`index out of range: ${from < 0n || from > to ? from : to}`)
+  if (typeof from !== 'bigint' || typeof to !== 'bigint')
+    throw new TemplateError('cannot index slice/array with such a type')
+  if (from < 0n || to > BigInt(size) || from > to)
+    throw new TemplateError(`index out of range: ${from < 0n || from > to ? from : to}`)
   if (typeof value === 'string') return Buffer.from(value).toString('utf8', Number(from), Number(to))
   return value.slice(Number(from), Number(to))
 }
 
-const htmlNames: Record<string, string> = { '"': '&#34;', "'": '&#39;', '&': '&amp;', '<': '&lt;', '>': '&gt;', '\0': '\ufffd' }
+const htmlNames: Record<string, string> = {
+  '"': '&#34;',
+  "'": '&#39;',
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '\0': '\ufffd',
+}
 const html = (text: string): string => text.replace(/["'&<>\0]/g, (c) => htmlNames[c]!)
 
 const scriptNames: Record<string, string> = {
@@ -77,14 +86,20 @@ const scriptNames: Record<string, string> = {
   '&': '\\u0026',
   '=': '\\u003D',
 }
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what has to be escaped
-const script = (text: string): string => text.replace(/[\\'"<>&=\0-\x1f]/g, (c) => scriptNames[c] ?? `\\u${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`)
+const script = (text: string): string =>
+  text.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what has to be escaped
+    /[\\'"<>&=\0-\x1f]/g,
+    (c) => scriptNames[c] ?? `\\u${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`,
+  )
 
 const query = (text: string): string =>
-  encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`).replaceAll('%20', '+')
+  encodeURIComponent(text.toWellFormed())
+    .replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%20', '+')
 
-const escaping = (escape: (text: string) => string): TemplateFunction =>
-  fn('a*', (...values: TemplateValue[]) => limited(escape(sprint(values))))
+const escaping = (escaped: (text: string) => string): TemplateFunction =>
+  fn('a*', (...values: TemplateValue[]) => limited(escaped(sprint(values))))
 const ordered = (holds: (order: number) => boolean): TemplateFunction =>
   fn('aa', (a: TemplateValue, b: TemplateValue) => holds(compare(a, b)))
 
@@ -94,7 +109,9 @@ export const builtins: Readonly<Record<string, TemplateFunction>> = {
   index: fn('aa*', index),
   slice: fn('aa*', slice),
   print: fn('a*', (...values: TemplateValue[]) => sprint(values)),
-  println: fn('a*', (...values: TemplateValue[]) => limited(`${values.map((value) => (value === null ? '<nil>' : printValue(value))).join(' ')}\n`)),
+  println: fn('a*', (...values: TemplateValue[]) =>
+    limited(`${values.map((value) => (value === null ? '<nil>' : printValue(value))).join(' ')}\n`),
+  ),
   printf: fn('sa*', (format: string, ...values: TemplateValue[]) => limited(sprintf(format, values))),
   html: escaping(html),
   js: escaping(script),

@@ -100,7 +100,13 @@ class Execution {
     for (const [key, item] of items) {
       if (++this.#steps > maxSteps) this.#fail(node.pipe.commands[0]!, 'the template takes too many steps')
       const [first, second] = variables
-      const named = second === undefined ? [[first, item]] : [[first, key], [second, item]]
+      const named =
+        second === undefined
+          ? [[first, item]]
+          : [
+              [first, key],
+              [second, item],
+            ]
       for (const [name, each] of named as [string | undefined, TemplateValue][])
         if (name !== undefined) assigns ? this.#assign(name, each) : this.#variables.push({ name, value: each })
       const signal = this.#walk(node.body, item)
@@ -157,7 +163,10 @@ class Execution {
     const [first, ...rest] = command.operands as [Operand, ...Operand[]]
     if (first.kind === 'function') return this.#invoke(command, first.name, rest, dot, last)
     if (first.kind === 'field' || first.kind === 'variable' || first.kind === 'pipe') {
-      const args = () => [...rest.map((operand) => this.#operand(operand, dot, command)), ...(last === undefined ? [] : [last])]
+      const args = () => [
+        ...rest.map((operand) => this.#operand(operand, dot, command)),
+        ...(last === undefined ? [] : [last]),
+      ]
       return this.#chain(command, this.#base(first, dot), first.names, args)
     }
     if (rest.length > 0 || last !== undefined) {
@@ -211,11 +220,18 @@ class Execution {
       // A label that the entry lacks is '', another map's missing key nil.
       value = value.get(name) ?? (value === this.#data.labels ? '' : null)
     }
-    if (names.length === 0 && args().length > 0) this.#fail(command, `can't give argument to non-function ${command.operands[0]!.text}`)
+    if (names.length === 0 && args().length > 0)
+      this.#fail(command, `can't give argument to non-function ${command.operands[0]!.text}`)
     return value
   }
 
-  #invoke(command: Command, name: string, operands: readonly Operand[], dot: TemplateValue, last: TemplateValue | undefined): TemplateValue {
+  #invoke(
+    command: Command,
+    name: string,
+    operands: readonly Operand[],
+    dot: TemplateValue,
+    last: TemplateValue | undefined,
+  ): TemplateValue {
     if (name === 'and' || name === 'or') return this.#choose(command, name, operands, dot, last)
     const values = operands.map((operand) => this.#operand(operand, dot, command))
     const literal = operands.map(({ kind }) => kind === 'number')
@@ -228,8 +244,15 @@ class Execution {
   }
 
   /** The first argument that decides; those behind it are not looked at. */
-  #choose(command: Command, name: 'and' | 'or', operands: readonly Operand[], dot: TemplateValue, last: TemplateValue | undefined): TemplateValue {
-    if (operands.length === 0 && last === undefined) this.#fail(command, `wrong number of args for ${name}: want at least 1 got 0`)
+  #choose(
+    command: Command,
+    name: 'and' | 'or',
+    operands: readonly Operand[],
+    dot: TemplateValue,
+    last: TemplateValue | undefined,
+  ): TemplateValue {
+    if (operands.length === 0 && last === undefined)
+      this.#fail(command, `wrong number of args for ${name}: want at least 1 got 0`)
     let value: TemplateValue = null
     for (const operand of operands) {
       value = this.#operand(operand, dot, command)
@@ -253,7 +276,11 @@ class Execution {
   }
 
   #fail(command: Command, message: string): never {
-    throw this.#error(command.at, command.operands[0]!.kind === 'function' ? command.text : command.operands[0]!.text, message)
+    throw this.#error(
+      command.at,
+      command.operands[0]!.kind === 'function' ? command.text : command.operands[0]!.text,
+      message,
+    )
   }
 
   #error(at: Place, text: string, message: string): TemplateError {

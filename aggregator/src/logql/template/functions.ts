@@ -58,26 +58,26 @@ const now = (): GoTime => new GoTime(BigInt(Date.now()) * 1_000_000n)
 
 function fromJson(text: string): TemplateValue {
   try {
-    return valueOf(JSON.parse(text))
+    return templateValue(JSON.parse(text))
   } catch {
     // As in Go, what is no JSON is nil.
     return null
   }
 }
 
-function valueOf(value: unknown): TemplateValue {
-  if (Array.isArray(value)) return value.map(valueOf)
+function templateValue(value: unknown): TemplateValue {
+  if (Array.isArray(value)) return value.map(templateValue)
   if (value !== null && typeof value === 'object')
-    return new Map(Object.entries(value).map(([key, item]) => [key, valueOf(item)]))
+    return new Map(Object.entries(value).map(([key, item]) => [key, templateValue(item)]))
   return value as TemplateValue
 }
 
 function queryUnescape(text: string): string {
   const wrong = /%(?![\da-fA-F]{2}).{0,2}/s.exec(text)
   if (wrong) throw new TemplateError(`invalid URL escape ${JSON.stringify(wrong[0])}`)
-  const bytes = text.replaceAll('+', ' ').replace(/(?:%[\da-fA-F]{2})+/g, (escaped) =>
-    Buffer.from(escaped.replaceAll('%', ''), 'hex').toString('utf8'),
-  )
+  const bytes = text
+    .replaceAll('+', ' ')
+    .replace(/(?:%[\da-fA-F]{2})+/g, (escaped) => Buffer.from(escaped.replaceAll('%', ''), 'hex').toString('utf8'))
   return bytes
 }
 

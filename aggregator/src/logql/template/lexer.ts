@@ -1,7 +1,7 @@
 /** Cuts a Go template into text and the tokens of its actions. */
 import { unquote } from '../quote.ts'
-import type { Place } from './nodes.ts'
 import { TemplateError } from './error.ts'
+import type { Place } from './nodes.ts'
 
 export type TokenKind =
   | 'text'
@@ -32,7 +32,8 @@ export interface Token {
 }
 
 const word = /[\p{L}_][\p{L}\p{Nd}_]*/uy
-const number = /[+-]?(?:0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?[\d_]+)?)/y
+const number =
+  /[+-]?(?:0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?[\d_]+)?)/y
 
 export function tokenizeTemplate(source: string): Token[] {
   return new Lexer(source).run()
@@ -69,7 +70,8 @@ class Lexer {
   /** Reads an action from behind its opening; returns whether it trims the text after it. */
   #action(start: number): boolean {
     const comment = /^[ \t\r\n]*\/\*/.exec(this.#source.slice(start, start + 8))
-    if (comment && (comment[0] === '/*' || this.#source[start - 1] === '-')) return this.#comment(start + comment[0].length)
+    if (comment && (comment[0] === '/*' || this.#source[start - 1] === '-'))
+      return this.#comment(start + comment[0].length)
     this.#push('open', '{{')
     this.#at = start
     for (;;) {
@@ -98,7 +100,7 @@ class Lexer {
     return close[0] !== '}}'
   }
 
-  #token(): void {
+  #token(): unknown {
     const source = this.#source
     const c = source[this.#at]!
     if (/[ \t\r\n]/.test(c)) return this.#take('space', /[ \t\r\n]+(?!-\}\})|[ \t\r\n]/y)

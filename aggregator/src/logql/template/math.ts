@@ -40,6 +40,9 @@ const whole = (combine: (a: bigint, b: bigint) => bigint): TemplateFunction =>
     rest.map(toInt).reduce((a, b) => wrap(combine(a, b)), toInt(first)),
   )
 
+const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b)
+const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b)
+
 const nonZero = (value: bigint): bigint => {
   if (value === 0n) throw new TemplateError('runtime error: integer divide by zero')
   return value
@@ -75,8 +78,8 @@ export const mathFunctions: Readonly<Record<string, TemplateFunction>> = {
   mul: whole((a, b) => a * b),
   div: fn('aa', (a: TemplateValue, b: TemplateValue) => wrap(toInt(a) / nonZero(toInt(b)))),
   mod: fn('aa', (a: TemplateValue, b: TemplateValue) => toInt(a) % nonZero(toInt(b))),
-  max: whole((a, b) => (a > b ? a : b)),
-  min: whole((a, b) => (a < b ? a : b)),
+  max: whole(larger),
+  min: whole(smaller),
   addf: fn('a*', (...values: TemplateValue[]) =>
     numberOf(values.reduce<Decimal>((sum, value) => add(sum, decimalOf(toFloat(value))), { digits: 0n, scale: 0 })),
   ),

@@ -8,18 +8,21 @@ const maxWidth = 1_000_000
 
 export function sprintf(format: string, values: readonly TemplateValue[]): string {
   let used = 0
-  const out = format.replace(verb, (whole, flags: string, width: string | undefined, precision: string | undefined, letter: string) => {
-    if (letter === '%') return '%'
-    const star = (text: string | undefined) => (text === '*' ? Number(values[used++] ?? 0) : Number(text ?? 0))
-    const wanted = star(width)
-    const digits = whole.includes('.') ? star(precision) : undefined
-    if (Math.abs(wanted) > maxWidth || (digits ?? 0) > maxWidth) return `%!${letter}(BADWIDTH)`
-    if (used >= values.length) return `%!${letter}(MISSING)`
-    const left = flags.includes('-') || wanted < 0
-    const value = values[used++]!
-    const text = formatted(letter, flags, digits, value)
-    return pad(text, Math.abs(wanted), left, flags.includes('0') && !left && typeof value !== 'string')
-  })
+  const out = format.replace(
+    verb,
+    (whole, flags: string, width: string | undefined, precision: string | undefined, letter: string) => {
+      if (letter === '%') return '%'
+      const star = (text: string | undefined) => (text === '*' ? Number(values[used++] ?? 0) : Number(text ?? 0))
+      const wanted = star(width)
+      const digits = whole.includes('.') ? star(precision) : undefined
+      if (Math.abs(wanted) > maxWidth || (digits ?? 0) > maxWidth) return `%!${letter}(BADWIDTH)`
+      if (used >= values.length) return `%!${letter}(MISSING)`
+      const left = flags.includes('-') || wanted < 0
+      const value = values[used++]!
+      const text = formatted(letter, flags, digits, value)
+      return pad(text, Math.abs(wanted), left, flags.includes('0') && !left && typeof value !== 'string')
+    },
+  )
   if (used >= values.length) return out
   const extra = values.slice(used).map((value) => `${typeName(value)}=${printValue(value)}`)
   return `${out}%!(EXTRA ${extra.join(', ')})`
@@ -57,7 +60,8 @@ function text(letter: string, flags: string, digits: number | undefined, value: 
   const plain = typeof value === 'string' || typeof value === 'object'
   if (letter === 's' && (plain || value === null)) return value === null ? '%!s(<nil>)' : cut(whole, digits)
   if (letter === 'q' && typeof value === 'bigint') return `'${String.fromCodePoint(Number(value) % 0x110000)}'`
-  if (letter === 'q' && plain) return flags.includes('#') && !whole.includes('`') ? `\`${cut(whole, digits)}\`` : quote(cut(whole, digits))
+  if (letter === 'q' && plain)
+    return flags.includes('#') && !whole.includes('`') ? `\`${cut(whole, digits)}\`` : quote(cut(whole, digits))
   if ((letter === 'x' || letter === 'X') && typeof value === 'string') {
     const hex = Buffer.from(cut(whole, digits)).toString('hex')
     return letter === 'X' ? hex.toUpperCase() : hex
@@ -74,7 +78,8 @@ function integer(letter: string, flags: string, plus: string, value: bigint): st
   const radix = { d: 10, b: 2, o: 8, O: 8, x: 16, X: 16 }[letter]
   if (radix !== undefined) {
     const digits = (value < 0n ? -value : value).toString(radix)
-    const prefix = letter === 'O' ? '0o' : flags.includes('#') ? ({ x: '0x', X: '0X', o: '0', b: '0b' }[letter] ?? '') : ''
+    const prefix =
+      letter === 'O' ? '0o' : flags.includes('#') ? ({ x: '0x', X: '0X', o: '0', b: '0b' }[letter] ?? '') : ''
     const body = prefix + (letter === 'X' ? digits.toUpperCase() : digits)
     return value < 0n ? `-${body}` : plus + body
   }

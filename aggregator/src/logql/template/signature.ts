@@ -11,7 +11,10 @@ export interface TemplateFunction {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: see above
-export const fn = (parameters: string, call: (...values: any[]) => TemplateValue): TemplateFunction => ({ parameters, call })
+export const fn = (parameters: string, call: (...values: any[]) => TemplateValue): TemplateFunction => ({
+  parameters,
+  call,
+})
 
 /** Results larger than this are not made, characters. */
 export const maxText = 1 << 20

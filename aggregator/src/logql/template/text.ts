@@ -16,7 +16,8 @@ const trimRight = (text: string, characters: string): string => {
   return all.join('')
 }
 const trim = (text: string, characters: string): string => trimRight(trimLeft(text, characters), characters)
-const trimPrefix = (text: string, prefix: string): string => (text.startsWith(prefix) ? text.slice(prefix.length) : text)
+const trimPrefix = (text: string, prefix: string): string =>
+  text.startsWith(prefix) ? text.slice(prefix.length) : text
 const trimSuffix = (text: string, suffix: string): string =>
   suffix !== '' && text.endsWith(suffix) ? text.slice(0, -suffix.length) : text
 const trimSpace = (text: string): string => text.replace(/^[\s\u0085]+|[\s\u0085]+$/g, '')
@@ -87,7 +88,8 @@ function decodeBase64(text: string): string {
   const padded = rest === 2 || rest === 3 ? text + '='.repeat(4 - rest) : text
   const clean = padded.replace(/[\r\n]/g, '')
   const wrong = /[^A-Za-z0-9+/=]|=(?!=?$)/.exec(clean)
-  if (wrong || clean.length % 4 !== 0) return `illegal base64 data at input byte ${wrong?.index ?? clean.length - (clean.length % 4)}`
+  if (wrong || clean.length % 4 !== 0)
+    return `illegal base64 data at input byte ${wrong?.index ?? clean.length - (clean.length % 4)}`
   return Buffer.from(clean, 'base64').toString('utf8')
 }
 

@@ -1,6 +1,6 @@
 /** Methods of a time that templates can call, such as `__timestamp__.Unix`. The time itself is the first argument. */
 import { fn, type TemplateFunction } from './signature.ts'
-import { GoTime, zoneOf, utc } from './time.ts'
+import { GoTime, utc, zoneOf } from './time.ts'
 
 const part = (layout: string): TemplateFunction => fn('t', (time: GoTime) => BigInt(time.format(layout).trim()))
 const epoch = (unit: bigint): TemplateFunction => fn('t', (time: GoTime) => floor(time.nanoseconds, unit))

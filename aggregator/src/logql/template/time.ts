@@ -26,7 +26,9 @@ export function zoneOf(name: string): Zone | undefined {
     return {
       name,
       offset(nanoseconds) {
-        const text = format.formatToParts(new Date(Number(nanoseconds / 1_000_000n))).find(({ type }) => type === 'timeZoneName')!.value
+        const text = format
+          .formatToParts(new Date(Number(nanoseconds / 1_000_000n)))
+          .find(({ type }) => type === 'timeZoneName')!.value
         const match = /GMT([+-])(\d\d):(\d\d)/.exec(text)
         return match ? (match[1] === '-' ? -1 : 1) * (Number(match[2]) * 3600 + Number(match[3]) * 60) : 0
       },
@@ -114,7 +116,9 @@ export class GoTime {
   #zoneName(offset: number): string {
     if (this.zone.name === 'UTC') return 'UTC'
     const short = new Intl.DateTimeFormat('en-US', { timeZone: this.zone.name, timeZoneName: 'short' })
-    const name = short.formatToParts(new Date(Number(this.nanoseconds / 1_000_000n))).find(({ type }) => type === 'timeZoneName')!.value
+    const name = short
+      .formatToParts(new Date(Number(this.nanoseconds / 1_000_000n)))
+      .find(({ type }) => type === 'timeZoneName')!.value
     return name.startsWith('GMT') ? offsetText(offset % 3600 === 0 ? '-07' : '-0700', offset) : name
   }
 
@@ -124,11 +128,15 @@ export class GoTime {
 }
 
 const yearDay = (date: Date): number =>
-  (Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000 + 1
+  (Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) /
+    86_400_000 +
+  1
 
 /** `.000` keeps its digits, `.999` drops zeros at the end. */
 function fractionText(token: string, fraction: bigint): string {
-  const digits = String(fraction).padStart(9, '0').slice(0, token.length - 1)
+  const digits = String(fraction)
+    .padStart(9, '0')
+    .slice(0, token.length - 1)
   if (token[1] === '0') return token[0] + digits.padEnd(token.length - 1, '0')
   const kept = digits.replace(/0+$/, '')
   return kept === '' ? '' : token[0] + kept
@@ -138,7 +146,9 @@ function offsetText(token: string, offset: number): string {
   if (token.startsWith('Z') && offset === 0) return 'Z'
   const sign = offset < 0 ? '-' : '+'
   const size = Math.abs(offset)
-  const parts = [Math.floor(size / 3600), Math.floor(size / 60) % 60, size % 60].map((value) => String(value).padStart(2, '0'))
+  const parts = [Math.floor(size / 3600), Math.floor(size / 60) % 60, size % 60].map((value) =>
+    String(value).padStart(2, '0'),
+  )
   const count = token.replace(/[^0-9]/g, '').length / 2
   return sign + parts.slice(0, count).join(token.includes(':') ? ':' : '')
 }
@@ -175,18 +185,18 @@ export function parseTime(layout: string, text: string, zone: Zone): GoTime | un
   let pattern = ''
   let at = 0
   for (const match of layout.matchAll(layoutToken)) {
-    pattern += `${escape(layout.slice(at, match.index))}(${patternOf(match[0])})`
+    pattern += `${literal(layout.slice(at, match.index))}(${patternOf(match[0])})`
     // A fraction may follow the seconds also where the layout has none.
     if (match[0] === '05' && !/^[.,][09]/.test(layout.slice(match.index + 2))) pattern += '([.,]\\d+)?'
     tokens.push(match[0])
     if (match[0] === '05' && !/^[.,][09]/.test(layout.slice(match.index + 2))) tokens.push('.999999999')
     at = match.index + match[0].length
   }
-  const found = new RegExp(`^${pattern}${escape(layout.slice(at))}$`).exec(text)
+  const found = new RegExp(`^${pattern}${literal(layout.slice(at))}$`).exec(text)
   return found ? timeFrom(tokens, found.slice(1), zone) : undefined
 }
 
-const escape = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
 function timeFrom(tokens: readonly string[], values: readonly (string | undefined)[], zone: Zone): GoTime | undefined {
   let [year, month, day, hour, minute, seconds] = [0, 1, 1, 0, 0, 0]
@@ -230,6 +240,10 @@ function timeFrom(tokens: readonly string[], values: readonly (string | undefine
 function parseOffset(text: string): number {
   if (text === 'Z') return 0
   const digits = text.slice(1).replaceAll(':', '')
-  const [hours, minutes, seconds] = [0, 2, 4].map((at) => Number(digits.slice(at, at + 2) || 0)) as [number, number, number]
+  const [hours, minutes, seconds] = [0, 2, 4].map((at) => Number(digits.slice(at, at + 2) || 0)) as [
+    number,
+    number,
+    number,
+  ]
   return (text.startsWith('-') ? -1 : 1) * (hours * 3600 + minutes * 60 + seconds)
 }

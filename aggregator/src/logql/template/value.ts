@@ -4,7 +4,15 @@
  */
 import { GoTime } from './time.ts'
 
-export type TemplateValue = string | bigint | number | boolean | null | GoTime | TemplateValue[] | Map<string, TemplateValue>
+export type TemplateValue =
+  | string
+  | bigint
+  | number
+  | boolean
+  | null
+  | GoTime
+  | TemplateValue[]
+  | Map<string, TemplateValue>
 
 /** What `if` and `with` take for false: zero, empty, nil. */
 export function isTrue(value: TemplateValue): boolean {
@@ -25,7 +33,10 @@ function printInner(value: TemplateValue): string {
   if (value === null) return '<nil>'
   if (typeof value === 'number') return printFloat(value)
   if (Array.isArray(value)) return `[${value.map(printInner).join(' ')}]`
-  if (value instanceof Map) return `map[${sortedEntries(value).map(([k, v]) => `${k}:${printInner(v)}`).join(' ')}]`
+  if (value instanceof Map)
+    return `map[${sortedEntries(value)
+      .map(([k, v]) => `${k}:${printInner(v)}`)
+      .join(' ')}]`
   return value instanceof GoTime ? value.toString() : String(value)
 }
 
@@ -43,8 +54,7 @@ export function printFloat(value: number): string {
 }
 
 /** Go writes two digits of the exponent at least. */
-export const withExponent = (text: string): string =>
-  text.replace(/e([+-])(\d)$/, 'e$10$2')
+export const withExponent = (text: string): string => text.replace(/e([+-])(\d)$/, 'e$10$2')
 
 /** How Go names the value's type. */
 export function typeName(value: TemplateValue): string {

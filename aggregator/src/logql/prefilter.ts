@@ -1,0 +1,130 @@
+/**
+ * What the store can leave out ahead of stages that are done here: lines which a later filter cannot let pass, whatever the stages between
+ * find in them. Each condition holds for more lines than the filter does, never for fewer, and the filter is asked again here.
+ */
+import type { LabelFilter, Stage } from './ast.ts'
+import { containsCondition } from './needles.ts'
+import { textTest } from './pipeline/label-filter.ts'
+import { parsePattern } from './pipeline/pattern.ts'
+import { extractedSuffix } from './pipeline/working-entry.ts'
+import { errorLabels, type LabelExpressions } from './row-labels.ts'
+import { changesLine, type Split } from './split.ts'
+import { matcherCondition, type Parameters } from './sql.ts'
+
+type Parser = Extract<Stage, { kind: 'json' | 'logfmt' | 'regexp' | 'pattern' | 'unpack' }>
+
+const isParser = (stage: Stage): stage is Parser =>
+  ['json', 'logfmt', 'regexp', 'pattern', 'unpack'].includes(stage.kind)
+
+/** A condition that every line meets. */
+const always = '1'
+
+/** @param labels behind the stages that the store does */
+export function prefilterConditions(parameters: Parameters, { rest }: Split, labels: LabelExpressions): string[] {
+  const conditions: string[] = []
+  const parsers: Parser[] = []
+  const changed = new Set<string>()
+  for (const stage of rest) {
+    if (stage.kind === 'line') conditions.push(patternCondition(parameters, stage))
+    else if (stage.kind === 'label')
+      conditions.push(new Filter(parameters, labels, parsers, changed).condition(stage.filter))
+    else if (isParser(stage)) parsers.push(stage)
+    else if (stage.kind === 'label_format' || stage.kind === 'keep') break
+    // The pushed ones are in the expressions; of the others what they leave is not known to the store.
+    else if (stage.kind === 'drop') for (const { name } of stage.choices) changed.add(name)
+    // What parsers behind it find is not in the line as it is stored.
+    if (changesLine(stage)) break
+  }
+  return conditions.filter((condition) => condition !== always)
+}
+
+/** `|>`: the texts of the pattern stand in the line, in their order. */
+function patternCondition(parameters: Parameters, stage: Extract<Stage, { kind: 'line' }>): string {
+  if (stage.op !== '|>' || stage.alternatives.some(({ value }) => value === '')) return always
+  const found = stage.alternatives.map(({ value }) => {
+    const parts = parsePattern(value)
+    const like = parts.map((part) => ('text' in part ? part.text.replace(/[\\%_]/g, '\\$&') : '%')).join('')
+    const texts = parts.filter((part) => 'text' in part).map((part) => containsCondition(parameters, part.text))
+    return `(${[...texts, `line LIKE ${parameters.string(like)}`].join(' AND ')})`
+  })
+  return `(${found.join(' OR ')})`
+}
+
+class Filter {
+  readonly #parameters: Parameters
+  readonly #labels: LabelExpressions
+  readonly #parsers: readonly Parser[]
+  readonly #changed: ReadonlySet<string>
+
+  constructor(
+    parameters: Parameters,
+    labels: LabelExpressions,
+    parsers: readonly Parser[],
+    changed: ReadonlySet<string>,
+  ) {
+    this.#parameters = parameters
+    this.#labels = labels
+    this.#parsers = parsers
+    this.#changed = changed
+  }
+
+  condition(filter: LabelFilter): string {
+    if ('left' in filter) {
+      const [left, right] = [this.condition(filter.left), this.condition(filter.right)]
+      if (filter.kind === 'and') return [left, right].filter((side) => side !== always).join(' AND ') || always
+      return left === always || right === always ? always : `((${left}) OR (${right}))`
+    }
+    const name = filter.kind === 'string' ? filter.matcher.name : filter.name
+    if (errorLabels.has(name) || this.#changed.has(name)) return always
+    // A parser gives such a name to what the store's labels hide, and hides in turn what the store has under it.
+    if (name.endsWith(extractedSuffix) && this.#parsers.length > 0) return always
+    // An entry with an error passes it.
+    if (filter.kind === 'ip') return always
+    const stored = this.#labels.of(name)
+    if (filter.kind !== 'string') return this.#either(`${stored} != ''`, this.#keyCondition(name))
+    const accepts = matcherCondition(this.#parameters, stored, filter.matcher, false)
+    // Absent, it is as if it were empty.
+    if (textTest(filter.matcher, false)('')) return this.#either(accepts, always, stored)
+    const { op, value } = filter.matcher
+    const parsed = this.#keyCondition(name)
+    const literal = op === '=' && parsed !== '0' ? this.#valueCondition(value) : always
+    const both = [parsed, literal].filter((side) => side !== always).join(' AND ') || always
+    return this.#either(accepts, both, stored)
+  }
+
+  /** Either the store knows the label and decides, or a parser has to find it. */
+  #either(known: string, unknown: string, stored?: string): string {
+    if (unknown === '0') return known
+    if (unknown === always) return stored === undefined ? always : `(${known} OR ${stored} = '')`
+    return `(${known} OR (${unknown}))`
+  }
+
+  /** Lines in which a parser can find a label of that name. */
+  #keyCondition(name: string): string {
+    if (this.#parsers.length === 0) return '0'
+    const found = this.#parsers.map((parser) => this.#keyOf(parser, name))
+    return found.includes(always) ? always : found.map((condition) => `(${condition})`).join(' OR ')
+  }
+
+  /** Of a key all characters but letters and digits can have been others, and JSON can spell any of them in another way. */
+  #keyOf(parser: Parser, name: string): string {
+    if ((parser.kind !== 'json' && parser.kind !== 'logfmt') || parser.extractions.length > 0) return always
+    const words = name.split('_')
+    const longest = words.reduce((a, b) => (b.length > a.length ? b : a))
+    if (longest === '') return always
+    const found = containsCondition(this.#parameters, longest)
+    return parser.kind === 'json' ? `${found} OR ${this.#escaped()}` : found
+  }
+
+  /** Lines in which a parser can find the value: it stands there as it is, unless it is escaped. */
+  #valueCondition(value: string): string {
+    const pieces = value.split(' ')
+    const longest = pieces.reduce((a, b) => (b.length > a.length ? b : a))
+    if (longest === '') return always
+    return `(${containsCondition(this.#parameters, longest)} OR ${this.#escaped()})`
+  }
+
+  #escaped(): string {
+    return `position(line, ${this.#parameters.string('\\')}) > 0`
+  }
+}
