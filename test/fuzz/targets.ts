@@ -20,7 +20,7 @@ import {
 } from '@tributary/aggregator/ledger/snapshot.ts'
 import { MessageDecoder } from '@tributary/aggregator/load/decode-message.ts'
 import { textOf, ValueReader } from '@tributary/aggregator/load/decode-value.ts'
-import { LogqlError, NotEvaluatedError, QueryError } from '@tributary/aggregator/logql/error.ts'
+import { LogqlError } from '@tributary/aggregator/logql/error.ts'
 import { parseQuery, parseSelectorQuery } from '@tributary/aggregator/logql/parser.ts'
 import { plan } from '@tributary/aggregator/logql/plan.ts'
 import { decompressBody } from '@tributary/aggregator/push/body.ts'
@@ -428,7 +428,7 @@ export const targets: readonly Target[] = [
     const frames = [bytes.subarray(0, half), bytes.subarray(half)].flatMap((part) => splitter.push(part))
     streamsOf([...frames, ...splitter.end()], 'peer', 1_700_000_000_000)
   }),
-  target('LogQL', textLike(logql), [LogqlError, NotEvaluatedError, QueryError], (text) => plan(parseQuery(text))),
+  target('LogQL', textLike(logql), [LogqlError], (text) => plan(parseQuery(text))),
   target('selectors', textLike(['{a="b", c=~"d|e", f!~`g`}', '{}']), [LogqlError], parseSelectorQuery),
   target(
     'parameters of queries',

@@ -170,7 +170,7 @@ test('metrics of several tenants are counted together, or apart by __tenant_id__
 })
 
 test('a statement that is not restricted to the tenants of its request is refused', async () => {
-  const store: RowStore = { query: () => expect.unreachable() }
+  const store: RowStore = { query: () => expect.unreachable(), queryBytes: () => expect.unreachable() }
   const scope = new TenantScope(['a'])
   const reader = new Reader(store, scope, new AbortController().signal, performance.now() + 1000)
   await expect(reader.read({ sql: 'SELECT 1 FROM logs', params: {}, scope: undefined })).rejects.toThrow(TypeError)

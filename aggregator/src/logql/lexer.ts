@@ -186,14 +186,10 @@ class Lexer {
 
   #range(): Token {
     const end = this.#text.indexOf(']', this.#at)
-    if (end === -1) throw this.#error("missing closing ']' in duration")
+    if (end === -1) throw this.#rangeError("missing closing ']' in duration")
     const inner = this.#text.slice(this.#at + 1, end)
     const duration = inner.length < maxQuantityLength ? parsePrometheusDuration(inner) : undefined
-    if (duration === undefined) {
-      throw this.#error(
-        inner === '' ? 'empty duration string' : `not a valid duration string: ${JSON.stringify(inner)}`,
-      )
-    }
+    if (duration === undefined) throw this.#rangeError(durationProblem(inner))
     return this.#token('range', this.#text.slice(this.#at, end + 1), { duration })
   }
 
@@ -221,4 +217,22 @@ class Lexer {
   #error(message: string): LogqlError {
     return new LogqlError(message, new Positions(this.#text).at(this.#at))
   }
+
+  #rangeError(message: string): LogqlError {
+    return new LogqlError(message, withoutLine(new Positions(this.#text).at(this.#at)))
+  }
+}
+
+/** Loki's lexer forgets the line where it reads on by itself: in ranges, durations, sizes and flags. Its errors there say line 0. */
+export const withoutLine = ({ column }: Position): Position => ({ line: 0, column })
+
+const rangeUnits = ['y', 'w', 'd', 'h', 'm', 's', 'ms']
+
+/** What is wrong with a duration, as Prometheus' parser says it. */
+function durationProblem(text: string): string {
+  if (text === '') return 'empty duration string'
+  const unknown = [...text.matchAll(/(?<=\d)[^\d]+/g)].find(([unit]) => !rangeUnits.includes(unit))
+  return /^\d/.test(text) && unknown
+    ? `unknown unit ${JSON.stringify(unknown[0])} in duration ${JSON.stringify(text)}`
+    : `not a valid duration string: ${JSON.stringify(text)}`
 }

@@ -52,7 +52,8 @@ function parseLineFilter(tokens: Tokens): Stage {
 
 function parseAlternative(tokens: Tokens): LineAlternative {
   if (tokens.is('ip')) return { value: parseIp(tokens), ip: true }
-  return { value: tokens.expect('string').string, ip: false }
+  const string = tokens.accept('string') ?? tokens.unexpected('string', 'ip')
+  return { value: string.string, ip: false }
 }
 
 function parsePiped(tokens: Tokens): Stage {

@@ -198,8 +198,9 @@ function parseRangeAggregation(tokens: Tokens): RangeAggregation {
   tokens.expect('(')
   tokens.countOperation()
   const parameter = parseParameter(tokens)
+  if (!tokens.is('number', '{', '(')) tokens.unexpected('number', '{', '(')
   const { log, unwrap, range, offset } = parseRange(tokens)
-  if (range === undefined) tokens.unexpected('range')
+  if (range === undefined) tokens.unexpected()
   tokens.expect(')')
   const grouping = parseGrouping(tokens)
   return {

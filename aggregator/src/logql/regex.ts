@@ -18,6 +18,8 @@ export function withCompileBudget(work: () => void): void {
 
 /** Throws {@link LogqlError} with Go's text when it is not a regular expression. */
 export function compileRegex(pattern: string, flags = 0): RE2JS {
+  if (!pattern.isWellFormed())
+    throw new LogqlError(`error parsing regexp: invalid UTF-8: \`${pattern.toWellFormed()}\``)
   if (spent > compileBudget) throw new LogqlError('the regular expressions of the query are too large')
   const began = performance.now()
   try {

@@ -1,21 +1,30 @@
 /** Reading position in a query's tokens: what the parts of the parser share. */
+import { conversions, rangeOperators, vectorOperators } from './ast.ts'
 import { LogqlError, type Position } from './error.ts'
-import { Positions, type Token, type TokenType, tokenize } from './lexer.ts'
+import { Positions, type Token, type TokenType, tokenize, withoutLine } from './lexer.ts'
 
 /** Bounds the height of the tree, so that nothing that walks it can exhaust the stack. Queries people write have a few dozen. */
 const maxOperations = 1000
 
-/** How errors name tokens that have no text of their own. */
+/** How errors name tokens that have no text of their own. Functions have the names of Loki's constants, keywords their own. */
 const names: Record<TokenType, string> = {
+  ...Object.fromEntries(
+    [...rangeOperators, ...vectorOperators, 'vector', 'label_replace'].map((name) => [name, name.toUpperCase()]),
+  ),
+  ...Object.fromEntries(conversions.map((name) => [name, `${name.toUpperCase()}_CONV`])),
   identifier: 'IDENTIFIER',
   string: 'STRING',
   number: 'NUMBER',
   duration: 'DURATION',
   bytes: 'BYTES',
   range: 'RANGE',
-  flag: 'PARSER_FLAG',
+  flag: 'FUNCTION_FLAG',
   end: '$end',
 }
+
+const maxNamed = 4
+
+const withoutOwnLine: ReadonlySet<TokenType> = new Set(['range', 'duration', 'bytes', 'flag'])
 
 export class Tokens {
   readonly #tokens: readonly Token[]
@@ -69,10 +78,11 @@ export class Tokens {
 
   unexpected(...expected: TokenType[]): never {
     const wanted = expected.map((type) => names[type] ?? type)
-    const list = wanted.length > 0 ? `, expecting ${wanted.join(' or ')}` : ''
+    // Of many Loki names none.
+    const list = wanted.length > 0 && wanted.length <= maxNamed ? `, expecting ${wanted.join(' or ')}` : ''
     throw new LogqlError(
       `syntax error: unexpected ${names[this.current.type] ?? this.current.type}${list}`,
-      this.position,
+      withoutOwnLine.has(this.current.type) ? withoutLine(this.position) : this.position,
     )
   }
 

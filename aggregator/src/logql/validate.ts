@@ -12,7 +12,7 @@ import {
 } from './ast.ts'
 import { LogqlError } from './error.ts'
 import { compileMatcher, compileRegex } from './regex.ts'
-import { validateStage } from './validate-stage.ts'
+import { validateAddressFilter, validateStage } from './validate-stage.ts'
 
 export interface ValidateOptions {
   /** Accept a selector that can select streams by what they lack, such as `{}`. */
@@ -37,7 +37,7 @@ export function validate(expression: Expression, options: ValidateOptions = {}):
       validate(expression.right)
       break
     case 'label_replace':
-      compileRegex(expression.pattern)
+      validateReplacement(expression.pattern)
       if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(expression.destination))
         throw new LogqlError(`invalid destination label name in label_replace: ${expression.destination}`)
       validate(expression.inner)
@@ -45,6 +45,15 @@ export function validate(expression: Expression, options: ValidateOptions = {}):
     case 'literal':
     case 'vector':
       break
+  }
+}
+
+function validateReplacement(pattern: string): void {
+  try {
+    compileRegex(pattern)
+  } catch (error) {
+    if (!(error instanceof LogqlError)) throw error
+    throw new LogqlError(`invalid regex in label_replace: ${error.message.replace(/^parse error : /, '')}`)
   }
 }
 
@@ -69,7 +78,7 @@ export function validateFilter(filter: LabelFilter): void {
   } else if (filter.kind === 'string') {
     if (isRegexOperator(filter.matcher.op)) compileRegex(filter.matcher.value)
   } else if (filter.kind === 'ip') {
-    validateStage({ kind: 'line', op: '|=', alternatives: [{ value: filter.value, ip: true }], at: filter.at })
+    validateAddressFilter(filter)
   }
 }
 
