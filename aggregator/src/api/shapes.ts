@@ -1,10 +1,11 @@
 /** The bodies of Loki's responses. JSON is written by hand where order and exactness matter: label names in order, times never as doubles. */
-import { type Labels, labelsKey } from '../logql/labels.ts'
+
 import { mergedLabels } from '../logql/entry-labels.ts'
+import { type Labels, labelsKey } from '../logql/labels.ts'
 import type { Entry } from '../logql/logs.ts'
 import { shownText } from '../logql/pipeline/lines.ts'
-import type { Steps } from '../logql/windows.ts'
 import type { Series } from '../logql/series.ts'
+import type { Steps } from '../logql/windows.ts'
 
 /** `{"a":"b"}`. Not JSON.stringify of an object, which would put names that look like numbers first. */
 export function labelsJson(labels: Labels): string {

@@ -12,7 +12,7 @@ export function containsCondition(parameters: Parameters, text: string): string 
 }
 
 /** More of them prune hardly better. */
-const maxTokens = 4
+const maxTokens = 2
 
 /** Words of ASCII letters and digits with something else on both sides. Other characters are part of words for the index. */
 export function wholeTokens(text: string): string[] {

@@ -1,8 +1,8 @@
 /** A log query applied to rows as they come, without the store: the selector once for each stream, the stages for each row. */
 import type { LogExpression } from '../logql/ast.ts'
+import { metadataOf } from '../logql/entry-labels.ts'
 import type { Labels } from '../logql/labels.ts'
 import { type Entry, placeOf } from '../logql/logs.ts'
-import { metadataOf } from '../logql/entry-labels.ts'
 import { compileStages } from '../logql/pipeline/compile.ts'
 import { lineText, shownText } from '../logql/pipeline/lines.ts'
 import type { CompiledStage } from '../logql/pipeline/stage.ts'

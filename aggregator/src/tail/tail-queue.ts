@@ -3,8 +3,8 @@
  * it is told. Pure: whoever asks brings the time.
  */
 import type { DroppedEntry } from '../api/shapes.ts'
-import type { Entry } from '../logql/logs.ts'
 import { mergedLabels } from '../logql/entry-labels.ts'
+import type { Entry } from '../logql/logs.ts'
 
 export interface QueueLimits {
   readonly maxEntries: number
