@@ -98,6 +98,8 @@ function startChildren(plan: Plan) {
       dataDir: join(data, 'aggregator'),
       forward: { listen: loopback, port: forwardPort },
       http: { listen: loopback, port },
+      // Of a disk that is not the store's alone, a part is much, and what fills it may be anything else.
+      store: { minFreeDisk: '1GiB' },
     },
     [],
   )
