@@ -234,6 +234,8 @@ export const aggregatorConfig = z
       problem(['forward', 'tenant'], 'needs tenants.enabled: true')
     if (!tenants.enabled && syslog.tenant !== defaultTenant)
       problem(['syslog', 'tenant'], 'needs tenants.enabled: true')
+    if (!tenants.enabled && syslog.tenant !== defaultTenant)
+      problem(['syslog', 'tenant'], 'needs tenants.enabled: true')
     for (const [name, user] of Object.entries(forward.users ?? {})) {
       if (!tenants.enabled && typeof user !== 'string' && (user.tenant ?? defaultTenant) !== defaultTenant)
         problem(['forward', 'users', name, 'tenant'], 'needs tenants.enabled: true')
