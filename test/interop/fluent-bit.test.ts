@@ -7,11 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TestAuthority } from '@tributary/protocol/test-authority.ts'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
 import { Daemon } from '../harness/daemon.ts'
 import { freePorts, type Pipeline, until } from '../harness/processes.ts'
 import { program } from '../harness/programs.ts'
+
+// Each waits for what another program does, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const fluentBit = program('fluent-bit', 'FLUENT_BIT', 'optional')
 
@@ -221,7 +224,7 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
   })
 
   test('an aggregator that is killed again and again has all that Fluent Bit was told it has', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     await using pipeline = await startAggregator()
     const path = join(directory, 'sequence.log')
@@ -261,7 +264,7 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
       }
       return seen.size >= written
     }
-    await until(complete, 40_000, () => `${seen.size} of ${written} are there\n${tailing.output}`, 500).catch(() => {})
+    await until(complete, 90_000, () => `${seen.size} of ${written} are there\n${tailing.output}`, 500).catch(() => {})
     const missing = Array.from({ length: written }, (_, i) => `seq=${i}`).filter((line) => !seen.has(line))
     const doubled = [...seen.values()].reduce((sum, times) => sum + times - 1, 0)
     console.log('fluent-bit, 4 kills', JSON.stringify({ written, missing: missing.length, doubled }))

@@ -1,9 +1,12 @@
 /** The two Forward clients that npm has, as an application would use them: straight to the aggregator. */
 import { FluentClient } from '@fluent-org/logger'
 import fluentLogger from 'fluent-logger'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
 import { type Pipeline, until } from '../harness/processes.ts'
+
+// Each waits for what another program does, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 let plain: Pipeline
 let secured: Pipeline

@@ -3,11 +3,14 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TestAuthority } from '@tributary/protocol/test-authority.ts'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
 import { Daemon } from '../harness/daemon.ts'
 import { freePorts, type Pipeline, until } from '../harness/processes.ts'
 import { program } from '../harness/programs.ts'
+
+// Each waits for what another program does, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const rsyslog = program('rsyslogd', 'RSYSLOGD', 'required')
 const directory = mkdtempSync(join(tmpdir(), 'tributary-rsyslog-'))
