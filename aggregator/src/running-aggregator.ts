@@ -33,7 +33,9 @@ import { HouseKeeping } from './retention/house-keeping.ts'
 import type { StoreClient } from './store/client.ts'
 import type { StoreConnection } from './store/connection.ts'
 import type { EmbeddedStore } from './store/embedded.ts'
+import { StoreError } from './store/error.ts'
 import { migrate } from './store/migrations.ts'
+import { applyTiering } from './store/tiering.ts'
 import { SyslogReceiver } from './syslog/receiver.ts'
 import { LiveFeed } from './tail/live-feed.ts'
 import { Tails } from './tail/tails.ts'
@@ -256,6 +258,7 @@ export class RunningAggregator {
     while (!signal.aborted) {
       try {
         this.#identity = await migrate(client, log)
+        await this.#placeLines()
         break
       } catch (error) {
         log.error({ err: error }, 'the store cannot be used yet')
@@ -268,6 +271,18 @@ export class RunningAggregator {
     this.#loader = this.#startLoader()
     await new HouseKeeping({ client, config, log, metrics: metrics.retention }).run(signal)
     await ledger
+  }
+
+  /** A policy that the server does not have is told and keeps nothing from being stored: lines stay where they were kept so far. */
+  async #placeLines(): Promise<void> {
+    const { client, config, log } = this.#parts
+    if (config.store.engine === 'embedded') return
+    try {
+      await applyTiering(client, log, config.store.clickhouse)
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.retryable) throw error
+      log.error({ err: error }, 'lines are not kept where the configuration wants them')
+    }
   }
 
   #startLoader(): LoaderThread {

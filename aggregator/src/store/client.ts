@@ -32,6 +32,8 @@ export interface QueryResult<T> {
   readonly elapsedSeconds: number
 }
 
+/** How long it is believed how many shards there are, milliseconds. */
+const shardsKept = 60_000
 /** How long an answer to a ping may take, milliseconds. */
 const pingPatience = 30_000
 
@@ -41,6 +43,9 @@ export class StoreClient {
   readonly #endpoints: Endpoints
   readonly #insertPatience: Patience
   readonly #log: StoreLog | undefined
+  #shards = 0
+  #shardsUntil = 0
+  #shard = 0
   /** Settings that the store does not take and that are left out. */
   readonly #refused = new Set<string>()
 
@@ -55,6 +60,29 @@ export class StoreClient {
   /** How many addresses there are, and how many of them worked the last time. */
   get endpoints(): { readonly count: number; readonly healthy: number } {
     return this.#endpoints
+  }
+
+  /** A shard of the cluster for the rows of one token, from 1, all in turn; undefined where there is no cluster. Throws {@link StoreError}. */
+  async pickShard(): Promise<number | undefined> {
+    const { cluster } = this.connection
+    if (cluster === undefined) return undefined
+    const now = performance.now()
+    if (now >= this.#shardsUntil) {
+      const { rows } = await this.query<{ shards: number }>(
+        'SELECT max(shard_num) AS shards FROM system.clusters WHERE cluster = {cluster:String}',
+        { cluster },
+      )
+      this.#shards = rows[0]?.shards ?? 0
+      this.#shardsUntil = now + shardsKept
+    }
+    if (this.#shards === 0) {
+      throw new StoreError(
+        'rejected',
+        `the server knows no cluster ${cluster}: name one of its remote_servers in store.clickhouse.cluster`,
+      )
+    }
+    this.#shard = (this.#shard % this.#shards) + 1
+    return this.#shard
   }
 
   /** Each address has to show that it is this store before it is used ({@link migrate} says what that is). */

@@ -21,6 +21,7 @@ test('one address or a list of them, with everything else at its default', () =>
     password: '',
     database: 'tributary',
     cluster: undefined,
+    storagePolicy: undefined,
     insertTimeout: 120_000,
     insertQuorum: 0,
   })

@@ -101,7 +101,7 @@ function urlsOf(url: string | readonly string[] | undefined): readonly string[] 
 
 /** Reads the files it names. Throws FileError where one can't be read. */
 export function clickhouseConnection(config: ClickhouseConfig): StoreConnection {
-  const { url, username, database, cluster, insertTimeout, insertQuorum } = config
+  const { url, username, database, cluster, storagePolicy, insertTimeout, insertQuorum } = config
   const password = Secret.from('store.clickhouse.password', config.password, config.passwordFile)?.current ?? ''
   const tls = tlsOf(config.tls)
   return {
@@ -111,6 +111,7 @@ export function clickhouseConnection(config: ClickhouseConfig): StoreConnection 
     password,
     database,
     cluster,
+    storagePolicy,
     insertTimeout,
     insertQuorum,
     ...(tls === undefined ? {} : { tls }),

@@ -22,6 +22,8 @@ export interface StoreConnection {
   readonly database: string
   /** Name of the cluster in the server's configuration; undefined for one server. */
   readonly cluster?: string | undefined
+  /** Storage policy of the server for the lines; undefined: its default. */
+  readonly storagePolicy?: string | undefined
   /** An insert that is not answered for this long is repeated elsewhere, milliseconds; undefined: it is waited for. */
   readonly insertTimeout?: number | undefined
   /** How many replicas must have an insert before it counts; 0 or undefined: one. */

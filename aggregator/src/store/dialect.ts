@@ -46,17 +46,21 @@ export interface DialectOptions {
   readonly database: string
   /** Name of a cluster in the server's `remote_servers`; undefined for one server. */
   readonly cluster?: string | undefined
+  /** Storage policy of the server for the table with the lines, where it is made; undefined: the server's default. */
+  readonly storagePolicy?: string | undefined
 }
 
 export class Dialect {
   readonly engine: StoreEngine
   readonly database: string
   readonly cluster: string | undefined
+  readonly #storagePolicy: string | undefined
 
-  constructor({ engine, database, cluster }: DialectOptions) {
+  constructor({ engine, database, cluster, storagePolicy }: DialectOptions) {
     this.engine = engine
     this.database = database
     this.cluster = cluster
+    this.#storagePolicy = storagePolicy
   }
 
   /** `ON CLUSTER …` with a space before it, or nothing. */
@@ -142,8 +146,8 @@ SETTINGS ${this.#settingsOf(table).join(', ')}`
   }
 
   /** What goes with an insert. All its rows go to one shard, at once: what it adds to a day is there or not. */
-  insertSettings(shard: number | undefined): ClickHouseSettings {
-    if (this.cluster === undefined || shard === undefined) return {}
+  insertSettings(shard = 1): ClickHouseSettings {
+    if (this.cluster === undefined) return {}
     return { insert_distributed_sync: 1, insert_shard_id: String(shard) }
   }
 
@@ -157,8 +161,17 @@ SETTINGS ${this.#settingsOf(table).join(', ')}`
     return `Replicated${kind}(${[...place.map(quoteLiteral), ...(rest === undefined ? [] : [rest])].join(', ')})`
   }
 
-  #settingsOf({ deduplicated }: TableDefinition): string[] {
-    if (!deduplicated) return durable
+  #settingsOf(table: TableDefinition): string[] {
+    const kept = this.#storagePolicy !== undefined && table.name === 'logs'
+    return [
+      ...this.#windowsOf(table),
+      ...durable,
+      ...(kept ? [`storage_policy = ${quoteLiteral(this.#storagePolicy!)}`] : []),
+    ]
+  }
+
+  #windowsOf({ deduplicated }: TableDefinition): string[] {
+    if (!deduplicated) return []
     const windows = [`non_replicated_deduplication_window = ${deduplicationWindow}`]
     if (this.cluster !== undefined) {
       windows.push(
@@ -166,6 +179,6 @@ SETTINGS ${this.#settingsOf(table).join(', ')}`
         `replicated_deduplication_window_seconds = ${deduplicationSeconds}`,
       )
     }
-    return [...windows, ...durable]
+    return windows
   }
 }

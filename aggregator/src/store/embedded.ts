@@ -36,6 +36,10 @@ export interface ServerOptions {
   readonly username: string
   readonly password: string
   readonly database: string
+  /** Calls itself the one node of this cluster. */
+  readonly cluster?: string | undefined
+  /** Further elements of its configuration, XML. */
+  readonly extraConfig?: string | undefined
 }
 
 const loopback = '127.0.0.1'
@@ -144,7 +148,7 @@ export class EmbeddedStore {
 
 /** Starts the engine on its directory. Throws {@link StoreError} `rejected` when another process has it or it is broken. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedStore> {
-  const { listen, port: wanted, ...credentials } = options.server ?? ownServer()
+  const { listen, port: wanted, cluster: _, extraConfig: __, ...credentials } = options.server ?? ownServer()
   const { engine, port } = await startEngine(options, credentials, wanted, options.signal)
   options.log.info({ pid: engine.pid, port, directory: options.directory }, 'the store engine is open')
   const host = net.isIPv6(listen) ? `[${listen}]` : listen === '0.0.0.0' ? '127.0.0.1' : listen
@@ -187,6 +191,8 @@ async function startEngine(
     username,
     password,
     database,
+    cluster: server?.cluster,
+    extraConfig: server?.extraConfig,
   }
   engine.send({ kind: 'open', options } satisfies ToEngine, () => {}) // a failure shows as the exit below
   const abort = () => engine.kill('SIGKILL')

@@ -4,8 +4,8 @@ import type { Purpose } from './session-counts.ts'
 /** A query may take this part of the engine's memory, so that inserts go on beside it. */
 const queryShare = 0.6
 
-/** Server configuration, XML, as `--config-file` reads it. `memoryBytes` is what all of the engine may take. */
-export function engineConfig(memoryBytes: number): string {
+/** Server configuration, XML, as `--config-file` reads it. `memoryBytes` is what all of the engine may take, `more` further elements. */
+export function engineConfig(memoryBytes: number, more = ''): string {
   return `<clickhouse>
   <logger><level>none</level><console>0</console></logger>
   <max_server_memory_usage>${Math.round(memoryBytes)}</max_server_memory_usage>
@@ -23,7 +23,7 @@ export function engineConfig(memoryBytes: number): string {
     <min_compressed_bytes_to_fsync_after_merge>1</min_compressed_bytes_to_fsync_after_merge>
     <max_suspicious_broken_parts>100000</max_suspicious_broken_parts>
     <max_suspicious_broken_parts_bytes>1099511627776</max_suspicious_broken_parts_bytes>
-  </merge_tree>
+  </merge_tree>${more}
 </clickhouse>
 `
 }

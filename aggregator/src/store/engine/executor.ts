@@ -76,7 +76,10 @@ export class Executor {
     const key = `${database}.${table}`
     const known = this.#directories.get(key)
     if (known !== undefined && existsSync(known)) return known
-    const sql = `SELECT data_paths[1] FROM system.tables WHERE database = ${quoteLiteral(database)} AND name = ${quoteLiteral(table)}`
+    // Of a distributed table it is the one behind it that has parts.
+    const names = [table, `${table}_local`].map(quoteLiteral).join(', ')
+    const sql = `SELECT data_paths[1] FROM system.tables
+      WHERE database = ${quoteLiteral(database)} AND name IN (${names}) AND engine LIKE '%MergeTree' ORDER BY name LIMIT 1`
     const found = await this.#pool.run('control', ({ session }) =>
       session.queryAsync(sql, { format: 'TabSeparatedRaw' }),
     )

@@ -9,6 +9,7 @@ import { baseSettings, engineConfig } from './engine-config.ts'
 import { Executor } from './executor.ts'
 import { LockedError, lockDirectory } from './lock.ts'
 import type { EngineOptions, FromEngine, Tell, ToEngine } from './messages.ts'
+import { clusterConfig } from './one-node-cluster.ts'
 import { repairTables } from './repair.ts'
 import { EngineServer } from './server.ts'
 import { SessionPool } from './session-pool.ts'
@@ -39,7 +40,8 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
   stack.use(await lockDirectory(options.directory))
   const data = join(options.directory, 'data')
   const configFile = join(options.directory, 'engine.xml')
-  await writeConfig(configFile, engineConfig(options.memoryBytes))
+  const more = (options.cluster === undefined ? '' : clusterConfig(options.cluster)) + (options.extraConfig ?? '')
+  await writeConfig(configFile, engineConfig(options.memoryBytes, more))
   const spool = await Spool.open(join(options.directory, 'spool'))
   await repairTables(data, tell)
   const pool = await SessionPool.open(data, configFile, options.database, (purpose) =>

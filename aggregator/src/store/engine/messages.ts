@@ -12,6 +12,10 @@ export interface EngineOptions {
   readonly username: string
   readonly password: string
   readonly database: string
+  /** Of a stand-in that calls itself the one node of a cluster. */
+  readonly cluster?: string | undefined
+  /** Further elements of the engine's configuration file, XML. */
+  readonly extraConfig?: string | undefined
 }
 
 export type ToEngine = { readonly kind: 'open'; readonly options: EngineOptions } | { readonly kind: 'close' }

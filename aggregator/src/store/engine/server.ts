@@ -8,6 +8,7 @@ import { Answer, sendException } from './answer.ts'
 import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
 import type { Executor } from './executor.ts'
 import type { EngineOptions } from './messages.ts'
+import { forOneNode } from './one-node-cluster.ts'
 import { type EngineRequest, isAuthorized, isParameter, parameterName, parseRequest } from './request.ts'
 import { dataInsertOf, formatOf, isStreamable } from './statement.ts'
 
@@ -99,7 +100,9 @@ async function handle(
     new Answer(response, request, 'Native').whole(result)
     return
   }
-  await answer(await statementOf(request, body, message.headers['content-type']), response, executor, gone.signal)
+  const statement = await statementOf(request, body, message.headers['content-type'])
+  const sql = options.cluster === undefined ? statement.sql : forOneNode(statement.sql)
+  await answer({ ...statement, sql }, response, executor, gone.signal)
 }
 
 async function answer(
