@@ -20,8 +20,12 @@ import {
 } from '@tributary/aggregator/ledger/snapshot.ts'
 import { MessageDecoder } from '@tributary/aggregator/load/decode-message.ts'
 import { textOf, ValueReader } from '@tributary/aggregator/load/decode-value.ts'
-import { LogqlError } from '@tributary/aggregator/logql/error.ts'
+import type { LogExpression } from '@tributary/aggregator/logql/ast.ts'
+import { LogqlError, QueryError } from '@tributary/aggregator/logql/error.ts'
 import { parseQuery, parseSelectorQuery } from '@tributary/aggregator/logql/parser.ts'
+import { compileStages } from '@tributary/aggregator/logql/pipeline/compile.ts'
+import type { CompiledStage } from '@tributary/aggregator/logql/pipeline/stage.ts'
+import { WorkingEntry } from '@tributary/aggregator/logql/pipeline/working-entry.ts'
 import { plan } from '@tributary/aggregator/logql/plan.ts'
 import { decompressBody } from '@tributary/aggregator/push/body.ts'
 import { readJsonPush } from '@tributary/aggregator/push/json.ts'
@@ -222,6 +226,24 @@ const logql = [
   'topk(3, quantile_over_time(0.9, {a="b"} | regexp `(?P<x>\\w+)` | unwrap x | __error__="" [1m])) without (c)',
   'label_replace(vector(1), "a", "$1", "b", "(.*)") or on (a) group_left (b) count_over_time({a=""}[1w2d3h4m5s6ms])',
 ]
+
+const shownLines = [
+  '{"a": {"b": [1, "x"]}, "c": null, "_entry": "e", "d": "\\u00e9\\ud83d"}',
+  'level=info msg="a \\" b" size=10kb took=1h2m ip=10.0.0.1 =x y=',
+  '10.1.2.3 - - [01/Jan/2026] "GET /x HTTP/1.1" 200 \u001b[31m5\u001b[0m',
+]
+const everyStage = [
+  '| json | logfmt --strict --keep-empty | unpack | regexp `(?P<x>\\w+)=(?P<y>.*)` | pattern "<a> - <_> [<t>] <r>" | decolorize',
+  '| json p="a.b[0]", q="[\\"c\\"]" | logfmt m="msg" | line_format `{{.a | ToUpper}} {{ __line__ | trunc 3 }} {{ .size | bytes }}`',
+  '| logfmt | label_format n=`{{ .level }}{{ regexReplaceAll "(a+)" .msg "$1" }}`, o=level | size > 5KB or took <= 1m or status != 2.5',
+  '| ip = ip("10.0.0.0/8") |= ip("10.1.2.3-10.1.2.9") !~ `z.*` |> "<_>GET <_>" | keep a, b="x" | drop c, __error__=~".+"',
+].map((stages) => compileStages((parseQuery(`{a="b"} ${stages}`) as LogExpression).stages))
+
+function runStages(stages: CompiledStage, line: string): void {
+  const entry = new WorkingEntry()
+  entry.begin(5n, line, new Map([['a', 'b']]), new Map([['trace_id', 'c']]))
+  stages(entry)
+}
 
 const criLines = [
   '2026-01-01T00:00:00.123456789Z stdout F message',
@@ -429,6 +451,14 @@ export const targets: readonly Target[] = [
     streamsOf([...frames, ...splitter.end()], 'peer', 1_700_000_000_000)
   }),
   target('LogQL', textLike(logql), [LogqlError], (text) => plan(parseQuery(text))),
+  target('stages of any query, on a line', textLike(logql), [LogqlError, QueryError], (text) => {
+    const expression = parseQuery(text)
+    if (expression.kind === 'log')
+      runStages(compileStages(expression.stages), '{"status": "500", "a": {"b": [1]}} size=10kb a="b"')
+  }),
+  target('lines, in every stage', textLike(shownLines), [], (line) => {
+    for (const stages of everyStage) runStages(stages, line)
+  }),
   target('selectors', textLike(['{a="b", c=~"d|e", f!~`g`}', '{}']), [LogqlError], parseSelectorQuery),
   target(
     'parameters of queries',
