@@ -212,6 +212,43 @@ const places: {
     parameters: (word) => ({ query: `{pod=${quoted(word)}}` }),
   },
   {
+    place: 'a selector of volumes',
+    path: () => 'index/volume',
+    parameters: (word) => ({ query: `{pod=~${quoted(escaped(word))}}` }),
+  },
+  {
+    place: 'the labels of volumes',
+    path: () => 'index/volume_range',
+    parameters: (word) => ({ query: '{app=~".+"}', targetLabels: `pod,${word}`, step: '3600' }),
+  },
+  {
+    place: 'a selector of labels there are',
+    path: () => 'detected_labels',
+    parameters: (word) => ({ query: `{pod=${quoted(word)}}` }),
+  },
+  {
+    place: 'a query of fields there are',
+    path: () => 'detected_fields',
+    parameters: (word) => ({ query: `{app=~".+"} |= ${quoted(word)}` }),
+  },
+  {
+    place: 'the name of a field',
+    path: (word) => `detected_field/${encodeURIComponent(word)}/values`,
+    parameters: () => ({ query: '{app=~".+"}' }),
+  },
+  {
+    place: 'stages behind the store',
+    path: () => 'query_range',
+    parameters: (word) => ({
+      query: `{app=~".+"} | json | line_format ${quoted(`{{.x}}${word.replaceAll('{', '')}`)} | x != ${quoted(word)} |= ${quoted(word)}`,
+    }),
+  },
+  {
+    place: 'a filter behind a parser',
+    path: () => 'query',
+    parameters: (word) => ({ query: `sum by (x) (rate({app=~".+"} | logfmt | x=~${quoted(escaped(word))} [1h]))` }),
+  },
+  {
     place: 'the direction',
     path: () => 'query_range',
     parameters: (word) => ({ query: '{app=~".+"}', direction: word }),

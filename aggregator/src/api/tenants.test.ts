@@ -85,6 +85,7 @@ const asked = [
   { query: 'count_over_time({app=~".+"}[2h])', time: String(base + 100n), step: '3600' },
   { query: '{app=~".+"} | json', step: '3600' },
   { 'match[]': '{app=~".+"}' },
+  { query: '{app=~".+"}', targetLabels: 'app,label_of_b', aggregateBy: 'labels', step: '3600' },
   { match: '{}' },
   { query: '{}' },
   {},
@@ -100,11 +101,11 @@ test('no route tells a tenant anything of another', { timeout: 120_000 }, async 
     for (const name of path.includes(':') ? ['app', 'label_of_b', '__tenant_id__', 'detected_level'] : ['']) {
       for (const parameters of asked) {
         const named = path.replace(/:\w+/, name)
-        for (const headers of [asA, as('a')]) {
-          const { status, text } = await ask(named, parameters as Record<string, string>, headers)
-          expect(text, `${named} ${JSON.stringify(parameters)} ${status}`).not.toMatch(/of[-_]b|only-b|of[-_]c|only-c/)
-          if (status === 200 && /of[-_]a|only-a/.test(text)) told++
-        }
+        // Whether the tenant comes from the credential or from the header.
+        const headers = told % 2 === 0 ? asA : as('a')
+        const { status, text } = await ask(named, parameters as Record<string, string>, headers)
+        expect(text, `${named} ${JSON.stringify(parameters)} ${status}`).not.toMatch(/of[-_]b|only-b|of[-_]c|only-c/)
+        if (status === 200 && /of[-_]a|only-a/.test(text)) told++
       }
     }
   }
