@@ -42,7 +42,7 @@ export class SharedLedgerService implements LedgerService {
   #known: string | undefined
 
   private constructor(options: SharedLedgerServiceOptions, known: string | undefined) {
-    const { ack, client, events, metrics, stored, writer } = options
+    const { ack, client, events, metrics, stored, takeoverAfter, writer } = options
     this.#options = options
     this.#stored = stored
     this.#known = known
@@ -50,6 +50,7 @@ export class SharedLedgerService implements LedgerService {
     this.#log = new SharedLog({
       store: this.#store,
       writer,
+      pollInterval: Math.min(1000, takeoverAfter / 4),
       onConflict: () => metrics.ledgerConflicts.inc(),
       onWritten: () => metrics.ledgerEntries.inc(),
       onError: (error) => events.sharedLedgerFailed(error),

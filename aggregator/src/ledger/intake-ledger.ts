@@ -9,6 +9,8 @@ import type { Admitted, Ledger } from './ledger.ts'
 export interface Query {
   readonly sources: readonly { readonly source: SourceId; readonly keep: number }[]
   readonly session: string | undefined
+  /** Whether somebody still waits for the answer. */
+  readonly waits: () => boolean
 }
 
 export interface Answer extends Partial<LedgerIdentity> {
@@ -55,7 +57,7 @@ export class LocalLedger implements IntakeLedger {
     this.#ledger.confirm(admitted)
   }
 
-  async ask({ sources, session }: Query): Promise<Answer> {
+  async ask({ sources, session }: Omit<Query, 'waits'>): Promise<Answer> {
     const ids = sources.map(({ source }) => source)
     this.#fence.raise(ids, session)
     const ranges = ids.map((source) => this.#ledger.ranges(source))

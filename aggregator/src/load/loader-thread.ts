@@ -42,6 +42,8 @@ export class LoaderThread {
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #worker: Worker | undefined
+  /** When closing has to end. */
+  #deadline: AbortSignal | undefined
 
   /** @param settings asked anew for each start */
   constructor(settings: () => LoaderSettings, events: LoaderEvents) {
@@ -56,6 +58,7 @@ export class LoaderThread {
 
   /** Loads what is committed, until `deadline`. What is left stays in the write-ahead log. */
   async close(deadline: AbortSignal): Promise<void> {
+    this.#deadline = deadline
     this.#closing.abort()
     this.#post({ kind: 'stop' })
     const cut = () => this.#post({ kind: 'cut' })
@@ -65,15 +68,22 @@ export class LoaderThread {
     deadline.removeEventListener('abort', cut)
   }
 
+  /** One life after another, also while closing: what is left then is to be loaded until the deadline. */
   async #run(): Promise<void> {
-    const { signal } = this.#closing
-    while (!signal.aborted) {
+    for (;;) {
       const error = await this.#live()
-      if (error === undefined) return
+      if (error === undefined || this.#deadline?.aborted) return
       this.#events.onDeath(error)
-      // Closing ends the pause, and with it the loop.
-      await sleep(restartDelay, undefined, { signal }).catch(() => {})
+      await this.#pause()
+      if (this.#deadline?.aborted) return
     }
+  }
+
+  async #pause(): Promise<void> {
+    const { signal } = this.#closing
+    // Closing, and its deadline, end the pause: what comes next looks at both.
+    if (!signal.aborted) await sleep(restartDelay, undefined, { signal }).catch(() => {})
+    else await sleep(restartDelay, undefined, this.#deadline && { signal: this.#deadline }).catch(() => {})
   }
 
   /** One life of the thread; the error that ended it, if one did. */
@@ -83,6 +93,7 @@ export class LoaderThread {
       resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
     })
     this.#worker = worker
+    if (this.#closing.signal.aborted) this.#post({ kind: 'stop' })
     return new Promise((resolve) => {
       let reason: Error | undefined
       worker.on('message', (message: FromLoader) => this.#receive(message))

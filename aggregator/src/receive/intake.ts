@@ -40,7 +40,7 @@ export interface IntakeOptions {
 }
 
 /** Who sends: as {@link Origin}, which tests need not make whole. */
-type Sender = Pick<Origin, 'user' | 'hold'>
+type Sender = Pick<Origin, 'user' | 'hold'> & Partial<Pick<Origin, 'ended'>>
 
 /** A connection is not held longer than this, milliseconds: well below the time after which a sender gives up waiting. */
 const longestHold = 20_000
@@ -75,7 +75,7 @@ export class Intake implements Sink {
     metrics.messages.inc(1, checked.kind)
     if (checked.kind === 'heartbeat') return undefined
     const tenant = this.#options.tenantOf?.(from?.user)
-    if (checked.kind === 'query') return this.#answer(checked, tenant)
+    if (checked.kind === 'query') return this.#answer(checked, tenant, from)
     const durable =
       checked.kind === 'foreign'
         ? this.#acceptForeign(checked, bytes, tenant, from)
@@ -132,9 +132,10 @@ export class Intake implements Sink {
   async #answer(
     { chunk, sources, session }: Extract<CheckedMessage, { kind: 'query' }>,
     tenant: string | undefined,
+    from: Sender | undefined,
   ): Promise<Buffer> {
     const asked = sources.map(({ source, keep }) => ({ source: sourceOfTenant(source, tenant), keep }))
-    const answer = this.#options.ledger.ask({ sources: asked, session })
+    const answer = this.#options.ledger.ask({ sources: asked, session, waits: () => from?.ended !== true })
     answer.catch(() => {}) // awaited below, when what is accepted by now is durable
     await this.#lastAppend
     return encodeAck({ ack: chunk, ...(await answer) })

@@ -31,7 +31,7 @@ function start(format: 'tributary' | 'fluentd' = 'tributary') {
   const metrics = new CollectorMetrics()
   const peers = new Peers({ cluster: 'c', node: 'n', describe: () => expect.unreachable(), directory: undefined })
   const intake = new Intake({ courier, peers, format, metrics, onUnsupported: (signal) => unsupported.push(signal) })
-  const from = { address: '127.0.0.1', user: undefined, closed: false, hold: () => {} }
+  const from = { address: '127.0.0.1', user: undefined, closed: false, ended: false, hold: () => {} }
   /** The answer; `waiting` while there is none, `none` when there won't be any. */
   const send = async (value: unknown, origin = from) => {
     const answer = intake.accept(Buffer.isBuffer(value) ? value : encode(value), origin)
@@ -87,6 +87,7 @@ test('what one sends through one aggregator is one source without a gap, and con
     address: '127.0.0.1',
     user: undefined,
     closed: false,
+    ended: false,
     hold: () => {},
   }))
   for (let i = 0; i < 20; i++) await send(['app', i, { log: 'x'.repeat(i) }], connections[i % 4])
@@ -160,7 +161,7 @@ test('towards Fluentd a message has an id of ours and nothing else', async () =>
 test('a message that comes again on another connection is passed on once, and both are answered', async () => {
   const { relayed, send, counted } = start()
   const message = ['app', 5, { log: 'x' }, { chunk: 'c' }]
-  const first = { address: '10.0.0.1', user: undefined, closed: false, hold: () => {} }
+  const first = { address: '10.0.0.1', user: undefined, closed: false, ended: false, hold: () => {} }
   expect(await send(message, first)).toBe('waiting')
   first.closed = true
   expect(await send(message)).toBe('waiting')

@@ -47,12 +47,20 @@ export interface Origin {
   readonly user: string | undefined
   /** Nothing more can be said to the peer. */
   readonly closed: boolean
+  /** The peer says nothing more, and may have ended. */
+  readonly ended: boolean
   /** Reads no more from the peer for so long, milliseconds; what was received goes on. */
   hold(ms: number): void
 }
 
 export class Connection {
-  readonly #origin: { readonly address: string; user: string | undefined; closed: boolean; hold(ms: number): void }
+  readonly #origin: {
+    readonly address: string
+    user: string | undefined
+    closed: boolean
+    ended: boolean
+    hold(ms: number): void
+  }
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #splitter: ValueSplitter
@@ -72,6 +80,7 @@ export class Connection {
       address: socket.remoteAddress ?? 'unknown',
       user: undefined,
       closed: false,
+      ended: false,
       hold: (ms) => this.#hold(ms),
     }
     this.#socket = socket
@@ -163,7 +172,7 @@ export class Connection {
     this.#socket.removeAllListeners('data')
     clearTimeout(this.#held)
     this.#socket.resume()
-    this.#ended = true
+    this.#ended = this.#origin.ended = true
     if (this.#unanswered === 0) this.#hangUp()
   }
 
@@ -269,7 +278,7 @@ export class Connection {
 
   #end(): void {
     if (this.pendingBytes > 0) this.fail(new ReceiveError('cut_off', 'the connection ended within a message', true))
-    this.#ended = true
+    this.#ended = this.#origin.ended = true
     if (this.#unanswered === 0) this.#hangUp()
   }
 
@@ -277,7 +286,7 @@ export class Connection {
     if (!this.#origin.closed && this.pendingBytes > 0 && !this.#ended) {
       this.#options.onError(new ReceiveError('cut_off', 'the connection ended within a message', true), this)
     }
-    this.#origin.closed = true
+    this.#origin.closed = this.#origin.ended = true
     clearTimeout(this.#held)
     this.#options.onClose(this)
   }

@@ -52,7 +52,7 @@ class Collector {
   ask(aggregator: Aggregator): void {
     const asked = [...Array(sources).keys()].filter((source) => this.known[source] === undefined)
     const query = asked.map((source) => ({ source: sourceId(source), keep: this.keep[source]! }))
-    aggregator.ledger.ask({ sources: query, session: this.session }).then(
+    aggregator.ledger.ask({ sources: query, session: this.session, waits: () => !this.gone }).then(
       ({ ranges }) => {
         for (const [i, source] of asked.entries()) {
           if (this.gone || this.known[source] !== undefined) continue

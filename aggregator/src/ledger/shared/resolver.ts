@@ -49,6 +49,8 @@ export class Resolver {
   /** Resolves all that can be resolved now. Throws StoreError; what was not done is done at the next look. */
   async look(): Promise<void> {
     const { after, log } = this.#options
+    // What was written since the last look counts as a sign of life.
+    await log.refresh()
     for (const claim of [...log.state.claims.values()]) {
       const gone = claim.writer !== log.writer && log.silence(claim.writer) > after
       if (gone && !claim.contested) await this.#contest(claim)
@@ -56,9 +58,11 @@ export class Resolver {
     }
   }
 
-  async #contest({ seq }: OpenClaim): Promise<void> {
-    await this.#options.log.submit({
-      prepare: ({ claims }) => (claims.get(seq)?.contested === false ? { contested: [seq] } : 'needless'),
+  async #contest({ seq, writer }: OpenClaim): Promise<void> {
+    const { after, log } = this.#options
+    await log.submit({
+      prepare: ({ claims }) =>
+        claims.get(seq)?.contested === false && log.silence(writer) > after ? { contested: [seq] } : 'needless',
     })
   }
 

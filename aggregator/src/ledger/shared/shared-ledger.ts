@@ -2,6 +2,7 @@
  * The ledger as an aggregator sees it that shares it with others: what is accepted is what it has pending itself and what the log says is
  * settled. What only others have claimed is taken too, until it is known what became of that.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import type { ChunkHeader } from '@tributary/protocol/chunk.ts'
 import { type ByteRange, type ByteRanges, totalBytes, uncovered, unionOf } from '@tributary/protocol/ranges.ts'
 import { comparePositions, type WalPosition } from '../../wal/position.ts'
@@ -121,14 +122,22 @@ export class SharedLedger implements IntakeLedger {
    * What is in the store, as of a fence in the log: claims before it are waited for, and after it only the session that asks may
    * claim what the answer does not have.
    */
-  async ask({ sources, session }: Query): Promise<Answer> {
+  async ask({ sources, session, waits }: Query): Promise<Answer> {
     if (sources.length === 0) return { ranges: [], ...this.#identity() }
     await this.#log.ready
+    // What this process reads late, such as after it was stopped for a while, may be of a collector that is gone: its end comes next.
+    await turn()
+    await turn()
     const asked = sources.map(({ source, keep }) => [source.toString('hex'), keep] as const)
     const fence = session === undefined ? undefined : { session, sources: asked }
     // Without a session nothing is fenced, but the answer must be as new as if it were.
     if (fence === undefined) await this.#log.refresh()
-    const seq = fence === undefined ? undefined : await this.#log.submit({ prepare: () => ({ fences: [fence] }) })
+    const prepare = () => {
+      // It has a successor perhaps, whose fence must not be taken away.
+      if (!waits()) throw new Error('nobody waits for the answer')
+      return fence === undefined ? ('needless' as const) : { fences: [fence] }
+    }
+    const seq = await this.#log.submit({ prepare })
     const upTo = seq ?? this.state.next
     const isOpen = () => asked.some(([source]) => this.state.openClaims(source).some((claim) => claim.seq <= upTo))
     while (isOpen()) await this.#log.changed

@@ -101,10 +101,17 @@ export class LedgerState {
     return [...(this.#openOf.get(source) ?? [])]
   }
 
-  /** Whether chunks of a session may be taken. One without a session may, and any of a source nobody asked for. */
+  /**
+   * Whether chunks of a session may be taken: not of one that was heard of before the one a source is held for. One that nobody heard of yet
+   * may have raised its fence in an entry that is still to be read.
+   */
   lets({ source, seam, session }: Pick<ChunkHeader, 'source' | 'seam' | 'session'>): boolean {
-    if (session === undefined) return true
-    const isOf = (id: Buffer) => (this.fences.get(id.toString('hex'))?.session ?? session) === session
+    const number = session === undefined ? undefined : this.sessions.get(session)
+    if (number === undefined) return true
+    const isOf = (id: Buffer) => {
+      const fence = this.fences.get(id.toString('hex'))
+      return fence === undefined || fence.session === session || fence.number < number
+    }
     return isOf(source) && (seam === undefined || isOf(seam.source))
   }
 
