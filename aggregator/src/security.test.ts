@@ -10,6 +10,7 @@ import { encodePing, parseHelo } from '@tributary/protocol/handshake.ts'
 import { decode, encode, ValueSplitter } from '@tributary/protocol/msgpack.ts'
 import { type Pair, TestAuthority, TestMount } from '@tributary/protocol/test-authority.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { type RunningAggregator, startAggregator } from './aggregator.ts'
 import { aggregatorConfig } from './config.ts'
 import { createLog } from './log.ts'
@@ -172,6 +173,34 @@ test('what a user sends belongs to its tenant, and nobody else reads it', { time
   expect(both).toMatch(/"__tenant_id__":"bank"/)
   expect((await ask('/api/v1/audit', { authorization: gateway })).status).toBe(403)
   expect((await ask('/api/v1/audit', { authorization: ann })).status).toBe(200)
+})
+
+test('a tail sees what comes for its tenants, and nothing else', { timeout: 60_000 }, async () => {
+  const tail = async (headers: Record<string, string>) => {
+    const address = `wss://127.0.0.1:${aggregator.httpPort}/loki/api/v1/tail?${new URLSearchParams({ query: '{tag="live"}' })}`
+    const socket = new WebSocket(address, { ca: authority.cert, ...own, headers })
+    stack.defer(() => socket.terminate())
+    const frames: string[] = []
+    socket.on('message', (frame) => frames.push(String(frame)))
+    const status = await new Promise<number>((resolve, reject) => {
+      socket.on('open', () => resolve(101))
+      socket.on('unexpected-response', (_, answer) => resolve(answer.statusCode!))
+      socket.on('error', reject)
+    })
+    return { frames, status }
+  }
+  expect((await tail({})).status).toBe(401)
+  expect((await tail({ authorization: reader, 'x-scope-orgid': 'bank' })).status).toBe(403)
+  const shop = await tail({ authorization: reader })
+  const bank = await tail({ authorization: gateway, 'x-scope-orgid': 'bank' })
+  const both = await tail({ authorization: gateway, 'x-scope-orgid': 'shop|bank' })
+  for (const name of ['shop', 'bank'] as const)
+    await forward(name, secrets[name], secrets.shared, ['live', now, { log: `live of ${name}` }, { chunk: name }])
+  await expect.poll(() => shop.frames.join()).toMatch(/live of shop/)
+  await expect.poll(() => bank.frames.join()).toMatch(/live of bank/)
+  await expect.poll(() => both.frames.join()).toMatch(/live of bank.*live of shop|live of shop.*live of bank/s)
+  expect(shop.frames.join()).not.toContain('bank')
+  expect(bank.frames.join()).not.toContain('shop')
 })
 
 test.for([
