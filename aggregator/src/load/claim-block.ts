@@ -218,11 +218,12 @@ export async function insertClaimed(
   { days }: Pick<ClaimBlock, 'days'>,
   ledger: string,
   claim: number,
+  shard?: number,
 ): Promise<void> {
   for (const [day, log] of [...days].sort(([a], [b]) => a - b)) {
     const token = claimToken(ledger, claim, day)
     // Streams first: queries find rows through them.
-    await client.insertNative('streams', log.streams.columns, log.streams.encode(), token)
-    await client.insertNative('logs', log.columns, log.encode(), token)
+    await client.insertNative('streams', log.streams.columns, log.streams.encode(), token, { shard })
+    await client.insertNative('logs', log.columns, log.encode(), token, { shard })
   }
 }

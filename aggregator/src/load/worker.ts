@@ -164,6 +164,9 @@ async function loadShared({ client, cursor, decoder, pool, quarantine }: Tools):
   // A write-ahead log that was lost begins anew, before what the ledger remembers of it.
   const isKnown = upTo !== undefined && comparePositions(upTo, settings.committed) <= 0
   let collecting: ClaimBlock | undefined
+  /** On a cluster: where the rows of a claim that is open go. */
+  const shards = new Map<number, number>()
+  for (const { claim } of unfinished.blocks) if (claim?.shard !== undefined) shards.set(claim.seq, claim.shard)
   const loader = new SharedLoader<WalEntry, ClaimBlock>({
     ...pace,
     disk: nodeDisk,
@@ -171,9 +174,18 @@ async function loadShared({ client, cursor, decoder, pool, quarantine }: Tools):
     cursor,
     unfinished: { ...unfinished, upTo: isKnown ? upTo : undefined },
     ledger: {
-      claim: async (claim) => (await ask({ what: 'claim', claim })) as ClaimAnswer,
+      claim: async (claim) => {
+        const shard = await client.pickShard()
+        const placed = shard === undefined ? claim : { ...claim, shard }
+        const answer = (await ask({ what: 'claim', claim: placed })) as ClaimAnswer
+        if (answer.seq !== undefined && shard !== undefined) shards.set(answer.seq, shard)
+        return answer
+      },
       stands: async (seq) => void (await ask({ what: 'stands', seq })),
-      settle: async (seq, block) => void (await ask({ what: 'settle', seq, block })),
+      settle: async (seq, block) => {
+        shards.delete(seq)
+        await ask({ what: 'settle', seq, block })
+      },
     },
     readerAt: (from) =>
       new WalReader({
@@ -194,7 +206,7 @@ async function loadShared({ client, cursor, decoder, pool, quarantine }: Tools):
     discard: ({ days }) => {
       for (const log of days.values()) pool.giveBack(log)
     },
-    insert: (block, claim) => insertClaimed(client, block, unfinished.ledger, claim),
+    insert: (block, claim) => insertClaimed(client, block, unfinished.ledger, claim, shards.get(claim)),
     onStored: (position) => tell({ kind: 'stored', position }),
     onBlock: report,
     onRetry,

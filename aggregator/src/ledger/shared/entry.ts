@@ -46,6 +46,8 @@ export interface Claim {
   /** Days of its rows, also of those that have no source. Each is inserted by itself. */
   readonly days: readonly number[]
   readonly parts: readonly ClaimPart[]
+  /** On a cluster: the shard that takes its rows, from 1. Whoever repeats or replaces an insert of it does so there. */
+  readonly shard?: number
 }
 
 /** What became of a claim whose writer was gone. */

@@ -98,7 +98,7 @@ export class ClickHouseLog implements LogStore {
 
   async decide(ledger: string, claim: OpenClaim, day: number, old: boolean): Promise<boolean> {
     const parameters = { ledger, claim: claim.seq, day }
-    await this.#insertTombstone(ledger, claim.seq, day)
+    await this.#insertTombstone(ledger, claim, day)
     const { rows } = await this.#client.query<{ n: string }>(
       `SELECT count() AS n FROM logs
        WHERE tenant = '' AND sid = {claim:UInt64} AND line = {ledger:String} AND toDate(ts) = toDate({day:UInt16})`,
@@ -110,12 +110,16 @@ export class ClickHouseLog implements LogStore {
   }
 
   /** A row that no query can find takes the place of the claim's: of two inserts with one token the store takes the first. */
-  async #insertTombstone(ledger: string, claim: number, day: number): Promise<void> {
+  async #insertTombstone(ledger: string, { seq, shard }: OpenClaim, day: number): Promise<void> {
     const block = new LogBlock()
-    block.setStream({ ...nobody, sid: BigInt(claim) })
+    block.setStream({ ...nobody, sid: BigInt(seq) })
     const text = Buffer.from(ledger)
     block.add(day * secondsOfDay, 0, 0, '', text, 0, text.length)
-    await this.#client.insertNative('logs', block.columns, block.encode(), claimToken(ledger, claim, day), {})
+    await this.#client.insertNative('logs', block.columns, block.encode(), claimToken(ledger, seq, day), {
+      // A replica that does not have it yet would say that the claim's rows are in.
+      ...this.#writing,
+      shard,
+    })
   }
 
   /** Rows of a day are inserted all at once: any one of them stands for all. */

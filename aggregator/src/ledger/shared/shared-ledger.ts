@@ -10,10 +10,10 @@ import type { Answer, IntakeLedger, Query } from '../intake-ledger.ts'
 import type { Admitted } from '../ledger.ts'
 import { partsOf, spread, toSource, within } from '../parts.ts'
 import { briefly, type Exclusion, exclusionsOf, obstacle, openBlock } from './claim-request.ts'
-import type { BlockRange, Claim, ClaimPart } from './entry.ts'
+import type { BlockRange, Claim } from './entry.ts'
 import { Pending } from './pending.ts'
 import type { SharedLog } from './shared-log.ts'
-import type { LedgerState } from './state.ts'
+import type { LedgerState, OpenClaim } from './state.ts'
 
 /** When chunks are acknowledged: durable in the write-ahead log, or in the store. */
 export type AckMode = 'wal' | 'stored'
@@ -33,9 +33,7 @@ export class BlockLostError extends Error {
 /** A block that an earlier life of the loader left unfinished. */
 export interface UnfinishedBlock extends BlockRange {
   /** The claim that stands; undefined: what is left of the block has to be claimed anew. */
-  readonly claim:
-    | { readonly seq: number; readonly parts: readonly ClaimPart[]; readonly days: readonly number[] }
-    | undefined
+  readonly claim: Pick<OpenClaim, 'seq' | 'parts' | 'days' | 'shard'> | undefined
   /** Days whose rows are in the store already. */
   readonly stored: readonly number[]
 }
@@ -180,8 +178,7 @@ export class SharedLedger implements IntakeLedger {
     const upTo = writer === undefined || writer.upTo.segment === 0 ? undefined : writer.upTo
     const blocks = (writer?.blocks ?? []).map(({ from, to, claim, stored }) => {
       const standing = claim === undefined ? undefined : this.state.claims.get(claim)!
-      const { seq, parts, days } = standing ?? {}
-      return { from, to, stored, claim: standing === undefined ? undefined : { seq: seq!, parts: parts!, days: days! } }
+      return { from, to, stored, claim: standing }
     })
     return { ledger: this.state.id, upTo, blocks: blocks.sort((a, b) => comparePositions(a.from, b.from)) }
   }
