@@ -27,6 +27,8 @@ export interface ProcessOptions {
   /** Path of the script, then its arguments. */
   readonly args: readonly string[]
   readonly nodeArgs?: readonly string[]
+  /** A command that becomes the process, such as one that enters a network namespace first. */
+  readonly prefix?: readonly string[]
   /** All output goes here. */
   readonly logFile: string
   /** Started again when it ends by itself, as an orchestrator does. */
@@ -62,8 +64,9 @@ export class ManagedProcess {
   start(): void {
     if (this.#child) throw new Error(`${this.#options.name} runs already`)
     this.#stopping = false
-    const { args, nodeArgs = [], logFile, name, supervised = false } = this.#options
-    const child = spawn(process.execPath, [...nodeArgs, ...args], {
+    const { args, nodeArgs = [], prefix = [], logFile, name, supervised = false } = this.#options
+    const [program, ...rest] = [...prefix, process.execPath, ...nodeArgs, ...args]
+    const child = spawn(program!, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { NODE_COMPILE_CACHE: compileCache, ...(name === 'collector' ? nodeEnvironment : {}), ...process.env },
     })

@@ -8,9 +8,13 @@ interface Pair {
 
 export class FaultyProxy {
   readonly #target: () => number
+  /** Where it connects to instead, if that is no port on loopback. */
+  target: { readonly host: string; readonly port: number } | undefined
   readonly #server: net.Server
   readonly #pairs = new Set<Pair>()
   #mute = false
+  #stalled = false
+  #delayMs = 0
   connections = 0
 
   private constructor(target: () => number) {
@@ -19,9 +23,9 @@ export class FaultyProxy {
   }
 
   /** @param target port on loopback, asked at every connection */
-  static async listen(target: () => number): Promise<FaultyProxy> {
+  static async listen(target: () => number, { host, port } = { host: '127.0.0.1', port: 0 }): Promise<FaultyProxy> {
     const proxy = new FaultyProxy(target)
-    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => proxy.#server.listen(port, host, resolve))
     return proxy
   }
 
@@ -31,19 +35,40 @@ export class FaultyProxy {
 
   #connect(client: net.Socket): void {
     this.connections++
-    const server = net.connect(this.#target(), '127.0.0.1')
+    const server = net.connect(this.target ?? { port: this.#target(), host: '127.0.0.1' })
     const pair = { client, server }
     this.#pairs.add(pair)
-    client.pipe(server)
+    client.on('data', (data) => this.#pass(client, data, server))
     server.on('data', (data) => {
-      if (!this.#mute) client.write(data)
+      if (!this.#mute) this.#pass(server, data, client)
     })
+    if (this.#stalled) for (const socket of [client, server]) socket.pause()
     const end = () => {
       this.#pairs.delete(pair)
       client.destroy()
       server.destroy()
     }
     for (const socket of [client, server]) socket.on('error', end).on('close', end)
+  }
+
+  /** Each piece takes so long, ms, and the next waits for it: a line that is slow. */
+  slow(delayMs: number): void {
+    this.#delayMs = delayMs
+  }
+
+  #pass(from: net.Socket, data: Buffer, to: net.Socket): void {
+    if (this.#delayMs > 0) {
+      from.pause()
+      setTimeout(() => {
+        if (!this.#stalled) from.resume()
+        to.write(data)
+      }, this.#delayMs)
+    } else if (!to.write(data)) {
+      from.pause()
+      to.once('drain', () => {
+        if (!this.#stalled) from.resume()
+      })
+    }
   }
 
   /** Ends every connection; each side sees the other leave. */
@@ -62,8 +87,9 @@ export class FaultyProxy {
     }
   }
 
-  /** Nothing passes in either direction, and nobody is told. */
+  /** Nothing passes in either direction, and nobody is told. Connections are still taken. */
   stall(): void {
+    this.#stalled = true
     for (const { client, server } of this.#pairs) {
       client.pause()
       server.pause()
@@ -71,6 +97,7 @@ export class FaultyProxy {
   }
 
   resume(): void {
+    this.#stalled = false
     for (const { client, server } of this.#pairs) {
       client.resume()
       server.resume()

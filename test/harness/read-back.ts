@@ -4,6 +4,9 @@ import { sourceOf, type Truth } from 'tributary/generate/truth.ts'
 import { type AccountedSource, lostRecords, Oracle, type Verdict } from './oracle.ts'
 import { cluster, node, type Pipeline, until } from './processes.ts'
 
+/** Whose API is asked. */
+export type Asked = Pick<Pipeline, 'url' | 'ready' | 'aggregator'>
+
 interface QueryAnswer {
   readonly data: { readonly result: readonly { readonly values: readonly (readonly [string, string])[] }[] }
 }
@@ -54,7 +57,7 @@ function expectAscending(selector: string, values: readonly (readonly [string, s
 const queriesAtATime = 3
 
 /** Every container's lines, compared with what was generated. Lines that the audit reports as lost must be missing, and no others. */
-export async function judge(pipeline: Pipeline, truth: Truth, audit: AuditAnswer): Promise<Verdict> {
+export async function judge(pipeline: Asked, truth: Truth, audit: AuditAnswer): Promise<Verdict> {
   const oracle = new Oracle(truth)
   const waiting = [...truth.containers]
   const readNext = async () => {
@@ -71,7 +74,7 @@ export async function judge(pipeline: Pipeline, truth: Truth, audit: AuditAnswer
 }
 
 /** Undefined while the store does not answer. */
-async function tryAudit(pipeline: Pipeline, wait: string): Promise<AuditAnswer | undefined> {
+async function tryAudit(pipeline: Asked, wait: string): Promise<AuditAnswer | undefined> {
   const response = await fetch(`${pipeline.url}/api/v1/audit?wait=${wait}`)
   if (response.status === 503) return undefined
   if (!response.ok) throw new Error(`audit: ${response.status} ${await response.text()}`)
@@ -82,7 +85,7 @@ async function tryAudit(pipeline: Pipeline, wait: string): Promise<AuditAnswer |
  * Waits until every byte that was generated is accounted for, and what is accepted is stored. Gives up quietly at the deadline: what is
  * missing then is for the comparison to say.
  */
-export async function settle(pipeline: Pipeline, truths: readonly Truth[], deadlineMs: number): Promise<AuditAnswer> {
+export async function settle(pipeline: Asked, truths: readonly Truth[], deadlineMs: number): Promise<AuditAnswer> {
   const expected = new Map<string, number>()
   for (const container of truths.flatMap(({ containers }) => containers)) {
     for (const generation of container.generations) {

@@ -6,7 +6,7 @@ import type { GenerateFlags } from 'tributary/generate/command.ts'
 import { decodeTruth, type Truth, totals } from 'tributary/generate/truth.ts'
 import type { Verdict } from '../harness/oracle.ts'
 import { ManagedProcess, type Pipeline, until } from '../harness/processes.ts'
-import { type AuditAnswer, judge, settle } from '../harness/read-back.ts'
+import { type Asked, type AuditAnswer, judge, settle } from '../harness/read-back.ts'
 
 /** `SEED=n npm test` repeats a run's decisions, though not its timing. */
 export function chooseSeed(): number {
@@ -32,7 +32,7 @@ export class Writer {
   readonly #process: ManagedProcess
   readonly #summary: string
 
-  constructor(pipeline: Pipeline, load: Load) {
+  constructor(pipeline: Pick<Pipeline, 'root' | 'logs'>, load: Load) {
     this.#summary = join(pipeline.root, `${load.namespace}.json`)
     const flags: Record<string, string | number> = { out: pipeline.logs, summary: this.#summary, ...load }
     if (load.duration !== undefined) flags['duration'] = `${load.duration}ms`
@@ -66,6 +66,11 @@ export class Writer {
     await this.#process.stop('SIGINT')
     return await this.truth()
   }
+
+  /** A run that failed leaves nobody behind who writes on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process.kill()
+  }
 }
 
 function kebab(name: string): string {
@@ -83,7 +88,7 @@ export interface Outcome {
 
 /** Waits until calm, reads everything back and compares. */
 export async function conclude(
-  pipeline: Pipeline,
+  pipeline: Asked & Pick<Pipeline, 'root'>,
   truths: readonly Truth[],
   what: { readonly name: string; readonly seed: number; readonly events?: Readonly<Record<string, number>> },
   deadlineMs = 60_000,
@@ -135,7 +140,7 @@ export const wholeVerdict = {
 }
 
 /** `KEEP_TEST_DATA=1` keeps the directory; this puts beside it what the comparison found. */
-function keepEvidence(pipeline: Pipeline, verdicts: readonly Verdict[], audit: AuditAnswer): void {
+function keepEvidence(pipeline: Pick<Pipeline, 'root'>, verdicts: readonly Verdict[], audit: AuditAnswer): void {
   const directory = join(pipeline.root, 'evidence')
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, 'verdicts.json'), JSON.stringify(verdicts, undefined, 2))

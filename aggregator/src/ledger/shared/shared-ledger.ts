@@ -121,7 +121,11 @@ export class SharedLedger implements IntakeLedger {
    * claim what the answer does not have.
    */
   async ask({ sources, session, waits }: Query): Promise<Answer> {
-    if (sources.length === 0) return { ranges: [], ...this.#identity() }
+    if (sources.length === 0) {
+      // Before its first entry the ledger has no name, and who hears none takes it for this aggregator's own.
+      while (this.#identity().ledger === undefined) await this.#log.changed
+      return { ranges: [], ...this.#identity() }
+    }
     await this.#log.ready
     // What this process reads late, such as after it was stopped for a while, may be of a collector that is gone: its end comes next.
     await turn()

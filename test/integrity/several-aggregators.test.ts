@@ -1,0 +1,139 @@
+/** Several aggregators with one store, behind a real DNS server, under all that may become of processes, networks and clocks. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { dnsmasq } from '../harness/dnsmasq.ts'
+import { namespacesMissing } from '../harness/namespaces.ts'
+import { SeveralAggregators } from '../harness/several-aggregators.ts'
+import { chooseSeed, conclude, randomFrom, Writer, wholeVerdict } from './run.ts'
+
+const noNamespaces = namespacesMissing()
+if (noNamespaces !== undefined) {
+  if (process.env['CI'] === 'true') throw new Error(`needed in CI: ${noNamespaces}`)
+  console.log(`skipped: ${noNamespaces}`)
+}
+
+const load = { containers: 8, rotateBytes: 64 * 1024, partial: 2, pieceBytes: 120 }
+
+describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
+  'several aggregators',
+  { timeout: 240_000 },
+  () => {
+    test('kills, partitions, half-open, slow and cut connections, and clocks that jump lose and double nothing', async () => {
+      const seed = chooseSeed()
+      const random = randomFrom(seed)
+      await using cluster = await SeveralAggregators.start({ count: 3 }, 3)
+      await using writer = new Writer(cluster, { ...load, rate: 4000, duration: 20_000, seed, namespace: 'several' })
+      const events = {
+        kills: 0,
+        partitions: 0,
+        stalls: 0,
+        'slow lines': 0,
+        cuts: 0,
+        jumps: 0,
+        'kills of the collector': 0,
+      }
+      while (writer.writing) {
+        await sleep(300 + random(700))
+        const member = cluster.members[random(3)]!
+        const { proxy, namespace } = member
+        const fault = random(7)
+        if (fault === 0) {
+          await member.process.kill()
+          await sleep(random(3000))
+          member.process.start()
+          events.kills++
+        } else if (fault === 1) {
+          namespace.cut(true)
+          // Also for longer than it takes the others to take over.
+          await sleep(random(6000))
+          namespace.cut(false)
+          events.partitions++
+        } else if (fault === 2) {
+          proxy.stall()
+          await sleep(random(4000))
+          proxy.resume()
+          events.stalls++
+        } else if (fault === 3) {
+          proxy.slow(50 + random(200))
+          await sleep(random(2000))
+          proxy.slow(0)
+          events['slow lines']++
+        } else if (fault === 4) {
+          if (random(2) === 0) proxy.cut()
+          else proxy.reset()
+          events.cuts++
+        } else if (fault === 5) {
+          member.jump((random(2) === 0 ? -1 : 1) * random(3_600_000))
+          events.jumps++
+        } else {
+          await cluster.collector.kill()
+          cluster.collector.start()
+          events['kills of the collector']++
+        }
+      }
+      const what = { name: 'three aggregators', seed, events }
+      const { verdicts, audit } = await conclude(cluster, [await writer.truth()], what, 120_000)
+      for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+      expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: 0 } })
+    })
+
+    test('from one to five to one, and a rolling restart of all, lose and double nothing', async () => {
+      const seed = chooseSeed()
+      await using cluster = await SeveralAggregators.start({ count: 5 }, 1)
+      const { members } = cluster
+      await using writer = new Writer(cluster, { ...load, rate: 3000, duration: 600_000, seed, namespace: 'scaled' })
+      const inUse = (count: number) =>
+        expect.poll(() => cluster.metric('collector_aggregators{state="in_use"}'), { timeout: 30_000 }).toBe(count)
+      await inUse(1)
+      for (const member of members.slice(1)) member.process.start()
+      for (const member of members) await member.ready()
+      cluster.list(members)
+      await inUse(5)
+      // A rolling restart: each is told to stop, drains, and comes back with its disk.
+      const codes: (number | undefined)[] = []
+      for (const member of members) {
+        codes.push(await member.process.stop('SIGTERM'))
+        member.process.start()
+        await member.ready()
+        await inUse(5)
+      }
+      // Four leave for good, with their disks: what they had acknowledged is stored by then.
+      cluster.asked = members[4]!
+      for (const member of members.slice(0, 4)) {
+        cluster.list(members.slice(members.indexOf(member) + 1))
+        codes.push(await member.process.stop('SIGTERM'))
+        await member.destroy()
+      }
+      await inUse(1)
+      await sleep(1000)
+      const truth = await writer.finish()
+      const { verdicts, audit } = await conclude(cluster, [truth], { name: 'one to five to one', seed }, 120_000)
+      expect(codes).toEqual(codes.map(() => 0))
+      for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+      expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: 0 } })
+    })
+
+    test('one that dies for good with its disk loses nothing where acknowledgements wait for the store', async () => {
+      const seed = chooseSeed()
+      await using cluster = await SeveralAggregators.start({ count: 3, aggregator: { ack: 'stored' } }, 3)
+      await using writer = new Writer(cluster, { ...load, rate: 4000, duration: 600_000, seed, namespace: 'stored' })
+      const [first, second, third] = cluster.members
+      cluster.asked = third!
+      for (const member of [first!, second!]) {
+        await sleep(3000)
+        await member.destroy()
+        cluster.list(cluster.members.slice(cluster.members.indexOf(member) + 1))
+      }
+      await sleep(3000)
+      const truth = await writer.finish()
+      const { verdicts, audit } = await conclude(
+        cluster,
+        [truth],
+        { name: 'two of three are destroyed', seed },
+        120_000,
+      )
+      for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+      expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: 0 } })
+    })
+  },
+)
