@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { DnsServer } from '../../../test/harness/dns-server.ts'
 import { NameResolver, ResolveError } from './resolver.ts'
@@ -99,4 +102,27 @@ test('an answer holds no longer than until it is asked for again: nothing is cac
 
 test('localhost is known without a server, and so is what the machine knows otherwise', async () => {
   expect(await keys('localhost:7')).toContain('127.0.0.1:7')
+})
+
+test('a short name is looked for in the search domains, and a full one as it is', async () => {
+  const conf = join(mkdtempSync(join(tmpdir(), 'tributary-resolv-')), 'resolv.conf')
+  writeFileSync(conf, 'search logging.svc.test svc.test\noptions ndots:5\n')
+  resolver = new NameResolver([dns.address], conf)
+  dns.set('agg.logging.svc.test', { a: ['127.0.0.1'] })
+  dns.set('web.svc.test', { a: ['127.0.0.2'] })
+  dns.set('_forward._tcp.agg.logging.svc.test', { srv: [{ name: 'agg.logging.svc.test', port: 5 }] })
+  dns.asked.length = 0
+  expect(await keys('agg:1')).toEqual(['127.0.0.1:1'])
+  expect(await keys('web:1')).toEqual(['127.0.0.2:1'])
+  expect(await keys('web.svc.test.:1')).toEqual(['127.0.0.2:1'])
+  expect(await keys('agg:forward')).toEqual(['agg.logging.svc.test:5'])
+  expect(dns.asked).not.toContain('a agg')
+  expect(dns.asked).not.toContain('a web.svc.test.logging.svc.test')
+  // Of a domain whose server fails nobody knows whether it has the name: the next one's is not taken for it.
+  dns.set('web.logging.svc.test', { fails: 'servfail' })
+  expect(await reason('web:1')).toBe('server')
+  // Another network, another file.
+  writeFileSync(conf, 'search svc.test\n')
+  expect(await keys('web:1')).toEqual(['127.0.0.2:1'])
+  rmSync(dirname(conf), { recursive: true })
 })

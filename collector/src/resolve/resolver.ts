@@ -43,16 +43,20 @@ export class ResolveError extends Error {
 
 /** An attempt's patience, ms, and how often each server is asked. */
 const patience = { timeout: 2000, tries: 2 }
-const resolvConf = '/etc/resolv.conf'
 
 export class NameResolver {
   readonly #servers: readonly string[]
+  readonly #resolvConf: string
   #dns: dns.Resolver
   #conf = ''
 
-  /** @param servers `address` or `address:port` of the DNS servers to ask; none for those of the machine */
-  constructor(servers: readonly string[]) {
+  /**
+   * @param servers `address` or `address:port` of the DNS servers to ask; none for those of the machine
+   * @param resolvConf the file that has the search domains
+   */
+  constructor(servers: readonly string[], resolvConf = '/etc/resolv.conf') {
     this.#servers = servers
+    this.#resolvConf = resolvConf
     this.#dns = this.#open()
   }
 
@@ -78,7 +82,7 @@ export class NameResolver {
   #rules(): SearchRules {
     let text = ''
     try {
-      text = readFileSync(resolvConf, 'utf8')
+      text = readFileSync(this.#resolvConf, 'utf8')
     } catch {
       // Without one there are no search domains, and c-ares asks a server on this machine.
     }
