@@ -121,27 +121,30 @@ describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
       expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: 0 } })
     })
 
-    test.skipIf(short)('one that dies for good with its disk loses nothing where acknowledgements wait for the store', async () => {
-      const seed = chooseSeed()
-      await using cluster = await SeveralAggregators.start({ count: 3, aggregator: { ack: 'stored' } }, 3)
-      await using writer = new Writer(cluster, { ...load, rate: 2000, duration: 600_000, seed, namespace: 'stored' })
-      const [first, second, third] = cluster.members
-      cluster.asked = third!
-      for (const member of [first!, second!]) {
+    test.skipIf(short)(
+      'one that dies for good with its disk loses nothing where acknowledgements wait for the store',
+      async () => {
+        const seed = chooseSeed()
+        await using cluster = await SeveralAggregators.start({ count: 3, aggregator: { ack: 'stored' } }, 3)
+        await using writer = new Writer(cluster, { ...load, rate: 2000, duration: 600_000, seed, namespace: 'stored' })
+        const [first, second, third] = cluster.members
+        cluster.asked = third!
+        for (const member of [first!, second!]) {
+          await sleep(3000)
+          await member.destroy()
+          cluster.list(cluster.members.slice(cluster.members.indexOf(member) + 1))
+        }
         await sleep(3000)
-        await member.destroy()
-        cluster.list(cluster.members.slice(cluster.members.indexOf(member) + 1))
-      }
-      await sleep(3000)
-      const truth = await writer.finish()
-      const { verdicts, audit } = await conclude(
-        cluster,
-        [truth],
-        { name: 'two of three are destroyed', seed },
-        120_000,
-      )
-      for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
-      expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: 0 } })
-    })
+        const truth = await writer.finish()
+        const { verdicts, audit } = await conclude(
+          cluster,
+          [truth],
+          { name: 'two of three are destroyed', seed },
+          120_000,
+        )
+        for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+        expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: 0 } })
+      },
+    )
   },
 )

@@ -31,7 +31,10 @@ function explainOne({ address, state, listed, waiting, silentFor }: AggregatorSn
     ]
   if (state === 'suspect')
     return [
-      level('aggregator_suspect', `the aggregator ${address}${left}${left && ','} owes an answer for longer than ever before${kept}`),
+      level(
+        'aggregator_suspect',
+        `the aggregator ${address}${left}${left && ','} owes an answer for longer than ever before${kept}`,
+      ),
     ]
   return []
 }
