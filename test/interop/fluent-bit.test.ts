@@ -142,7 +142,7 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
         () => false,
       )
     await until(posted, 20_000, () => `Fluent Bit does not take OTLP: ${sender.output}`)
-  }, 90_000)
+  }, 180_000)
   afterAll(async () => {
     await sender?.[Symbol.asyncDispose]()
     await plain?.[Symbol.asyncDispose]()
@@ -239,9 +239,9 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
       ],
     })
     let written = 0
-    const write = () => appendFileSync(path, Array.from({ length: 200 }, () => `seq=${written++}\n`).join(''))
+    const write = () => appendFileSync(path, Array.from({ length: 100 }, () => `seq=${written++}\n`).join(''))
     for (let kills = 0; kills < 4; kills++) {
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 10; i++) {
         write()
         await sleep(20 + 15 * kills)
       }
@@ -254,12 +254,11 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
     const seen = new Map<string, number>()
     const complete = async () => {
       seen.clear()
-      for (let from = 0; from < written; from += 5000) {
-        // By number, so that no page is cut: each range is one query.
-        const numbers = `seq=(${Array.from({ length: 5 }, (_, i) => from / 1000 + i)
-          .map((thousand) => (thousand === 0 ? '[0-9]{1,3}' : `${thousand}[0-9]{3}`))
-          .join('|')})$`
-        const lines = linesOf(await query(pipeline, `{tag="fb.kills"} |~ "^${numbers}"`, 5000))
+      // A thousand numbers a query: there is room for each of them several times.
+      for (let thousand = 0; thousand * 1000 < written; thousand++) {
+        const numbers = thousand === 0 ? '[0-9]{1,3}' : `${thousand}[0-9]{3}`
+        const lines = linesOf(await query(pipeline, `{tag="fb.kills"} |~ "^seq=${numbers}$"`, 5000))
+        expect(lines.length).toBeLessThan(5000)
         for (const line of lines) seen.set(line, (seen.get(line) ?? 0) + 1)
       }
       return seen.size >= written
