@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- collector|receiver|store|end-to-end|limits|many-files|all [--save]`: measures and compares with the goals. With `--save` the figures
+ * `npm run bench -- collector|receiver|store|end-to-end|limits|query|many-files|all [--save]`: measures and compares with the goals. With `--save` the figures
  * become test/bench/baseline.json and docs/performance.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -13,6 +13,7 @@ const benches: Record<string, () => Promise<BenchResult>> = {
   store: async () => (await import('./receiver.ts')).runStore(),
   'end-to-end': async () => (await import('./end-to-end.ts')).run(),
   limits: async () => (await import('./limits.ts')).run(),
+  query: async () => (await import('./query.ts')).run(),
   'many-files': async () => (await import('./many-files.ts')).run(),
 }
 
@@ -76,7 +77,7 @@ function save(results: readonly BenchResult[]): void {
 }
 
 if (import.meta.main) {
-  const names = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+  const names = process.argv.slice(2).filter((word) => !word.startsWith('-') && !/^\d+$/.test(word))
   const chosen = names.includes('all') ? Object.keys(benches) : names
   const unknown = chosen.filter((name) => !benches[name])
   if (chosen.length === 0 || unknown.length > 0) {

@@ -88,6 +88,14 @@ const keys = {
   maxStreams: count('Streams of a tenant that had a record in the last hour.'),
   maxAge: duration.describe('How far back the time of a pushed record may lie. 0: any time.'),
   maxFuture: duration.describe('How far ahead the time of a pushed record may lie. 0: any time.'),
+  queryTimeout: duration
+    .refine((ms) => ms >= 1000, 'must be at least 1s')
+    .describe('How long a query may take before it is answered with 504.'),
+  maxQuerySeries: z.int().min(1).describe("Series in a query's answer."),
+  maxQueryRows: count('Rows that one statement of a query may read from the store.'),
+  maxQueryMemory: size.describe(
+    'Memory that one statement of a query may take in the store. 0: what the store allows a query.',
+  ),
 } as const
 
 /** The section `limits`: of each tenant for itself. */
@@ -105,6 +113,10 @@ export const limitsConfig = z
     maxStreams: keys.maxStreams.default(100_000),
     maxAge: keys.maxAge.prefault('7d'),
     maxFuture: keys.maxFuture.prefault('10m'),
+    queryTimeout: keys.queryTimeout.prefault('60s'),
+    maxQuerySeries: keys.maxQuerySeries.default(500),
+    maxQueryRows: keys.maxQueryRows.default(0),
+    maxQueryMemory: keys.maxQueryMemory.prefault(0),
   })
   .prefault({})
 export type Limits = z.output<typeof limitsConfig>

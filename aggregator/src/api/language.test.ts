@@ -1,6 +1,7 @@
 /** What each part of LogQL does, end to end: through HTTP, on the embedded store. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Fixture, openFixture } from './fixture.ts'
+import { limitsConfig } from '../access/config.ts'
+import { type Fixture, listen, openFixture } from './fixture.ts'
 
 let fixture: Fixture
 const second = 1_000_000_000n
@@ -505,4 +506,28 @@ test.for([
 test('approx_topk is for one time only', async () => {
   const answer = await ask('query_range', { ...range, query: `approx_topk(1, ${byK})`, step: '60' })
   expect(answer).toMatchObject({ status: 400, text: 'count min sketches are only supported on instant queries' })
+})
+
+test('explain=1 answers the plan instead of the result', async () => {
+  const { data } = await ask('query_range', { ...range, query: of(json, '|= "x" | json'), explain: '1' })
+  expect(data).toMatchObject({ resultType: 'plan', result: { store: ['|= "x"'], process: ['| json'] } })
+})
+
+test.for([
+  [
+    { maxQuerySeries: 1 },
+    `sum by (k) (count_over_time(${n('')} [1m]))`,
+    'maximum of series (1) reached for a single query',
+  ],
+  [{ maxQueryRows: 1 }, `sum(count_over_time(${n('')} [1m]))`, /^the query needs more memory/],
+  [{ maxQueryMemory: '1KiB' }, `sum(count_over_time(${n('')} [1m]))`, /^the query needs more memory/],
+] as const)("a tenant's limits of queries hold: %j", async ([limits, query, expected]) => {
+  await using stack = new AsyncDisposableStack()
+  const url = await listen(stack, { store: fixture.client, tenantLimits: () => limitsConfig.parse(limits) })
+  const parameters = new URLSearchParams({ query, time: String(base + 60n * second) })
+  const response = await fetch(`${url}/loki/api/v1/query?${parameters}`)
+  expect([response.status, await response.text()]).toEqual([
+    400,
+    typeof expected === 'string' ? expected : expect.stringMatching(expected),
+  ])
 })

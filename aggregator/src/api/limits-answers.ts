@@ -25,7 +25,7 @@ function lokiLimits(limits: Limits, { retention, timeoutMs }: QueryLimits): Reco
     max_query_length: '0s',
     max_query_lookback: '0s',
     max_query_range: '0s',
-    max_query_series: 500,
+    max_query_series: limits.maxQuerySeries,
     metric_aggregation_enabled: false,
     otlp_config: {},
     pattern_persistence_enabled: false,

@@ -1,4 +1,5 @@
 /** `query` and `query_range`. */
+import { explain } from '../logql/explain.ts'
 import { evaluateLog } from '../logql/logs.ts'
 import { evaluateMetric, seriesOf } from '../logql/metric.ts'
 import { parseQuery } from '../logql/parser.ts'
@@ -29,6 +30,7 @@ export async function answerRange(request: ApiRequest): Promise<string> {
   const limit = readLimit(parameters)
   const direction = readDirection(parameters)
   const planned = plan(parseQuery(readQuery(parameters)))
+  if (parameters.get('explain') === '1') return explanationJson(planned)
   if (planned.kind !== 'log') return answerMatrix(request, planned, range, step)
   checkEntryLimit(limit)
   const entries = await evaluateLog(request.reader, { log: planned.log, ...range, limit, direction, interval })
@@ -55,6 +57,7 @@ export async function answerInstant(request: ApiRequest): Promise<string> {
   readLimit(parameters)
   readDirection(parameters)
   const planned: Plan = plan(parseQuery(readQuery(parameters)))
+  if (parameters.get('explain') === '1') return explanationJson(planned)
   if (planned.kind === 'log') {
     throw new ParameterError(
       'log queries are not supported as an instant query type, please change your query to a range query type',
@@ -65,3 +68,7 @@ export async function answerInstant(request: ApiRequest): Promise<string> {
   const data = value.kind === 'scalar' ? scalarJson(value.value, time) : vectorJson(value.series, time)
   return successJson(data, statsJson(request.reader.totals, request.seconds(), returned))
 }
+
+/** What `explain=1` answers instead of evaluating the query. */
+const explanationJson = (planned: Plan): string =>
+  JSON.stringify({ status: 'success', data: { resultType: 'plan', result: explain(planned) } })

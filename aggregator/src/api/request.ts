@@ -1,6 +1,7 @@
 /** One request of the query API: its parameters, its signal, and the reader that works for it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Grant, RouteAccess } from '../access/access.ts'
+import type { QueryLimits } from '../logql/limits.ts'
 import { Reader, type RowStore } from '../logql/rows.ts'
 import { TenantScope } from '../logql/tenant-scope.ts'
 import { ClientGone, TimedOut } from './errors.ts'
@@ -80,12 +81,12 @@ export function apiRequest(
   request: FastifyRequest,
   store: RowStore,
   signal: AbortSignal,
-  timeoutMs: number,
+  limits: QueryLimits,
 ): ApiRequest {
   const began = performance.now()
   return {
     parameters: readParameters(request),
-    reader: new Reader(store, tenantsOf(request), signal, began + timeoutMs),
+    reader: new Reader(store, tenantsOf(request), signal, began + limits.timeoutMs, limits),
     categorized: hasFlag(request, 'categorize-labels'),
     now: BigInt(Date.now()) * 1_000_000n,
     seconds: () => (performance.now() - began) / 1000,

@@ -8,6 +8,7 @@ import { type Access, forAdmin, forAnyone, forRead, open } from '../access/acces
 import { AccessError } from '../access/access-error.ts'
 import { type Limits, limitsConfig } from '../access/config.ts'
 import type { Logger } from '../log.ts'
+import { type QueryLimits, strictest } from '../logql/limits.ts'
 import type { RowStore } from '../logql/rows.ts'
 import type { Tails } from '../tail/tails.ts'
 import { buildInfo } from './build-info.ts'
@@ -164,11 +165,16 @@ function countRequests(app: FastifyInstance, metrics: ApiMetrics): void {
 }
 
 function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetrics): void {
-  const timeoutMs = options.queryTimeoutMs ?? defaultQueryTimeoutMs
+  const limitsOf = ({ grant }: FastifyRequest): QueryLimits => {
+    const own = grant.tenants.map((tenant) => options.tenantLimits?.(tenant) ?? limitsConfig.parse({}))
+    const limits = strictest(own)
+    return options.queryTimeoutMs === undefined ? limits : { ...limits, timeoutMs: options.queryTimeoutMs }
+  }
   const query = (path: string, answer: (request: ApiRequest, raw: FastifyRequest) => Promise<string>) => {
     const handler = async (raw: FastifyRequest, reply: FastifyReply) => {
-      const { signal, end } = requestSignal(reply, timeoutMs)
-      const request = apiRequest(raw, options.store, signal, timeoutMs)
+      const limits = limitsOf(raw)
+      const { signal, end } = requestSignal(reply, limits.timeoutMs)
+      const request = apiRequest(raw, options.store, signal, limits)
       try {
         const body = await answer(request, raw)
         return reply.type(jsonType).send(body)
@@ -199,15 +205,14 @@ function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetr
 }
 
 /** What is answered without the store. */
-function exploreRoutes(
-  app: FastifyInstance,
-  { tenantLimits, queryTimeoutMs = defaultQueryTimeoutMs, retentionMs = 0 }: ApiOptions,
-): void {
+function exploreRoutes(app: FastifyInstance, { tenantLimits, queryTimeoutMs, retentionMs = 0 }: ApiOptions): void {
   const config = { access: forRead }
   app.get('/loki/api/v1/drilldown-limits', { config }, (request, reply) => {
     // Those of several tenants are told by the first.
     const own = tenantLimits?.(request.grant.tenants[0]!) ?? limitsConfig.parse({})
-    return reply.type(jsonType).send(drilldownLimits(own, { timeoutMs: queryTimeoutMs, retention: retentionMs }))
+    return reply
+      .type(jsonType)
+      .send(drilldownLimits(own, { timeoutMs: queryTimeoutMs ?? own.queryTimeout, retention: retentionMs }))
   })
   app.route({
     method: ['GET', 'POST'],

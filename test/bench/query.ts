@@ -1,0 +1,227 @@
+/**
+ * Queries on a store of 5 M rows (`--rows N` for others): what each costs, and how long one waits for it. Rows are made by the engine itself
+ * from numbers, so that fifty million are there in minutes; lines are of 180 to 220 bytes, JSON and logfmt, of 200 streams over six hours.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Access } from '@tributary/aggregator/access/access.ts'
+import { Credentials } from '@tributary/aggregator/access/credentials.ts'
+import { createApi } from '@tributary/aggregator/api/server.ts'
+import { StoreClient } from '@tributary/aggregator/store/client.ts'
+import { openEmbedded } from '@tributary/aggregator/store/embedded.ts'
+import { migrate } from '@tributary/aggregator/store/migrations.ts'
+import { pino } from 'pino'
+import { Registry } from 'prom-client'
+import { cpuSeconds, quantile } from './measure.ts'
+import type { BenchResult, Figure } from './result.ts'
+
+const streams = 200
+const hours = 6
+/** The newest row. Whole minutes, so that every run sees the same. */
+const end = 1_763_000_400
+const start = end - hours * 3600
+const batch = 500_000
+/** Rows whose line holds the id that is looked for: one. */
+const wanted = 1_234_567
+
+const level = "multiIf(n % 50 = 0, 'error', n % 10 = 0, 'warn', 'info')"
+const id = 'lower(hex(sipHash128(n)))'
+const json = `concat('{"level":"', ${level}, '","msg":"request done","method":"GET","path":"/api/v1/orders/', toString(n % 10000), '","status":', toString(multiIf(n % 50 = 0, 503, n % 7 = 0, 404, 200)), ',"duration":"', toString(n % 900), 'ms","user":"u', toString(n % 5000), '","request_id":"', ${id}, '"}')`
+const logfmt = `concat('level=', ${level}, ' msg="order stored" path=/api/v1/orders/', toString(n % 10000), ' status=', toString(multiIf(n % 50 = 0, 503, 200)), ' duration=', toString(n % 900), 'ms user=u', toString(n % 5000), ' region=eu-central-1 request_id=', ${id}, ' attempt=', toString(n % 3), ' cache=hit')`
+
+async function fill(client: StoreClient, rows: number): Promise<void> {
+  for (let from = 0; from < rows; from += batch) {
+    await client.command(
+      `INSERT INTO logs (tenant, ts, sid, cluster, namespace, pod, container, node, app, service_name, stream, labels, level, meta, line, source, offset)
+       SELECT 'fake', fromUnixTimestamp64Nano(toInt64(${start}) * 1000000000 + toInt64(n * (${hours * 3600}e9 / ${rows})), 'UTC'), s,
+         'bench', concat('ns', toString(s % 10)), concat('pod-', toString(s)), 'main', concat('node-', toString(s % 5)), concat('app', toString(s % 20)),
+         concat('app', toString(s % 20)), 'stdout', map(), ${level}, map('pod_uid', concat('uid-', toString(s))), if(s % 2 = 0, ${json}, ${logfmt}),
+         unhex(leftPad(hex(s), 32, '0')), n
+       FROM (SELECT number AS n, number % ${streams} AS s FROM numbers({from:UInt64}, {count:UInt64}))`,
+      { from, count: Math.min(batch, rows - from) },
+      { settings: { max_insert_threads: '1' } },
+    )
+  }
+  await client.command(
+    `INSERT INTO streams (tenant, day, sid, labels, first_ts, last_ts, entries, bytes)
+     SELECT tenant, toDate(ts), sid, any(map('cluster', toString(cluster), 'namespace', toString(namespace), 'pod', toString(pod), 'container', toString(container),
+       'node', toString(node), 'app', toString(app), 'service_name', toString(service_name), 'stream', toString(stream))), min(ts), max(ts), count(), sum(length(line))
+     FROM logs GROUP BY tenant, toDate(ts), sid`,
+  )
+}
+
+interface Question {
+  readonly name: string
+  readonly path: 'query' | 'query_range'
+  readonly parameters: Record<string, string>
+  readonly runs: number
+  /** Milliseconds, of the middle one when warm. */
+  readonly goal?: number
+  /** What of the store it has to go through, for its speed. */
+  readonly scans?: 'bytes' | 'json lines'
+  readonly note?: string
+}
+
+const at = (seconds: number): string => String(seconds)
+const all = { start: at(start), end: at(end + 1) }
+const hour = { start: at(end - 3600), end: at(end + 1) }
+
+function questions(unique: string): Question[] {
+  return [
+    {
+      name: 'last 100 lines of a pod, 1 h',
+      path: 'query_range',
+      parameters: { query: '{pod="pod-42"}', limit: '100', ...hour },
+      runs: 30,
+      goal: 50,
+    },
+    {
+      name: 'newest 1,000 of everything',
+      path: 'query_range',
+      parameters: { query: '{cluster="bench"}', limit: '1000', ...all },
+      runs: 20,
+      goal: 100,
+    },
+    {
+      name: 'a unique id over everything, as a whole word',
+      path: 'query_range',
+      parameters: { query: `{cluster="bench"} |= \`"${unique}"\``, limit: '100', ...all },
+      runs: 20,
+      goal: 100,
+    },
+    {
+      name: 'a unique id over everything, perhaps part of a longer word',
+      path: 'query_range',
+      parameters: { query: `{cluster="bench"} |= \`${unique}\``, limit: '100', ...all },
+      runs: 5,
+      goal: 100,
+      note: 'the index knows whole words; what may be part of one is looked for in every line',
+    },
+    {
+      name: 'lines through json, newest 100 with status >= 500',
+      path: 'query_range',
+      parameters: { query: '{cluster="bench"} | json | status >= 500', limit: '100', ...all },
+      runs: 20,
+    },
+    {
+      name: 'volume histogram by level',
+      path: 'query_range',
+      parameters: {
+        query: 'sum by (level, detected_level) (count_over_time({cluster="bench"} | drop __error__ [1m]))',
+        step: '60',
+        ...all,
+      },
+      runs: 5,
+      goal: 150,
+      note: 'counted from the rows',
+    },
+    {
+      name: 'sum by (namespace) (rate(|= "order stored" [5m]))',
+      path: 'query_range',
+      parameters: { query: 'sum by (namespace) (rate({cluster="bench"} |= "order stored" [5m]))', step: '60', ...all },
+      runs: 5,
+      scans: 'bytes',
+    },
+    {
+      name: 'sum(rate(| json | status >= 500 [5m])), JSON lines',
+      path: 'query_range',
+      parameters: {
+        query: 'sum by (namespace) (rate({pod=~"pod-.*[02468]"} | json | status >= 500 [5m]))',
+        step: '60',
+        ...all,
+      },
+      runs: 2,
+      scans: 'json lines',
+    },
+  ]
+}
+
+const rowsWanted = (): number => {
+  const at = process.argv.indexOf('--rows')
+  return at === -1 ? 5_000_000 : Number(process.argv[at + 1])
+}
+
+export async function run(): Promise<BenchResult> {
+  const rows = rowsWanted()
+  await using stack = new AsyncDisposableStack()
+  const directory = mkdtempSync(join(tmpdir(), 'tributary-query-bench-'))
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }))
+  const log = pino({ level: 'silent' })
+  let store = await openEmbedded({ directory, log })
+  stack.defer(() => store.close())
+  let client = new StoreClient(store.connection)
+  stack.defer(() => client.close())
+  await migrate(client, log)
+  await fill(client, rows)
+  const read = await client.query<{ id: string; bytes: string }>(
+    `SELECT extract(line, 'request_id":"([0-9a-f]+)') AS id, toString((SELECT sum(length(line)) FROM logs)) AS bytes FROM logs WHERE offset = {n:UInt64}`,
+    { n: Math.min(wanted, rows - 1) & ~1 },
+  )
+  const [{ id: unique, bytes }] = read.rows as [{ id: string; bytes: string }]
+  // Opened again: nothing of the load is in memory.
+  await client.close()
+  await store.close()
+  store = await openEmbedded({ directory, log })
+  client = new StoreClient(store.connection)
+  const app = createApi({
+    version: 'bench',
+    log,
+    registry: new Registry(),
+    store: client,
+    ready: () => ({ ready: true }),
+    access: new Access(new Credentials([]), false),
+    audit: () => [],
+  })
+  stack.defer(() => app.close())
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const figures: Figure[] = []
+  for (const question of questions(unique))
+    figures.push(...(await measure(url, question, store.pid, rows, Number(bytes))))
+  const million = rows / 1e6
+  return {
+    bench: 'query',
+    what: `queries over HTTP on ${million} M rows of ${Math.round(Number(bytes) / rows)} bytes of line, ${streams} streams over ${hours} hours: the first time after a start (cold for the engine; the files are in the page cache), then again. CPU of the API's process and the engine's together`,
+    figures,
+  }
+}
+
+async function measure(
+  url: string,
+  { name, path, parameters, runs, goal, scans, note }: Question,
+  engine: number,
+  rows: number,
+  bytes: number,
+): Promise<Figure[]> {
+  const ask = async (): Promise<number> => {
+    const began = performance.now()
+    const response = await fetch(`${url}/loki/api/v1/${path}?${new URLSearchParams(parameters)}`)
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${name}: ${response.status} ${text}`)
+    if (!text.includes('"result":[{')) throw new Error(`${name} finds nothing`)
+    return performance.now() - began
+  }
+  const cold = await ask()
+  const cpu = () => cpuSeconds(process.pid) + cpuSeconds(engine)
+  const before = cpu()
+  const times: number[] = []
+  for (let i = 0; i < runs; i++) times.push(await ask())
+  const spent = (cpu() - before) / runs
+  const figures: Figure[] = [
+    {
+      name: `${name}: p50`,
+      value: quantile(times, 0.5),
+      unit: 'ms',
+      ...(goal && { goal: { atMost: goal } }),
+      ...(note && { note }),
+    },
+    { name: `${name}: p99`, value: quantile(times, 0.99), unit: 'ms' },
+    { name: `${name}: cold`, value: cold, unit: 'ms' },
+    { name: `${name}: CPU`, value: spent * 1000, unit: 'CPU-ms' },
+  ]
+  if (scans === 'bytes')
+    figures.push({ name: `${name}: speed`, value: bytes / spent / 1e9, unit: 'GB/CPU-s', goal: { atLeast: 1 } })
+  if (scans === 'json lines')
+    figures.push({ name: `${name}: speed`, value: rows / 2 / spent, unit: 'lines/CPU-s', goal: { atLeast: 300_000 } })
+  return figures
+}
