@@ -6,7 +6,7 @@ import { compileStages } from './pipeline/compile.ts'
 import { lineText } from './pipeline/lines.ts'
 import type { ParserHints } from './pipeline/parser-hints.ts'
 import type { CompiledStage } from './pipeline/stage.ts'
-import { WorkingEntry } from './pipeline/working-entry.ts'
+import { errorLabel, WorkingEntry } from './pipeline/working-entry.ts'
 import type { DecodedRow } from './row-decoder.ts'
 import type { StreamSet } from './streams.ts'
 
@@ -29,7 +29,7 @@ export class RowPipeline {
   constructor(streams: StreamSet, stages: readonly Stage[], hints?: ParserHints) {
     this.#streams = streams
     this.#stage = compileStages(stages)
-    this.#entry = new WorkingEntry(hints)
+    this.#entry = new WorkingEntry(hints, hints && earlyChecks(stages))
   }
 
   /** The entry that came out of it, valid until the next call; undefined when it was filtered. */
@@ -74,4 +74,19 @@ export class RowPipeline {
     }
     this.#lastMetadata = metadata
   }
+}
+
+/**
+ * Filters of one label each that parsers can ask as soon as they have found it, by the label. Only those that nothing between could change the
+ * outcome of.
+ */
+function earlyChecks(stages: readonly Stage[]): ReadonlyMap<string, CompiledStage> {
+  const checks = new Map<string, CompiledStage>()
+  for (const stage of stages) {
+    if (stage.kind === 'label_format' || stage.kind === 'drop' || stage.kind === 'keep') break
+    if (stage.kind !== 'label' || 'left' in stage.filter || stage.filter.kind === 'ip') continue
+    const name = stage.filter.kind === 'string' ? stage.filter.matcher.name : stage.filter.name
+    if (name !== errorLabel && !checks.has(name)) checks.set(name, compileStages([stage]))
+  }
+  return checks
 }

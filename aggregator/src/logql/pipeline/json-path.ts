@@ -1,6 +1,6 @@
 /** `| json a="b.c[0]"`: what stands at a path becomes a label. A path that leads nowhere gives an empty one. */
 import type { Extraction } from '../ast.ts'
-import { eachMember } from './json.ts'
+import { eachMember, keyText } from './json.ts'
 import { JsonValue, jsonErrors, nextToken, unescapeJson } from './json-text.ts'
 import { labelText } from './lines.ts'
 import type { CompiledStage } from './stage.ts'
@@ -76,7 +76,8 @@ function findPath(
     return found
   }
   let last = ''
-  const problem = eachMember(text, start, end, (key, value) => {
+  const problem = eachMember(text, start, end, (keyStart, keyEnd, escaped, value) => {
+    const key = keyText(text, keyStart, keyEnd, escaped)
     last = key
     return key === wanted && visit(value) ? 'found' : ''
   })

@@ -24,6 +24,7 @@ export function logfmtParser(strict: boolean, keepEmpty: boolean): CompiledStage
       const value = labelText(scanner.value)
       if (value === '' && !keepEmpty) continue
       entry.set(free, value)
+      if (!entry.passes(free)) return false
       if (entry.complete) break
     }
     if (strict && scanner.error !== '') entry.failParsing('LogfmtParserErr', scanner.error)
@@ -34,22 +35,21 @@ export function logfmtParser(strict: boolean, keepEmpty: boolean): CompiledStage
 /** The labels are there, empty, also where the line lacks their keys. */
 export function logfmtPathParser(extractions: readonly Extraction[], strict: boolean): CompiledStage {
   const scanner = new LogfmtScanner()
-  const names = new Map(extractions.map(({ name, path }) => [labelName(path), name]))
+  const names = Map.groupBy(extractions, ({ path }) => labelName(path))
   return (entry) => {
     if (entry.parsesNothing) return true
-    for (const { name } of extractions) if (!entry.clashes(name) && !entry.wasParsed(name)) entry.set(name, '')
-    const filled = new Set<string>()
+    for (const { name } of extractions) if (!entry.clashes(name)) entry.set(name, '')
     scanner.begin(entry.line)
     while (!scanner.ended) {
       if (!scanner.next()) {
         if (strict) break
         continue
       }
-      const name = names.get(labelName(scanner.key))
-      if (name === undefined || filled.has(name)) continue
-      filled.add(name)
       const value = hasInvalid(scanner.value) ? '' : scanner.value
-      entry.set(entry.clashes(name) ? name + extractedSuffix : name, value)
+      for (const { name } of names.get(labelName(scanner.key)) ?? []) {
+        if (!entry.clashes(name)) entry.set(name, value)
+        else if (!entry.wasParsed(name + extractedSuffix)) entry.set(name + extractedSuffix, value)
+      }
     }
     if (strict && scanner.error !== '') entry.failParsing('LogfmtParserErr', scanner.error)
     return true

@@ -9,6 +9,8 @@ import { parseTemplate } from '../template/parser.ts'
 export interface ParserHints {
   /** Labels to parse; absent: all of them. */
   readonly required?: ReadonlySet<string>
+  /** Lengths that a key of one of them can have, when it is of ASCII letters, digits and marks. */
+  readonly lengths?: ReadonlySet<number>
   /** Parsers have nothing to do at all. */
   readonly noLabels: boolean
   /** `__error__` is asked for, so that errors are results and don't fail the query. */
@@ -38,12 +40,14 @@ export function parserHints({ stages, postFilters, unwrap, groups, without, noLa
   ]
   const wanted = new Set(names.flatMap((name) => (name.endsWith('_extracted') ? [name, name.slice(0, -10)] : [name])))
   const preserveError = wanted.has('__error__')
-  if (noLabels)
-    return wanted.size > 0
-      ? { required: wanted, noLabels: false, preserveError }
-      : { noLabels: true, preserveError: false }
-  if (without || groups.length === 0) return noHints
-  return { required: wanted, noLabels: false, preserveError }
+  if (noLabels && wanted.size === 0) return { noLabels: true, preserveError: false }
+  if (!noLabels && (without || groups.length === 0)) return noHints
+  return { required: wanted, lengths: lengthsOf(wanted), noLabels: false, preserveError }
+}
+
+/** A digit at the beginning gets `_` before it. */
+function lengthsOf(names: ReadonlySet<string>): ReadonlySet<number> {
+  return new Set([...names].flatMap((name) => [name.length, name.length - 1]))
 }
 
 export function namesOfStage(stage: Stage): string[] {

@@ -1,5 +1,5 @@
 /** `| unpack`: undoes Promtail's `pack`. The line is `_entry`, the other strings become labels; without `_entry` nothing happens. */
-import { eachMember, scalarText } from './json.ts'
+import { eachMember, keyText, scalarText } from './json.ts'
 import { jsonErrors, unescapeJson } from './json-text.ts'
 import { labelName } from './label-names.ts'
 import type { CompiledStage } from './stage.ts'
@@ -16,8 +16,9 @@ export function unpackParser(): CompiledStage {
     }
     const labels: [string, string][] = []
     let packed: string | undefined
-    const problem = eachMember(line, 0, line.length, (key, value) => {
+    const problem = eachMember(line, 0, line.length, (keyStart, keyEnd, escaped, value) => {
       if (value.type !== 'string') return ''
+      const key = keyText(line, keyStart, keyEnd, escaped)
       if (key === packedLine) {
         packed = unescapeJson(line.slice(value.start, value.end))
         return packed === undefined ? jsonErrors.escape : ''

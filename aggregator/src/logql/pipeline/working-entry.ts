@@ -4,6 +4,7 @@
  */
 import type { Labels } from '../labels.ts'
 import { noHints, type ParserHints } from './parser-hints.ts'
+import type { CompiledStage } from './stage.ts'
 
 /** What a stage does when it fails: the entry stays, with this in `__error__`. */
 export type PipelineErrorType =
@@ -31,12 +32,15 @@ export class WorkingEntry {
   /** Labels that were parsed and are gone: they are not parsed again. */
   readonly #spent = new Set<string>()
   readonly #hints: ParserHints
+  readonly #checks: ReadonlyMap<string, CompiledStage> | undefined
   #missing = 0
   error = ''
   errorDetails = ''
 
-  constructor(hints: ParserHints = noHints) {
+  /** @param checks filters behind, by the one label that they look at */
+  constructor(hints: ParserHints = noHints, checks?: ReadonlyMap<string, CompiledStage>) {
     this.#hints = hints
+    this.#checks = checks
   }
 
   begin(time: bigint, line: string, stream: Labels, metadata: Labels): void {
@@ -88,6 +92,17 @@ export class WorkingEntry {
     const required = this.#hints.required
     if (required !== undefined && !required.has(free)) return undefined
     return this.wasParsed(free) ? undefined : free
+  }
+
+  /** Whether a key of that length can be the name of a label that is asked for; of many it cannot. */
+  wantsLength(length: number): boolean {
+    const { lengths } = this.#hints
+    return lengths === undefined || lengths.has(length)
+  }
+
+  /** Whether a filter that only looks at this label, which was set just now, will let the entry pass. */
+  passes(name: string): boolean {
+    return this.#checks?.get(name)?.(this) ?? true
   }
 
   clashes(name: string): boolean {
