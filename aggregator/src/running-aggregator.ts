@@ -136,6 +136,7 @@ export class RunningAggregator {
     this.#tails = new Tails({
       ...config.tail,
       feed: this.#feed,
+      sharedStore: config.store.engine === 'clickhouse',
       storedMark: () => {
         const { committed } = wal
         return () => comparePositions(ledger.stored, committed) >= 0

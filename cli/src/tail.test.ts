@@ -1,11 +1,11 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { runTail } from './tail.ts'
 
 let server: Server
-let connections: { socket: WebSocket; query: URLSearchParams }[]
+let connections: { socket: WebSocket; query: URLSearchParams; tenant: unknown }[]
 let lines: string[]
 let warnings: string[]
 let stop: AbortController
@@ -23,7 +23,9 @@ beforeEach(async () => {
       socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 16\r\n\r\nparse error : no')
       return
     }
-    sockets.handleUpgrade(request, socket, head, (one) => connections.push({ socket: one, query }))
+    sockets.handleUpgrade(request, socket, head, (one) =>
+      connections.push({ socket: one, query, tenant: request.headers['x-scope-orgid'] }),
+    )
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 })
@@ -54,9 +56,12 @@ const frame = (values: [string, string][], dropped = 0) =>
   })
 
 test('lines are printed as they come, and what was left out is told', async () => {
+  vi.stubEnv('TRIBUTARY_TENANT', 'shop')
   const done = tail('{a="b"}')
   await expect.poll(() => connections.length).toBe(1)
-  const { socket, query } = connections[0]!
+  vi.unstubAllEnvs()
+  const { socket, query, tenant } = connections[0]!
+  expect(tenant).toBe('shop')
   expect([query.get('query'), query.get('limit')]).toEqual(['{a="b"}', '7'])
   socket.send(
     frame([

@@ -1,7 +1,7 @@
 /** `tributary tail`: what comes, as it comes. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
-import { ApiError, type Entry, flatten, pageLimit } from './api-client.ts'
+import { ApiError, type Entry, flatten, pageLimit, requestHeaders } from './api-client.ts'
 import { formatEntry, type Output } from './output.ts'
 import type { Print } from './query.ts'
 import { parseRange } from './time.ts'
@@ -62,7 +62,7 @@ function address(addr: string, query: string, start: bigint, limit: number): str
 
 /** Resolves with why the connection ended; rejects when it could not be made. */
 function follow(url: string, signal: AbortSignal, take: (frame: Frame) => void): Promise<string> {
-  const socket = new WebSocket(url)
+  const socket = new WebSocket(url, { headers: requestHeaders() })
   let opened = false
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const stop = () => socket.close()

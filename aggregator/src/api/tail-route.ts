@@ -13,7 +13,7 @@ import { TailPipeline } from '../tail/tail-pipeline.ts'
 import { Tailer } from '../tail/tailer.ts'
 import type { Tails } from '../tail/tails.ts'
 import { classify } from './errors.ts'
-import { checkEntryLimit, ParameterError, parseTime, readLimit, readQuery } from './params.ts'
+import { checkEntryLimit, maxEntries, ParameterError, parseTime, readLimit, readQuery } from './params.ts'
 import { hasFlag, readParameters, tenantsOf } from './request.ts'
 import { tailJson } from './shapes.ts'
 import { Upgrades } from './upgrade.ts'
@@ -102,6 +102,7 @@ async function serve(socket: WebSocket, request: TailRequest, options: TailRoute
     limits,
     untilStored: (until) => options.tails.untilStored(until),
     history: (until) => readHistory(request, options, until),
+    ...(options.tails.options.sharedStore && { recent: (until) => readRecent(request, options, until) }),
     send: async (entries, dropped) => {
       await sendText(socket, tailJson(entries, dropped, request.categorized))
       metrics.sent(entries.length)
@@ -146,6 +147,14 @@ async function readHistory(
   const reader = new Reader(store, scope, signal, performance.now() + queryTimeoutMs)
   const search = { log, start, end: endOfTime, limit, direction: 'backward', interval: 0n, places: true } as const
   return (await evaluateLog(reader, search)).reverse()
+}
+
+/** As far back as another aggregator may be behind with its blocks, nanoseconds. */
+const recently = 30_000_000_000n
+
+function readRecent(request: TailRequest, options: TailRouteOptions, signal: AbortSignal): Promise<Entry[]> {
+  const start = BigInt(Date.now()) * 1_000_000n - recently
+  return readHistory({ ...request, start, limit: maxEntries }, options, signal)
 }
 
 function sendText(socket: WebSocket, text: string): Promise<void> {

@@ -18,6 +18,8 @@ export interface TailerOptions {
   readonly untilStored: (signal: AbortSignal) => Promise<void>
   /** The newest entries of the store, oldest first. */
   readonly history: (signal: AbortSignal) => Promise<readonly Entry[]>
+  /** What the store got lately, whoever brought it. Where several aggregators share a store, that is how the others' entries come. */
+  readonly recent?: ((signal: AbortSignal) => Promise<readonly Entry[]>) | undefined
   /** Resolves when there is room for the next frame. */
   readonly send: (entries: readonly Entry[], dropped: readonly DroppedEntry[]) => Promise<void>
   readonly onDropped: (entries: number) => void
@@ -26,32 +28,42 @@ export interface TailerOptions {
 /** How long entries are gathered for a frame, milliseconds. */
 const gather = 20
 const historyFrame = 500
+/** How often the store is asked for other aggregators' entries, milliseconds. */
+const pollEvery = 2000
+/** Entries that are remembered, so that they are not shown again when the store has them. */
+const maxSeen = 50_000
 
 export class Tailer {
   readonly #options: TailerOptions
   readonly #queue: TailQueue
   #wake = () => {}
   #toldDropped = 0
+  readonly #seen = new Seen()
 
   constructor(options: TailerOptions) {
     this.#options = options
     this.#queue = new TailQueue(options.limits)
   }
 
-  /** Until the signal, then throws its reason; else throws what went wrong. */
+  /** Until the signal, or until something goes wrong; throws then. */
   async run(signal: AbortSignal): Promise<never> {
-    const { feed, history, pipeline, send, untilStored } = this.#options
+    const { feed, history, pipeline, recent, send, untilStored } = this.#options
     const stop = feed.listen({ wants: (stream) => pipeline.wants(stream), take: (row) => this.#take(row) })
     const wake = () => this.#wake()
     signal.addEventListener('abort', wake)
     try {
       await untilStored(signal)
+      // What is there before is history, shown or beyond its limit.
+      for (const { place } of (await recent?.(signal)) ?? []) this.#seen.add(place)
       const begin = inOrder(await history(signal), this.#queue.takeAll())
+      if (recent !== undefined) for (const { place } of begin) this.#seen.add(place)
+      const polling = this.#poll(signal)
+      polling.catch(() => {}) // looked at with the next frame
       for (let at = 0; at < begin.length; at += historyFrame) {
         signal.throwIfAborted()
         await send(begin.slice(at, at + historyFrame), [])
       }
-      for (;;) await this.#sendNext(signal)
+      for (;;) await Promise.race([this.#sendNext(signal), polling])
     } finally {
       signal.removeEventListener('abort', wake)
       stop()
@@ -61,8 +73,21 @@ export class Tailer {
   #take(row: LiveRow): void {
     const entry = this.#options.pipeline.run(row)
     if (entry === undefined) return
+    if (this.#options.recent !== undefined) this.#seen.add(entry.place)
     this.#queue.push(entry, performance.now())
     this.#wake()
+  }
+
+  /** Never resolves; rejects when the store does not answer, or with the signal. */
+  async #poll(signal: AbortSignal): Promise<never> {
+    const { recent } = this.#options
+    if (recent === undefined) return new Promise(() => {})
+    for (;;) {
+      await sleep(pollEvery, undefined, { signal })
+      for (const entry of await recent(signal))
+        if (this.#seen.add(entry.place)) this.#queue.push(entry, performance.now())
+      this.#wake()
+    }
   }
 
   async #sendNext(signal: AbortSignal): Promise<void> {
@@ -99,4 +124,17 @@ function inOrder(history: readonly Entry[], heard: readonly Entry[]): Entry[] {
   return [...history, ...heard.filter(({ place }) => !shown.has(place))].sort(
     (a, b) => compareTimes(a.time, b.time) || comparePlaces(a.place, b.place),
   )
+}
+
+/** Places of entries that were shown lately, or need not be. */
+class Seen {
+  readonly #places = new Set<string>()
+
+  /** False when it was there. */
+  add(place = ''): boolean {
+    if (this.#places.has(place)) return false
+    this.#places.add(place)
+    if (this.#places.size > maxSeen) this.#places.delete(this.#places.values().next().value!)
+    return true
+  }
 }

@@ -19,6 +19,8 @@ export interface TailMetrics {
 export interface TailsOptions extends TailConfig {
   readonly feed: LiveFeed
   readonly metrics: TailMetrics
+  /** Other aggregators bring entries to the same store: those come by asking it. */
+  readonly sharedStore: boolean
   /** Everything that is durable now is in the store when the function that this gives returns true. */
   readonly storedMark: () => () => boolean
 }
