@@ -28,9 +28,8 @@ export function exclusionsOf(state: LedgerState, { parts }: Claim): Exclusion[] 
   const exclusions: Exclusion[] = []
   for (const { source, session, ranges } of parts) {
     const claimed = meet(state.claimed(source), ranges)
-    const fence = session === undefined ? undefined : state.fences.get(source)
-    const refused =
-      fence === undefined || fence.session === session ? [] : meet([[fence.keep, Number.MAX_SAFE_INTEGER]], ranges)
+    const fence = state.fenceAgainst(source, session)
+    const refused = fence === undefined ? [] : meet([[fence.keep, Number.MAX_SAFE_INTEGER]], ranges)
     if (claimed.length > 0 || refused.length > 0) exclusions.push({ source, session, ranges: [...claimed, ...refused] })
   }
   return exclusions

@@ -101,18 +101,20 @@ export class LedgerState {
     return [...(this.#openOf.get(source) ?? [])]
   }
 
-  /**
-   * Whether chunks of a session may be taken: not of one that was heard of before the one a source is held for. One that nobody heard of yet
-   * may have raised its fence in an entry that is still to be read.
-   */
+  /** Whether chunks of a session may be taken. */
   lets({ source, seam, session }: Pick<ChunkHeader, 'source' | 'seam' | 'session'>): boolean {
+    const isRefused = (id: Buffer) => this.fenceAgainst(id.toString('hex'), session) !== undefined
+    return !isRefused(source) && (seam === undefined || !isRefused(seam.source))
+  }
+
+  /**
+   * The fence that keeps a session from a source: one of a session that was heard of later. One that nobody heard of yet may have raised its
+   * own in an entry that is still to be read: it always asks before it sends.
+   */
+  fenceAgainst(source: string, session: string | undefined): Fence | undefined {
     const number = session === undefined ? undefined : this.sessions.get(session)
-    if (number === undefined) return true
-    const isOf = (id: Buffer) => {
-      const fence = this.fences.get(id.toString('hex'))
-      return fence === undefined || fence.session === session || fence.number < number
-    }
-    return isOf(source) && (seam === undefined || isOf(seam.source))
+    const fence = this.fences.get(source)
+    return number !== undefined && fence !== undefined && fence.number > number ? fence : undefined
   }
 
   /** Restores a claim from a snapshot. */
