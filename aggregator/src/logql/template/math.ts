@@ -69,7 +69,9 @@ function round(value: TemplateValue, digits: bigint, half = 0.5): number {
 }
 
 const extreme = (choose: (a: number, b: number) => number): TemplateFunction =>
-  fn('aa*', (first: TemplateValue, ...rest: TemplateValue[]) => rest.map(toFloat).reduce(choose, toFloat(first)))
+  fn('aa*', (first: TemplateValue, ...rest: TemplateValue[]) =>
+    rest.map(toFloat).reduce((a, b) => choose(a, b), toFloat(first)),
+  )
 
 export const mathFunctions: Readonly<Record<string, TemplateFunction>> = {
   int: fn('a', toInt),

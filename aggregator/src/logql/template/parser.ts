@@ -188,6 +188,7 @@ class Parser {
         this.#next++
         break
       }
+      if (token.kind === 'close') this.#fail('unclosed left paren')
       if (token.kind === 'end') this.#fail(closer === ')' ? 'unclosed left paren' : 'unclosed action')
       if (token.kind === ')') this.#fail('unexpected right paren')
       commands.push(this.#command(context, closer))

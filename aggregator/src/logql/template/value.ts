@@ -43,14 +43,14 @@ function printInner(value: TemplateValue): string {
 export const sortedEntries = (map: Map<string, TemplateValue>): [string, TemplateValue][] =>
   [...map].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
 
-/** %v of a float64: shortest digits, an exponent below 1e-4 and from 1e21 on. */
+/** %v of a float64: shortest digits, an exponent below 1e-4 and from 1e6 on. */
 export function printFloat(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
   if (Object.is(value, -0)) return '-0'
   const size = Math.abs(value)
-  if (size !== 0 && (size < 1e-4 || size >= 1e21)) return withExponent(value.toExponential())
-  return String(value).includes('e') ? value.toFixed(20).replace(/0+$/, '') : String(value)
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return withExponent(value.toExponential())
+  return String(value)
 }
 
 /** Go writes two digits of the exponent at least. */
