@@ -1,12 +1,14 @@
 /**
- * Writes docs/configuration.md from the zod schemas and docs/metrics.md from the registries: `npm run docs`; with `--check` it only says
- * whether the pages are what it would write.
+ * Writes docs/configuration.md from the zod schemas, docs/metrics.md from the registries, and the chart's values, their schema and tables:
+ * `npm run docs`; with `--check` it only says whether the files are what it would write.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aggregatorConfig } from '@tributary/aggregator/config.ts'
 import { collectorConfig } from '@tributary/collector/config.ts'
 import { z } from 'zod'
+import { chartFiles } from '../charts/generate.ts'
 import { metricsPage } from './metrics-page.ts'
 
 interface JsonSchema {
@@ -37,8 +39,10 @@ const machineDefaults: Record<string, string> = {
 
 export function keysOf(schema: z.ZodType): Key[] {
   // `input`: what people write, before human units become numbers.
-  return walk(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema, '', true)
+  return schemaKeys(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema)
 }
+
+const schemaKeys = (schema: JsonSchema): Key[] => walk(schema, '', true)
 
 function walk(schema: JsonSchema, path: string, required: boolean): Key[] {
   if (schema.properties) {
@@ -55,14 +59,15 @@ function typeOf({ type, enum: values, anyOf, items, additionalProperties }: Json
   if (values) return values.map((value) => `\`${value}\``).join(', ')
   if (anyOf) return [...new Set(anyOf.map(typeOf))].join(' or ')
   if (type === 'array') return `list of ${typeOf(items ?? {})}`
-  if (typeof additionalProperties === 'object') return `map of ${typeOf(additionalProperties)}`
+  if (typeof additionalProperties === 'object')
+    return Object.keys(additionalProperties).length === 0 ? 'map' : `map of ${typeOf(additionalProperties)}`
   return Array.isArray(type) ? type.join(' or ') : (type ?? 'string')
 }
 
 function defaultOf(schema: JsonSchema, path: string, required: boolean): string {
   if (machineDefaults[path]) return machineDefaults[path]
   if (schema.default !== undefined)
-    return `\`${typeof schema.default === 'string' ? schema.default : JSON.stringify(schema.default)}\``
+    return `\`${typeof schema.default === 'string' && schema.default !== '' ? schema.default : JSON.stringify(schema.default)}\``
   return required ? '**required**' : '-'
 }
 
@@ -100,14 +105,15 @@ ${table(keysOf(aggregatorConfig))}
 }
 
 if (import.meta.main) {
-  for (const [name, page] of [
-    ['configuration.md', configurationPage()],
-    ['metrics.md', metricsPage()],
+  const page = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+  for (const [path, text] of [
+    [page('configuration.md'), configurationPage()],
+    [page('metrics.md'), metricsPage()],
+    ...chartFiles((schema) => table(schemaKeys(schema))),
   ] as const) {
-    const path = fileURLToPath(new URL(name, import.meta.url))
-    if (!process.argv.includes('--check')) writeFileSync(path, page)
-    else if (readFileSync(path, 'utf8') !== page) {
-      console.error(`docs/${name} is not what the sources say; run \`npm run docs\` and commit it`)
+    if (!process.argv.includes('--check')) writeFileSync(path, text)
+    else if (readFileSync(path, 'utf8') !== text) {
+      console.error(`${relative(process.cwd(), path)} is not what the sources say; run \`npm run docs\` and commit it`)
       process.exitCode = 1
     }
   }

@@ -161,6 +161,25 @@ program
   })
 
 program
+  .command('verify')
+  .description(
+    'write marked lines to the output, where a collector reads it, and find each once in the store; exit code 1 when one is missing, doubled or without what is expected',
+  )
+  .option('--lines <n>', 'how many lines', integer(1, 100_000), 100)
+  .option('--timeout <duration>', 'how long all of them may take to be found', '3m')
+  .option('--settle <duration>', 'how long after that none may come a second time', '5s')
+  .option(
+    '--expect <name=value>',
+    'label or structured metadata that every line must have; may be repeated',
+    (text: string, all: string[]) => [...all, text],
+    [],
+  )
+  .addOption(address())
+  .action(async (options) => {
+    if (!(await (await import('./verify.ts')).runVerify(options, print))) process.exitCode = 1
+  })
+
+program
   .command('generate')
   .description('write logs as the kubelet does, every line with its container and number')
   .requiredOption('--out <dir>', 'where: containers/ has the links to read from')
