@@ -107,6 +107,40 @@ describe('streamed queries', () => {
   })
 })
 
+describe('rows as bytes', () => {
+  test('give all rows, in pieces', async () => {
+    const pieces: Buffer[] = []
+    for await (const piece of client.queryBytes('SELECT toUInt32(number) FROM numbers(200000)')) pieces.push(piece)
+    const bytes = Buffer.concat(pieces)
+    expect(bytes.length).toBe(800_000)
+    expect([bytes.readUInt32LE(0), bytes.readUInt32LE(799_996)]).toEqual([0, 199_999])
+  })
+  test('end when the caller leaves the loop', async () => {
+    for await (const _ of client.queryBytes('SELECT number FROM numbers(2000000000000)')) break
+    const running = `SELECT count() AS n FROM system.processes WHERE query LIKE '%2000000000000%' AND query NOT LIKE '%processes%'`
+    await expect.poll(async () => (await client.query(running)).rows).toEqual([{ n: '0' }])
+  })
+  test('end when the signal says so', async () => {
+    const controller = new AbortController()
+    const read = async () => {
+      const { signal } = controller
+      for await (const _ of client.queryBytes('SELECT number FROM numbers(3000000000000)', {}, { signal }))
+        controller.abort()
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'cancelled' })
+  })
+  test('tell an error in the middle as what it is, and nothing of it is a row', async () => {
+    let seen = 0
+    const read = async () => {
+      const sql = 'SELECT toUInt64(number + throwIf(number = 900000)) FROM numbers(1000000)'
+      for await (const piece of client.queryBytes(sql)) seen += piece.length
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'rejected', clickhouseCode: 395 })
+    expect(seen).toBeGreaterThan(0)
+    expect(seen % 8).toBe(0)
+  })
+})
+
 describe('errors', () => {
   test.for([
     { of: 'a table that does not exist', sql: 'SELECT * FROM missing', code: 'rejected', retryable: false, number: 60 },

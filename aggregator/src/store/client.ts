@@ -1,5 +1,5 @@
 /** The one way to the store, whichever engine it is: `@clickhouse/client` with our errors, limits and formats. */
-import { Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import type { StoreConnection } from './connection.ts'
 import { Dialect } from './dialect.ts'
@@ -173,6 +173,8 @@ export class StoreClient {
           decompress_response_stream: true,
         }),
       )
+      // The client forgets the signal once the response has begun.
+      addAbortSignal(own.signal, stream)
       yield* untilException(stream, String(response_headers['x-clickhouse-exception-tag'] ?? ''))
     } catch (error) {
       throw storeErrorFrom(error, signal?.aborted ?? false)
