@@ -16,6 +16,7 @@ export class FaultyProxy {
   #stalled = false
   #delayMs = 0
   connections = 0
+  #answered = Promise.withResolvers<void>()
 
   private constructor(target: () => number) {
     this.#target = target
@@ -40,7 +41,10 @@ export class FaultyProxy {
     this.#pairs.add(pair)
     client.on('data', (data) => this.#pass(client, data, server))
     server.on('data', (data) => {
-      if (!this.#mute) this.#pass(server, data, client)
+      if (this.#mute) return
+      this.#pass(server, data, client)
+      this.#answered.resolve()
+      this.#answered = Promise.withResolvers()
     })
     if (this.#stalled) for (const socket of [client, server]) socket.pause()
     const end = () => {
@@ -102,6 +106,11 @@ export class FaultyProxy {
       client.resume()
       server.resume()
     }
+  }
+
+  /** Resolves with the next thing that a server answers and a client gets. */
+  answer(): Promise<void> {
+    return this.#answered.promise
   }
 
   /** What the server answers is dropped until {@link loseAcks} is called with false, which ends the connections: their acks are gone. */
