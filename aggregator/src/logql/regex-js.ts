@@ -1,5 +1,5 @@
 /**
- * RE2 expressions that JavaScript's engine may match: it is twenty times faster, but backtracks. Where an expression can be matched in two
+ * RE2 expressions that JavaScript's engine may match: it is many times faster, but backtracks. Where an expression can be matched in two
  * ways at one place, its cost grows with the line's length to the power of the number of such places; so each comes with the longest text
  * it may be given.
  */
