@@ -199,6 +199,9 @@ export const values = z.strictObject({
       enabled: flag(false, 'Make a ServiceMonitor for the aggregators (Prometheus Operator).'),
       interval: text('How often they are scraped.', '30s'),
       labels: texts('Its labels, by which Prometheus chooses.'),
+      tlsConfig: part(
+        "Where HTTP is HTTPS: whom Prometheus trusts, such as `ca`. `serverName` is the Service's unless it is said.",
+      ),
     }),
     podMonitor: section({
       enabled: flag(false, 'Make a PodMonitor for the collectors (Prometheus Operator).'),
@@ -232,7 +235,7 @@ export const values = z.strictObject({
     timeout: text('How long they may take to be found.', '3m'),
     secrets: z.array(z.string().min(1)).default([]).describe('Secrets to mount, at `/etc/tributary/secrets/<name>`.'),
     env: parts(
-      'Environment variables: `TRIBUTARY_TOKEN`, or `TRIBUTARY_USERNAME` and `TRIBUTARY_PASSWORD`, where the API asks for credentials; `TRIBUTARY_TENANT`.',
+      'Environment variables: `TRIBUTARY_TOKEN`, or `TRIBUTARY_USERNAME` and `TRIBUTARY_PASSWORD`, where the API asks for credentials; `TRIBUTARY_TENANT`; `NODE_EXTRA_CA_CERTS`, the file of an authority that signed its certificate.',
     ),
   }),
   imagePullSecrets: parts('Secrets to pull images with.'),
