@@ -41,6 +41,9 @@ const pod = {
   podLabels: texts('Labels of the pods, beside those that select them.'),
   nodeSelector: texts('Labels that a node must have.'),
   affinity: part('Affinity of the pods.'),
+  securityContext: part(
+    "Merged into the pods' security context, such as `seLinuxOptions: {type: spc_t}` where SELinux guards the node's files.",
+  ),
   serviceAccount,
 }
 

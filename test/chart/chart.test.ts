@@ -167,6 +167,34 @@ describe.skipIf(tools === undefined)('the chart', () => {
     expect(service).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true, ports: [{ name: 'forward' }] })
   })
 
+  test.for([
+    {
+      name: 'default',
+      says: [
+        'StatefulSet logs-tributary-aggregator, store: embedded',
+        'asks for no credentials',
+        'Only pods of this namespace may',
+      ],
+    },
+    { name: 'no-auth', says: ['WARNING: whoever can connect may send logs', 'WARNING: logs travel unencrypted'] },
+    { name: 'everything', says: ['curl -G https://localhost:3100', 'those of networkPolicy.clients'] },
+  ])(
+    'what helm says after an install of $name names what runs, and how to see the first lines',
+    async ({ name, says }) => {
+      const values = JSON.stringify(all.find(([one]) => one === name)![1])
+      const install = ['install', 'logs', chart, '--namespace', 'logging', '--dry-run=client', '--values', '-']
+      const { stdout } = await run(helm, install, values)
+      const notes = stdout.slice(stdout.indexOf('NOTES:'))
+      for (const said of [
+        'DaemonSet logs-tributary-collector',
+        'helm -n logging test logs',
+        'port-forward service/logs-tributary-aggregator 3100',
+        ...says,
+      ])
+        expect(notes).toContain(said)
+    },
+  )
+
   test('the port of applications is open on the node only where it is asked for', () => {
     const ports = (name: string) => podOf(of(name), 'DaemonSet').containers[0]!.ports
     expect(ports('default').map(({ hostPort }) => hostPort)).toEqual([undefined])

@@ -16,6 +16,16 @@
 {{- end }}
 {{- end }}
 
+{{- /* For pods that need nothing of the node. */}}
+{{- define "tributary.nobody" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
 {{- define "tributary.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
