@@ -136,6 +136,7 @@ export class ClickHouseLog implements LogStore {
   }
 
   async #dropPartitions(table: 'ledger_log' | 'ledger_snapshots', of: string, before: number): Promise<void> {
+    if (before <= 0) return
     const { rows } = await this.#client.query<{ id: string }>(
       `SELECT DISTINCT _partition_id AS id FROM ${table} WHERE ${of} < {before:UInt64}`,
       { before },

@@ -140,23 +140,25 @@ export class SharedLog {
   }
 
   #write(): void {
-    if (!this.#loaded || this.#writing !== undefined) return
-    this.#writing = this.#writeAll().finally(() => {
-      this.#writing = undefined
-    })
+    if (this.#loaded) this.#writing ??= this.#writeAll()
   }
 
   async #writeAll(): Promise<void> {
-    // What is submitted in the same turn of the event loop shares an entry.
-    await Promise.resolve()
-    while (!this.#closing.signal.aborted) {
-      const { entry, taken } = this.#prepare()
-      if (taken.length === 0) return
-      const seq = await this.#append(entry)
-      if (seq === undefined) continue
-      this.#queue = this.#queue.filter((one) => !taken.includes(one))
-      for (const { resolve } of taken) resolve(seq)
-      this.#maybeSnapshot()
+    try {
+      // What is submitted in the same turn of the event loop shares an entry.
+      await Promise.resolve()
+      while (!this.#closing.signal.aborted) {
+        const { entry, taken } = this.#prepare()
+        if (taken.length === 0) return
+        const seq = await this.#append(entry)
+        if (seq === undefined) continue
+        this.#queue = this.#queue.filter((one) => !taken.includes(one))
+        for (const { resolve } of taken) resolve(seq)
+        this.#maybeSnapshot()
+      }
+    } finally {
+      // In the same turn as the last look at the queue: what is submitted after that begins anew.
+      this.#writing = undefined
     }
   }
 
