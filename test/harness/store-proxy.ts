@@ -12,8 +12,8 @@ export type StoreFault =
   | { readonly kind: 'late'; readonly delay: number }
   /** The store does it; what is answered says that something went wrong. */
   | { readonly kind: 'stored, then 500' }
-  /** The store does it, and the connection breaks before the answer. */
-  | { readonly kind: 'stored, then cut' }
+  /** The store does it, and the connection breaks before the answer; `stored` is called in between. */
+  | { readonly kind: 'stored, then cut'; readonly stored?: () => void }
   /** Answered here, as the store reports an exception. */
   | { readonly kind: 'exception'; readonly code: number; readonly name: string }
 
@@ -21,6 +21,8 @@ export interface StoreRequest {
   /** Statement of the URL, as inserts have it. */
   readonly query: string
   readonly token: string | undefined
+  /** What is inserted. */
+  readonly body: Buffer
 }
 
 export class StoreProxy {
@@ -57,9 +59,9 @@ export class StoreProxy {
     const { searchParams } = new URL(request.url ?? '/', 'http://proxy')
     const query = searchParams.get('query') ?? ''
     const token = searchParams.get('insert_deduplication_token') ?? undefined
-    const fault = /^\s*INSERT\b/.test(query) ? this.#fault({ query, token }) : ({ kind: 'none' } as const)
-    this.made[fault.kind] = (this.made[fault.kind] ?? 0) + 1
     const body = await readAll(request)
+    const fault = /^\s*INSERT\b/.test(query) ? this.#fault({ query, token, body }) : ({ kind: 'none' } as const)
+    this.made[fault.kind] = (this.made[fault.kind] ?? 0) + 1
     if (fault.kind === 'exception') {
       const { code, name } = fault
       response.writeHead(500, { 'X-ClickHouse-Exception-Code': String(code) })
@@ -85,8 +87,10 @@ export class StoreProxy {
     const answer = await answered
     const content = await readAll(answer)
     if (fault.kind === 'late') await sleep(fault.delay)
-    if (fault.kind === 'stored, then cut') response.destroy()
-    else if (fault.kind === 'stored, then 500') response.writeHead(500).end('<html>Internal Server Error</html>')
+    if (fault.kind === 'stored, then cut') {
+      fault.stored?.()
+      response.destroy()
+    } else if (fault.kind === 'stored, then 500') response.writeHead(500).end('<html>Internal Server Error</html>')
     else response.writeHead(answer.statusCode ?? 502, answer.headers).end(content)
   }
 
