@@ -21,12 +21,13 @@ function stateOf(...entries: [writer: string, entry: LogEntry][]): LedgerState {
 }
 
 test.each<{ what: string; writer: string; wanted: ClaimPart; found: boolean }>([
-  { what: 'bytes that another has open', writer: 'b', wanted: part(9, 20), found: true },
-  { what: 'bytes beside them', writer: 'b', wanted: part(10, 20), found: false },
-  { what: 'bytes of another source', writer: 'b', wanted: part(0, 9, { source: y }), found: false },
-  { what: 'bytes that it has open itself', writer: 'a', wanted: part(0, 9), found: false },
+  { what: 'bytes that another has open', writer: 'b', wanted: part(19, 30), found: true },
+  { what: 'bytes behind them', writer: 'b', wanted: part(20, 30), found: false },
+  { what: 'bytes before them', writer: 'b', wanted: part(0, 5), found: false },
+  { what: 'bytes of another source', writer: 'b', wanted: part(5, 9, { source: y }), found: false },
+  { what: 'bytes that it has open itself', writer: 'a', wanted: part(5, 9), found: false },
 ])('$what: in the way: $found', ({ writer, wanted, found }) => {
-  const state = stateOf(['a', { claim: claimOf(part(0, 10)) }])
+  const state = stateOf(['a', { claim: claimOf(part(5, 20)) }])
   expect(obstacle(state, writer, claimOf(part(50, 60, { source: y }), wanted)) !== undefined).toBe(found)
 })
 
