@@ -1,5 +1,5 @@
 /** An aggregator alone, as senders of others see it. */
-import { Pipeline, type PipelineOptions } from './processes.ts'
+import { Pipeline, type PipelineOptions, until } from './processes.ts'
 
 /** It runs and answers queries; no collector does. */
 export async function startAggregator(aggregator: PipelineOptions['aggregator'] = {}): Promise<Pipeline> {
@@ -38,3 +38,16 @@ export async function query({ url }: Pick<Pipeline, 'url'>, selector: string, li
 
 export const linesOf = (streams: readonly ReadStream[]): string[] =>
   streams.flatMap(({ values }) => values.map(([, line]) => line))
+
+/** {@link query}, once it finds so many lines; `context` says more in the message of when it does not. */
+export async function received(
+  pipeline: Pick<Pipeline, 'url'>,
+  selector: string,
+  count: number,
+  context: () => string = () => '',
+): Promise<ReadStream[]> {
+  let streams: ReadStream[] = []
+  const enough = async () => linesOf((streams = await query(pipeline, selector))).length >= count
+  await until(enough, 30_000, () => `${selector}: ${JSON.stringify(streams)}\n${context()}`, 200)
+  return streams
+}

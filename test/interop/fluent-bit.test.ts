@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TestAuthority } from '@tributary/protocol/test-authority.ts'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
+import { linesOf, query, type ReadStream, received, startAggregator } from '../harness/aggregator.ts'
 import { Daemon } from '../harness/daemon.ts'
 import { freePorts, type Pipeline, until } from '../harness/processes.ts'
 import { program } from '../harness/programs.ts'
@@ -149,17 +149,13 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
     await secured?.[Symbol.asyncDispose]()
   })
 
-  async function received(pipeline: Pipeline, selector: string, count: number): Promise<ReadStream[]> {
-    let streams: ReadStream[] = []
-    const enough = async () => linesOf((streams = await query(pipeline, selector))).length >= count
-    await until(enough, 30_000, () => `${selector}: ${JSON.stringify(streams)}\n${sender.output}`, 200)
-    return streams
-  }
+  const receivedOf = (pipeline: Pipeline, selector: string, count: number) =>
+    received(pipeline, selector, count, () => sender.output)
 
   test.for(['defaults', 'acked', 'gzip', 'integer', 'bare', 'options'])(
     'records come with tag and time: %s',
     async (name) => {
-      const streams = await received(plain, `{tag="fb.${name}"}`, 3)
+      const streams = await receivedOf(plain, `{tag="fb.${name}"}`, 3)
       expect(linesOf(streams)).toEqual(Array(3).fill(`line of ${name}`))
       expect(labels(streams)).toMatchObject({ tag: `fb.${name}`, n: '1', detected_level: 'warn' })
       const times = streams.flatMap(({ values }) => values.map(([time]) => time))
@@ -169,18 +165,18 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
   )
 
   test('a tag made of the record, one message for each', async () => {
-    expect(linesOf(await received(plain, '{tag="dyn.1"}', 3))).toEqual(Array(3).fill('line of dynamic'))
+    expect(linesOf(await receivedOf(plain, '{tag="dyn.1"}', 3))).toEqual(Array(3).fill('line of dynamic'))
   })
 
   test('TLS, shared key and user; a wrong key gets nothing in', async () => {
-    expect(linesOf(await received(secured, '{tag="fb.secure"}', 3))).toEqual(Array(3).fill('line of secure'))
+    expect(linesOf(await receivedOf(secured, '{tag="fb.secure"}', 3))).toEqual(Array(3).fill('line of secure'))
     const refused = async () => (await secured.metrics('aggregator')).includes('errors_total{reason="handshake"}')
     await until(refused, 20_000, () => sender.output)
     expect(await query(secured, '{tag="fb.stranger"}')).toEqual([])
   })
 
   test('the kubernetes map gives labels and structured metadata', async () => {
-    const streams = await received(plain, '{namespace="shop"}', 3)
+    const streams = await receivedOf(plain, '{namespace="shop"}', 3)
     expect(linesOf(streams)).toEqual(Array(3).fill('in a pod'))
     expect(labels(streams)).toMatchObject({
       ...{ namespace: 'shop', pod: 'cart-0', container: 'web', node: 'node-7', app: 'cart', stream: 'stderr' },
@@ -190,13 +186,13 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
   })
 
   test('the name of a file under containers/ gives labels where the records have none', async () => {
-    const streams = await received(plain, '{namespace="front"}', 3)
+    const streams = await receivedOf(plain, '{namespace="front"}', 3)
     expect(linesOf(streams)).toEqual(['tailed 1', 'tailed 2', 'tailed 3'])
     expect(labels(streams)).toMatchObject({ pod: 'web-1', container: 'nginx', container_id: containerId })
   })
 
   test('OpenTelemetry records keep resource, attributes, severity and trace', async () => {
-    const streams = await received(plain, '{service_name="cart", namespace=""}', 1)
+    const streams = await receivedOf(plain, '{service_name="cart", namespace=""}', 1)
     expect(linesOf(streams)).toEqual(['otlp body'])
     expect(streams[0]!.values[0]![0]).toMatch(/000007$/)
     expect(labels(streams)).toMatchObject({
@@ -206,10 +202,10 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
   })
 
   test('the journal, and records without a line of their own', async () => {
-    const journal = await received(plain, '{tag="fb.journal"}', 3)
+    const journal = await receivedOf(plain, '{tag="fb.journal"}', 3)
     expect(linesOf(journal)).toEqual(Array(3).fill('from the journal'))
     expect(labels(journal)).toMatchObject({ detected_level: 'error', _SYSTEMD_UNIT: 'cron.service' })
-    const lines = linesOf(await received(plain, '{tag="fb.structured"}', 3))
+    const lines = linesOf(await receivedOf(plain, '{tag="fb.structured"}', 3))
     expect(lines.map((line) => JSON.parse(line))).toEqual(Array(3).fill({ a: 1, nested: { b: [true, null] } }))
   })
 

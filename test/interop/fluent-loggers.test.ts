@@ -2,7 +2,7 @@
 import { FluentClient } from '@fluent-org/logger'
 import fluentLogger from 'fluent-logger'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
+import { linesOf, query, received, startAggregator } from '../harness/aggregator.ts'
 import { type Pipeline, until } from '../harness/processes.ts'
 
 // Each waits for what another program does, on a machine that may be busy.
@@ -21,18 +21,11 @@ afterAll(async () => {
   await secured?.[Symbol.asyncDispose]()
 })
 
-async function received(pipeline: Pipeline, tag: string, count: number): Promise<ReadStream[]> {
-  let streams: ReadStream[] = []
-  const enough = async () => linesOf((streams = await query(pipeline, `{tag="${tag}"}`))).length >= count
-  await until(enough, 30_000, () => `${tag}: ${JSON.stringify(streams)}`, 200)
-  return streams
-}
-
 const record = (i: number) => ({ message: `line ${i}`, level: 'error', user: { id: 7 } })
 const expectedLines = Array.from({ length: 20 }, (_, i) => `line ${i}`)
 
 async function expectAll(pipeline: Pipeline, tag: string): Promise<void> {
-  const streams = await received(pipeline, tag, 20)
+  const streams = await received(pipeline, `{tag="${tag}"}`, 20)
   expect(linesOf(streams).sort()).toEqual([...expectedLines].sort())
   expect(streams[0]!.stream).toMatchObject({ tag, detected_level: 'error', user: '{"id":7}' })
 }

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TestAuthority } from '@tributary/protocol/test-authority.ts'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { linesOf, query, type ReadStream, startAggregator } from '../harness/aggregator.ts'
+import { linesOf, received, startAggregator } from '../harness/aggregator.ts'
 import { Daemon } from '../harness/daemon.ts'
-import { freePorts, type Pipeline, until } from '../harness/processes.ts'
+import { freePorts, type Pipeline } from '../harness/processes.ts'
 import { program } from '../harness/programs.ts'
 
 // Each waits for what another program does, on a machine that may be busy.
@@ -70,17 +70,13 @@ describe.skipIf(rsyslog === undefined)('rsyslog', () => {
     await secured?.[Symbol.asyncDispose]()
   })
 
-  async function received(pipeline: Pipeline, selector: string, count: number): Promise<ReadStream[]> {
-    let streams: ReadStream[] = []
-    const enough = async () => linesOf((streams = await query(pipeline, selector))).length >= count
-    await until(enough, 30_000, () => `${selector}: ${JSON.stringify(streams)}\n${sender.output}`, 200)
-    return streams
-  }
+  const receivedOf = (pipeline: Pipeline, selector: string, count: number) =>
+    received(pipeline, selector, count, () => sender.output)
 
   const common = { host: 'sender.example', facility: 'local3', detected_level: 'error' }
 
   test.for(['rfc5424', 'rfc3164', 'precise', 'datagrams', 'secure'])('lines sent as %s', async (name) => {
-    const streams = await received(name === 'secure' ? secured : plain, `{app="${name}"}`, 2)
+    const streams = await receivedOf(name === 'secure' ? secured : plain, `{app="${name}"}`, 2)
     expect(linesOf(streams).toSorted()).toEqual([`${name} 1`, `${name} 2 µ`])
     expect(streams[0]!.stream).toMatchObject({ ...common, app: name, service_name: name })
     const times = streams.flatMap(({ values }) => values.map(([time]) => time))
@@ -88,7 +84,7 @@ describe.skipIf(rsyslog === undefined)('rsyslog', () => {
   })
 
   test('structured data, process and message id are structured metadata', async () => {
-    const streams = await received(plain, '{app="app"}', 2)
+    const streams = await receivedOf(plain, '{app="app"}', 2)
     expect(linesOf(streams).toSorted()).toEqual(['structured 1', 'structured 2 µ'])
     expect(streams[0]!.stream).toMatchObject({ ...common, process_id: '42', message_id: 'ID7', t_1_k: 'v "q"' })
   })
@@ -102,12 +98,12 @@ describe.skipIf(rsyslog === undefined)('rsyslog', () => {
       appendFileSync(file, lines.map((line) => `${line}\n`).join(''))
     }
     write(500)
-    await received(plain, '{app="rfc5424"} |= "seq="', sent.length)
+    await receivedOf(plain, '{app="rfc5424"} |= "seq="', sent.length)
     await plain.aggregator.kill()
     write(500)
     plain.aggregator.start()
     await plain.ready()
-    const lines = linesOf(await received(plain, '{app="rfc5424"} |= "seq="', sent.length))
+    const lines = linesOf(await receivedOf(plain, '{app="rfc5424"} |= "seq="', sent.length))
     console.log('rsyslog, a kill', JSON.stringify({ sent: sent.length, read: lines.length }))
     expect(sent.filter((line) => !lines.includes(line))).toEqual([])
   })

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import { expect, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import { tryTmpfs } from '../../../test/harness/disk.ts'
 import { StoreError } from '../store/error.ts'
 import { LogBlock } from '../store/log-block.ts'
@@ -62,17 +62,30 @@ async function insert({ client }: TestStore, day: number, number: number): Promi
   await client.insertNative('logs', made.columns, made.encode(), `b${number}`)
 }
 
-test('a small volume never becomes full while rows come and queries go on, and every dropped row is counted', {
-  timeout: 60_000,
-}, async (context) => {
+/** A store whose files have a volume of `size` for themselves. */
+async function withSmallVolume(
+  size: string,
+  context: TestContext,
+  check: (opened: TestStore, directory: string) => Promise<void>,
+): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'tributary-guard-'))
   try {
-    using disk = tryTmpfs(join(root, 'volume'), '64m')
+    using disk = tryTmpfs(join(root, 'volume'), size)
     if (disk === undefined) return context.skip('needs the right to mount a tmpfs')
     const directory = join(root, 'volume', 'store')
     await using opened = await openTestStore(directory)
+    await migrate(opened.client, quietLog)
+    await check(opened, directory)
+  } finally {
+    await rm(root, { recursive: true, force: true })
+  }
+}
+
+test('a small volume never becomes full while rows come and queries go on, and every dropped row is counted', {
+  timeout: 60_000,
+}, async (context) => {
+  await withSmallVolume('64m', context, async (opened, directory) => {
     const { client } = opened
-    await migrate(client, quietLog)
     const registry = new Registry()
     const metrics = new RetentionMetrics(registry)
     const limits = { minFree: { percent: 40 } }
@@ -105,20 +118,12 @@ test('a small volume never becomes full while rows come and queries go on, and e
     const { values } = await registry.getSingleMetric('aggregator_store_expired_rows_total')!.get()
     expect(values).toContainEqual(expect.objectContaining({ labels: { table: 'logs', reason: 'disk' }, value: gone }))
     expect(queries).toBeGreaterThan(10)
-  } finally {
-    await rm(root, { recursive: true, force: true })
-  }
+  })
 })
 
 test('where only the newest day is left nothing is dropped, and it shows', async (context) => {
-  const root = await mkdtemp(join(tmpdir(), 'tributary-guard-'))
-  try {
-    using disk = tryTmpfs(join(root, 'volume'), '48m')
-    if (disk === undefined) return context.skip('needs the right to mount a tmpfs')
-    const directory = join(root, 'volume', 'store')
-    await using opened = await openTestStore(directory)
+  await withSmallVolume('48m', context, async (opened, directory) => {
     const { client } = opened
-    await migrate(client, quietLog)
     const registry = new Registry()
     const limits = { minFree: { percent: 50 } }
     const guard = new DiskGuard({
@@ -140,7 +145,5 @@ test('where only the newest day is left nothing is dropped, and it shows', async
     expect(full).toMatchObject({ code: 'full', retryable: true })
     const { values } = await registry.getSingleMetric('aggregator_store_disk_excess_bytes')!.get()
     expect(values[0]!.value).toBeGreaterThan(10_000_000)
-  } finally {
-    await rm(root, { recursive: true, force: true })
-  }
+  })
 })
