@@ -1,9 +1,9 @@
 /** An aggregator that is open: receiver, loader, API, and how they are watched and closed. */
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Receiver } from '@tributary/protocol/receive/receiver.ts'
 import type { FastifyInstance } from 'fastify'
+import manifest from '../package.json' with { type: 'json' }
 import { Access } from './access/access.ts'
 import { Credentials } from './access/credentials.ts'
 import { TenantLimits } from './access/tenant-limits.ts'
@@ -40,9 +40,7 @@ const storePatience = 30_000
 /** How long answering what was received may take when closing, in milliseconds. */
 const ackPatience = 5000
 
-export const version = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-).version
+export const { version } = manifest
 
 export class RunningAggregator {
   readonly #parts: Parts

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { lockDirectory } from '@tributary/aggregator/directory-lock.ts'
 import { nodeEnvironment, nodeFlags } from '@tributary/collector/node-flags.ts'
+import { scriptFile } from '@tributary/protocol/script-file.ts'
 import { stringify } from 'yaml'
 import { Child } from './child.ts'
 import { demoLogs, runDemo } from './demo.ts'
@@ -73,7 +74,7 @@ function startChildren(plan: Plan) {
   const child = (name: 'collector' | 'aggregator', config: object, execArgv: readonly string[]) => {
     const file = join(data, `${name}.yaml`)
     writeFileSync(file, `# Written by tributary up at every start.\n${stringify(config)}`)
-    const script = fileURLToPath(import.meta.resolve(`@tributary/${name}/main.ts`))
+    const script = fileURLToPath(scriptFile(import.meta.url, `../../${name}/src/main.ts`, name))
     return new Child({
       name,
       script,

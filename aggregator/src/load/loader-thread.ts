@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
+import { scriptFile } from '@tributary/protocol/script-file.ts'
 import type { WalPosition } from '../wal/position.ts'
 import type {
   BlockReport,
@@ -88,7 +89,7 @@ export class LoaderThread {
 
   /** One life of the thread; the error that ended it, if one did. */
   #live(): Promise<Error | undefined> {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    const worker = new Worker(scriptFile(import.meta.url, './worker.ts', 'loader-worker'), {
       workerData: this.#settings(),
       resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
     })

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { scriptFile } from '@tributary/protocol/script-file.ts'
 import { Counter, type Registry } from 'prom-client'
 import type { Logger } from '../log.ts'
 import type { StoreConnection } from './connection.ts'
@@ -176,7 +177,7 @@ async function startEngine(
   signal: AbortSignal | undefined,
 ): Promise<{ engine: ChildProcess; port: number }> {
   signal?.throwIfAborted()
-  const engine = fork(new URL('./engine/main.ts', import.meta.url), [], {
+  const engine = fork(scriptFile(import.meta.url, './engine/main.ts', 'store-engine'), [], {
     execArgv: [`--max-old-space-size=${heapMegabytes}`],
     env: { ...process.env, UV_THREADPOOL_SIZE: String(threads), NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

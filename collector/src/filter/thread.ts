@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ByteRange } from '@tributary/protocol/ranges.ts'
+import { scriptFile } from '@tributary/protocol/script-file.ts'
 import type { LogPolicy } from '../metadata/log-policy.ts'
 import type { FiltersConfig } from './prepared.ts'
 import type { FilteredRecords } from './stream-filter.ts'
@@ -100,8 +101,7 @@ export class FilterThread {
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => this.#endIfIdle(), idleAfter).unref()
     if (this.#worker !== undefined) return this.#worker
-    // The bundle has the thread's code as a file beside this one.
-    const code = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './filter-worker.mjs', import.meta.url)
+    const code = scriptFile(import.meta.url, './worker.ts', 'filter-worker')
     const worker = new Worker(code, { workerData: this.#setup, resourceLimits: threadLimits })
     // What was not filtered at the end is read again after the next start.
     worker.unref()
