@@ -4,6 +4,7 @@
  */
 import type { LabelFilter, Stage } from './ast.ts'
 import { containsCondition } from './needles.ts'
+import { jsonNumberRegex, lastWord, logfmtNumberRegex } from './number-needles.ts'
 import { textTest } from './pipeline/label-filter.ts'
 import { parsePattern } from './pipeline/pattern.ts'
 import { extractedSuffix } from './pipeline/working-entry.ts'
@@ -81,7 +82,7 @@ class Filter {
     // An entry with an error passes it.
     if (filter.kind === 'ip') return always
     const stored = this.#labels.of(name)
-    if (filter.kind !== 'string') return this.#either(`${stored} != ''`, this.#keyCondition(name))
+    if (filter.kind !== 'string') return this.#either(`${stored} != ''`, this.#keyCondition(name, filter))
     const accepts = matcherCondition(this.#parameters, stored, filter.matcher, false)
     // Absent, it is as if it were empty.
     if (textTest(filter.matcher, false)('')) return this.#either(accepts, always, stored)
@@ -99,21 +100,34 @@ class Filter {
     return `(${known} OR (${unknown}))`
   }
 
-  /** Lines in which a parser can find a label of that name. */
-  #keyCondition(name: string): string {
+  /** Lines in which a parser can find a label of that name; with `filter`, one that it lets pass. */
+  #keyCondition(name: string, filter?: LabelFilter): string {
     if (this.#parsers.length === 0) return '0'
-    const found = this.#parsers.map((parser) => this.#keyOf(parser, name))
+    const found = this.#parsers.map((parser) => this.#keyOf(parser, name, filter))
     return found.includes(always) ? always : found.map((condition) => `(${condition})`).join(' OR ')
   }
 
-  /** Of a key all characters but letters and digits can have been others, and JSON can spell any of them in another way. */
-  #keyOf(parser: Parser, name: string): string {
+  /** Of a key all characters but letters and digits can have been others, and JSON can spell any of them by its number. */
+  #keyOf(parser: Parser, name: string, filter?: LabelFilter): string {
     if ((parser.kind !== 'json' && parser.kind !== 'logfmt') || parser.extractions.length > 0) return always
     const words = name.split('_')
     const longest = words.reduce((a, b) => (b.length > a.length ? b : a))
     if (longest === '') return always
-    const found = containsCondition(this.#parameters, longest)
-    return parser.kind === 'json' ? `${found} OR ${this.#escaped()}` : found
+    const number = filter?.kind === 'number' ? this.#numberCondition(parser, filter) : undefined
+    // The expression has a word of its own, by which the store looks for it.
+    const key = number !== undefined && longest === lastWord(name) ? [] : [containsCondition(this.#parameters, longest)]
+    const found = [...key, ...(number === undefined ? [] : [number])].join(' AND ')
+    return parser.kind === 'json' ? `(${found}) OR ${this.#contains('\\u')}` : found
+  }
+
+  /** Lines in which the value can be a number that the filter lets pass, or no number. Bytes that are not UTF-8 match nothing. */
+  #numberCondition(parser: Parser, { name, op, value }: Extract<LabelFilter, { kind: 'number' }>): string | undefined {
+    const word = lastWord(name)
+    if (!/^[A-Za-z0-9]+$/.test(word)) return undefined
+    const regex =
+      parser.kind === 'logfmt' ? logfmtNumberRegex(word, op, value, parser.keepEmpty) : jsonNumberRegex(word, op, value)
+    if (regex === undefined) return undefined
+    return `(match(line, ${this.#parameters.string(regex)}) OR NOT isValidUTF8(line))`
   }
 
   /** Lines in which a parser can find the value: it stands there as it is, unless it is escaped. */
@@ -121,10 +135,10 @@ class Filter {
     const pieces = value.split(' ')
     const longest = pieces.reduce((a, b) => (b.length > a.length ? b : a))
     if (longest === '') return always
-    return `(${containsCondition(this.#parameters, longest)} OR ${this.#escaped()})`
+    return `(${containsCondition(this.#parameters, longest)} OR ${this.#contains('\\')})`
   }
 
-  #escaped(): string {
-    return `position(line, ${this.#parameters.string('\\')}) > 0`
+  #contains(text: string): string {
+    return `position(line, ${this.#parameters.string(text)}) > 0`
   }
 }
