@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { type BenchResult, table, verdict } from './result.ts'
 
 const benches: Record<string, () => Promise<BenchResult>> = {
@@ -77,7 +78,11 @@ function save(results: readonly BenchResult[]): void {
 }
 
 if (import.meta.main) {
-  const names = process.argv.slice(2).filter((word) => !word.startsWith('-') && !/^\d+$/.test(word))
+  const { positionals: names } = parseArgs({
+    allowPositionals: true,
+    options: { save: { type: 'boolean' }, rows: { type: 'string' }, directory: { type: 'string' } },
+    strict: false,
+  })
   const chosen = names.includes('all') ? Object.keys(benches) : names
   const unknown = chosen.filter((name) => !benches[name])
   if (chosen.length === 0 || unknown.length > 0) {

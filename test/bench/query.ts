@@ -1,10 +1,12 @@
 /**
- * Queries on a store of 5 M rows (`--rows N` for others): what each costs, and how long one waits for it. Rows are made by the engine itself
+ * Queries on a store of 5 M rows (`--rows N` for others; `--directory DIR` keeps the store there, for the next time): what each costs, and
+ * how long one waits for it. Rows are made by the engine itself
  * from numbers, so that fifty million are there in minutes; lines are of 180 to 220 bytes, JSON and logfmt, of 200 streams over six hours.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { Access } from '@tributary/aggregator/access/access.ts'
 import { Credentials } from '@tributary/aggregator/access/credentials.ts'
 import { createApi } from '@tributary/aggregator/api/server.ts'
@@ -16,6 +18,7 @@ import { Registry } from 'prom-client'
 import { cpuSeconds, quantile } from './measure.ts'
 import type { BenchResult, Figure } from './result.ts'
 
+const log = pino({ level: 'silent' })
 const streams = 200
 const hours = 6
 /** The newest row. Whole minutes, so that every run sees the same. */
@@ -137,33 +140,48 @@ function questions(unique: string): Question[] {
   ]
 }
 
-const rowsWanted = (): number => {
-  const at = process.argv.indexOf('--rows')
-  return at === -1 ? 5_000_000 : Number(process.argv[at + 1])
+const { rows: rowsWanted, directory: kept } = parseArgs({
+  options: { rows: { type: 'string', default: '5000000' }, directory: { type: 'string' } },
+  strict: false,
+}).values
+
+/** Opens the store with so many rows in it: in a directory that is there already, those that it has. */
+async function storeOf(rows: number, stack: AsyncDisposableStack): Promise<string> {
+  const directory =
+    typeof kept === 'string' ? join(kept, `${rows}-rows`) : mkdtempSync(join(tmpdir(), 'tributary-query-bench-'))
+  if (typeof kept !== 'string') stack.defer(() => rmSync(directory, { recursive: true, force: true }))
+  const filled = join(directory, 'filled')
+  if (existsSync(filled)) return directory
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(directory, { recursive: true })
+  const store = await openEmbedded({ directory: join(directory, 'store'), log })
+  const client = new StoreClient(store.connection)
+  try {
+    await migrate(client, log)
+    await fill(client, rows)
+  } finally {
+    await client.close()
+    await store.close()
+  }
+  writeFileSync(filled, '')
+  return directory
 }
 
 export async function run(): Promise<BenchResult> {
-  const rows = rowsWanted()
+  const rows = Number(rowsWanted)
   await using stack = new AsyncDisposableStack()
-  const directory = mkdtempSync(join(tmpdir(), 'tributary-query-bench-'))
-  stack.defer(() => rmSync(directory, { recursive: true, force: true }))
-  const log = pino({ level: 'silent' })
-  let store = await openEmbedded({ directory, log })
+  // Opened again once it is filled: nothing of the load is in memory.
+  const directory = await storeOf(rows, stack)
+  const store = await openEmbedded({ directory: join(directory, 'store'), log })
   stack.defer(() => store.close())
-  let client = new StoreClient(store.connection)
+  const client = new StoreClient(store.connection)
   stack.defer(() => client.close())
   await migrate(client, log)
-  await fill(client, rows)
   const read = await client.query<{ id: string; bytes: string }>(
-    `SELECT extract(line, 'request_id":"([0-9a-f]+)') AS id, toString((SELECT sum(length(line)) FROM logs)) AS bytes FROM logs WHERE offset = {n:UInt64}`,
+    `SELECT extract(line, 'request_id":"([0-9a-f]+)') AS id, toString((SELECT sum(bytes) FROM streams)) AS bytes FROM logs WHERE offset = {n:UInt64}`,
     { n: Math.min(wanted, rows - 1) & ~1 },
   )
   const [{ id: unique, bytes }] = read.rows as [{ id: string; bytes: string }]
-  // Opened again: nothing of the load is in memory.
-  await client.close()
-  await store.close()
-  store = await openEmbedded({ directory, log })
-  client = new StoreClient(store.connection)
   const app = createApi({
     version: 'bench',
     log,
