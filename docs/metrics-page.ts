@@ -1,5 +1,7 @@
 /** docs/metrics.md: every metric, from the registries themselves. */
+import { apiMetrics } from '@tributary/aggregator/api/metrics.ts'
 import { AggregatorMetrics } from '@tributary/aggregator/metrics.ts'
+import { engineRestarts } from '@tributary/aggregator/store/embedded.ts'
 import { CollectorMetrics } from '@tributary/collector/metrics.ts'
 import type { Registry } from 'prom-client'
 
@@ -24,6 +26,14 @@ function table(registry: Registry): string {
   return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
+/** With what the API and the embedded store add to it. */
+function aggregatorRegistry(): Registry {
+  const { registry } = new AggregatorMetrics()
+  apiMetrics(registry)
+  engineRestarts(registry)
+  return registry
+}
+
 export function metricsPage(): string {
   return `<!-- Written by \`npm run docs\` from collector/src/metrics.ts and aggregator/src/metrics.ts. -->
 # Metrics
@@ -40,6 +50,6 @@ ${table(new CollectorMetrics().registry)}
 
 ## Aggregator
 
-${table(new AggregatorMetrics().registry)}
+${table(aggregatorRegistry())}
 `
 }

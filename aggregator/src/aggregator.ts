@@ -2,10 +2,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nodeDisk } from '@tributary/protocol/disk.ts'
+import { removeUnfinished } from './backup/backup.ts'
 import type { AggregatorConfig } from './config.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { AggregatorEvents } from './events.ts'
-import { openLedgerId } from './ledger/ledger-id.ts'
+import { formerIdsFile, openLedgerId, readFormerIds } from './ledger/ledger-id.ts'
 import { type LedgerService, LocalLedgerService } from './ledger-service.ts'
 import type { Logger } from './log.ts'
 import { AggregatorMetrics } from './metrics.ts'
@@ -25,6 +26,7 @@ export async function startAggregator(config: AggregatorConfig, { log }: { log: 
   await using opened = new AsyncDisposableStack()
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
   opened.use(await lockDirectory(config.dataDir))
+  await removeUnfinished(config.dataDir)
   const metrics = new AggregatorMetrics()
   const events = new AggregatorEvents(log, metrics)
   const engine = await openStore(config, log, metrics)
@@ -71,8 +73,9 @@ async function openLedger(parts: LedgerParts): Promise<{ ledger: LedgerService; 
     const onLedgerDamage = (error: Error, movedTo: string) => events.ledgerDamaged(error, movedTo)
     const { ledger, wal } = await recover({ ...options, onLedgerDamage })
     const id = await openLedgerId(nodeDisk, join(dataDir, 'ledger-id'))
+    const before = await readFormerIds(nodeDisk, join(dataDir, formerIdsFile))
     const onError = (error: unknown) => events.snapshotFailed(error)
-    return { wal, ledger: new LocalLedgerService(ledger, id, { wal, onError, onReleased }) }
+    return { wal, ledger: new LocalLedgerService(ledger, { id, before }, { wal, onError, onReleased }) }
   }
   const onCursorLost = (message: string) => events.cursorLost(message)
   const { wal, cursor, chunks } = await recoverShared({ ...options, onCursorLost })

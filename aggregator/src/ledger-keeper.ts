@@ -76,6 +76,16 @@ export class LedgerKeeper {
     }
   }
 
+  /** Takes a snapshot, then runs `work` while no other is taken and no segment is deleted. */
+  async still<T>(work: () => Promise<T>): Promise<T> {
+    const outcome = Promise.withResolvers<T>()
+    await this.#enqueue(async () => {
+      await this.#save()
+      await work().then(outcome.resolve, outcome.reject)
+    }, true)
+    return await outcome.promise
+  }
+
   /** A last snapshot. */
   async close(): Promise<void> {
     await this.#enqueue(() => this.#save())

@@ -25,6 +25,8 @@ export interface LedgerService {
   /** Answers the loader. */
   answer(ask: LedgerRequest): Promise<unknown>
   accounts(): Promise<Iterable<SourceAccount>>
+  /** Runs while snapshot and write-ahead log stay as they are, but for what is appended. Undefined where the ledger is in the store. */
+  readonly still: (<T>(work: () => Promise<T>) => Promise<T>) | undefined
   /** Works until `signal`, once the store has its tables. */
   run(signal: AbortSignal): Promise<void>
   /** A last time, after all that was stored was told. */
@@ -42,9 +44,13 @@ export class LocalLedgerService implements LedgerService {
   readonly #ledger: Ledger
   readonly #keeper: LedgerKeeper
 
-  constructor(ledger: Ledger, id: string, options: Omit<LedgerKeeperOptions, 'ledger' | 'forgetAfter'>) {
+  constructor(
+    ledger: Ledger,
+    { id, before }: { readonly id: string; readonly before: readonly string[] },
+    options: Omit<LedgerKeeperOptions, 'ledger' | 'forgetAfter'>,
+  ) {
     this.#ledger = ledger
-    this.intake = new LocalLedger(ledger, id)
+    this.intake = new LocalLedger(ledger, id, before)
     this.#keeper = new LedgerKeeper({ ...options, ledger, forgetAfter }, options.wal.oldest)
   }
 
@@ -67,6 +73,8 @@ export class LocalLedgerService implements LedgerService {
   async accounts(): Promise<Iterable<SourceAccount>> {
     return this.#ledger.sources()
   }
+
+  readonly still = <T>(work: () => Promise<T>): Promise<T> => this.#keeper.still(work)
 
   async run(): Promise<void> {
     // The keeper works when something was stored.

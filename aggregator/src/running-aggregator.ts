@@ -252,6 +252,7 @@ export class RunningAggregator {
             ? { ready: false, reason: 'the store is not open yet' }
             : { ready: true },
       problem: () => this.#health.problem(performance.now()),
+      backup: () => this.#storing.backUp(),
       audit: (waitMs, signal) =>
         runAudit(
           { client, accounts: () => ledger.accounts(), caughtUp: () => this.caughtUp() && ledger.calm },

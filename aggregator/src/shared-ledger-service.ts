@@ -31,6 +31,7 @@ export interface SharedLedgerServiceOptions {
 
 export class SharedLedgerService implements LedgerService {
   readonly shared = true
+  readonly still = undefined
   readonly intake: SharedLedger
   readonly #options: SharedLedgerServiceOptions
   readonly #store: LogStore

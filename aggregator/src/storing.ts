@@ -1,7 +1,9 @@
 /** What an aggregator does with its store: brings the schema up to date, loads the write-ahead log, drops what is too old. */
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TenantLimits } from './access/tenant-limits.ts'
+import { BackupError, Backups } from './backup/backup.ts'
 import { MessageDecoder } from './load/decode-message.ts'
 import { LoaderThread } from './load/loader-thread.ts'
 import type { DecodeSettings, LoaderSettings } from './load/messages.ts'
@@ -23,7 +25,9 @@ export class Storing {
   readonly #feed: LiveFeed
   readonly #stop = new AbortController()
   readonly #stopLedger = new AbortController()
+  readonly #backups = new Backups()
   #loader: LoaderThread | undefined
+  #houseKeeping: HouseKeeping | undefined
   #work: Promise<void> = Promise.resolve()
   /** What tells the store from every other, once it is known. */
   #identity: string | undefined
@@ -65,6 +69,25 @@ export class Storing {
     )
   }
 
+  /** The data directory as it is at one moment, as an archive (docs/backup.md). Throws BackupError. */
+  async backUp(): Promise<Readable> {
+    const { config, ledger, log, wal } = this.#parts
+    if (ledger.still === undefined)
+      throw new BackupError('with store.engine: clickhouse the rows are not here: back up the server (docs/backup.md)')
+    const [loader, houseKeeping] = [this.#loader, this.#houseKeeping]
+    if (loader === undefined || houseKeeping === undefined)
+      throw new BackupError('the store is not open yet: try again')
+    const { archive, bytes, files, heldMs } = await this.#backups.take({
+      dataDir: config.dataDir,
+      committed: () => wal.committed,
+      loader,
+      keepingRows: (work) => houseKeeping.still(work),
+      keepingLedger: ledger.still,
+    })
+    log.info({ bytes, files, heldMs: Math.round(heldMs) }, 'a backup is being read')
+    return archive
+  }
+
   /** Loads what is left for as long as `drain` milliseconds allow, and ends. */
   async close(drain: number): Promise<void> {
     this.#stop.abort()
@@ -91,7 +114,8 @@ export class Storing {
     if (signal.aborted) return
     const ledger = this.#parts.ledger.run(this.#stopLedger.signal)
     this.#loader = this.#startLoader()
-    await new HouseKeeping({ client, config, log, metrics: metrics.retention }).run(signal)
+    this.#houseKeeping = new HouseKeeping({ client, config, log, metrics: metrics.retention })
+    await this.#houseKeeping.run(signal)
     await ledger
   }
 

@@ -1,4 +1,5 @@
 /** Asks a running aggregator. */
+import type { Readable } from 'node:stream'
 import { request } from 'undici'
 
 /** What went wrong, for people: with the address, and what to do about it. */
@@ -74,6 +75,17 @@ export class ApiClient {
     } catch {
       throw new ApiError(`${this.#address}${path} did not answer with JSON; is it ${this.#who}?`)
     }
+  }
+
+  /** The bytes of an answer, as they come. */
+  async bytes(path: string): Promise<Readable> {
+    // Much is prepared before the first byte, and whoever takes them may be slow.
+    const options = { headers: this.#headers, headersTimeout: 600_000, bodyTimeout: 600_000 }
+    const { statusCode, body } = await request(`${this.#address}${path}`, options).catch((error: Error) => {
+      throw this.#unreachable(error)
+    })
+    if (statusCode >= 400) throw new ApiError((await body.text()).trim() || `${this.#address} answered ${statusCode}`)
+    return body
   }
 
   /** The lines of an answer that goes on until `signal` is aborted or whoever answers ends it. */

@@ -114,6 +114,15 @@ program
   })
 
 program
+  .command('backup')
+  .description('write a backup of a running aggregator: a tar archive of its data directory')
+  .addOption(address())
+  .option('--out <file>', 'where to (default: standard output)')
+  .action(async ({ addr, out }) => {
+    await (await import('./backup.ts')).runBackup({ addr, out }, (line) => void process.stderr.write(`${line}\n`))
+  })
+
+program
   .command('audit')
   .description('what was read, stored, filtered and lost, by source; exit code 1 when anything is missing or doubled')
   .option('--brief', 'only sources with a loss or a problem')

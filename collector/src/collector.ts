@@ -79,6 +79,13 @@ export async function startCollector(
     log,
     metrics,
   })
+  // What an interrupted rewinding has left is found again by the name of the ledger that its checkpoints are about.
+  let ledgerBefore = loaded.ledger
+  const ledgerOfCheckpoints = () => {
+    if (!tailer.rewinding) ledgerBefore = aggregators.ledger
+    return ledgerBefore
+  }
+  aggregators.onRestored = () => tailer.rewind()
   if (pods !== undefined) {
     pods.onChange = (uid) => tailer.podChanged(uid)
     pods.isNeeded = (uid) => tailer.hasPod(uid)
@@ -127,7 +134,7 @@ export async function startCollector(
     interval: config.checkpoints.interval,
     log,
     metrics,
-    take: () => ({ checkpoints: tailer.checkpoints(), ledger: aggregators.ledger }),
+    take: () => ({ checkpoints: tailer.checkpoints(), ledger: ledgerOfCheckpoints() }),
   })
   const reading = tailer.run(stop.signal)
   log.info(

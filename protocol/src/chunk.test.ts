@@ -160,6 +160,7 @@ test.for([
   { ack: 'a', ranges: [] },
   { ack: 'a', ranges: [[[0, 5]], []], ledger: 'l', shared: false },
   { ack: 'a', ranges: [[[0, 5]]], ledger: 'l', shared: true },
+  { ack: 'a', ranges: [], ledger: 'l', shared: false, before: ['k', 'j'] },
 ] as const)('the answer %j comes back as it was', (ack) => {
   expect(parseAck(decode(encodeAck(ack)))).toEqual(ack)
 })
@@ -170,6 +171,8 @@ test.for([
   [{ ack: 'a', ranges: [[[1]]] }],
   [{ ack: 'a', ranges: [[1]] }],
   [{ ack: 'a', ranges: [], ledger: 1 }],
+  [{ ack: 'a', ranges: [], ledger: 'l', before: 'k' }],
+  [{ ack: 'a', ranges: [], ledger: 'l', before: [1] }],
 ])('%j is no answer', ([value]) => {
   expect(() => parseAck(value)).toThrow(MsgpackError)
 })

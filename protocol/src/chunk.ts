@@ -274,6 +274,8 @@ export interface LedgerIdentity {
   readonly ledger: string
   /** Other aggregators may use it too: what one accepted all others know, so a chunk may be sent to any of them. */
   readonly shared: boolean
+  /** Names of ledgers that this one was, before it was restored from a backup: it has an earlier state of theirs. */
+  readonly before?: readonly string[]
 }
 
 /** What an aggregator answers: `ack` for every chunk, to a ledger query also `ranges` (one set per source asked, in order) and whose they are. */
@@ -288,7 +290,7 @@ export function encodeAck(ack: Ack): Buffer {
 
 /** An aggregator's answer; throws {@link MsgpackError} when it is none. */
 export function parseAck(value: unknown): Ack {
-  const { ack, ranges, ledger, shared } = (value ?? {}) as Record<string, unknown>
+  const { ack, ranges, ledger, shared, before } = (value ?? {}) as Record<string, unknown>
   if (typeof ack !== 'string') throw new MsgpackError('an answer without ack')
   if (ranges === undefined) return { ack }
   const isRange = (range: unknown) => Array.isArray(range) && range.length === 2 && range.every(isOffset)
@@ -296,9 +298,12 @@ export function parseAck(value: unknown): Ack {
     throw new MsgpackError('an answer whose ranges are not pairs of offsets')
   }
   if (ledger !== undefined && typeof ledger !== 'string') throw new MsgpackError('an answer whose ledger has no name')
+  if (before !== undefined && !(Array.isArray(before) && before.every((name) => typeof name === 'string')))
+    throw new MsgpackError('an answer whose ledger was ledgers without a name')
   return {
     ack,
     ranges: ranges as ByteRanges[],
     ...(ledger === undefined ? {} : { ledger, shared: shared === true }),
+    ...(before === undefined ? {} : { before: before as string[] }),
   }
 }

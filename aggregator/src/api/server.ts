@@ -1,4 +1,5 @@
 /** The HTTP API: Loki's query endpoints, health, metrics and the start page. Answers; decides nothing about logs itself. */
+import type { Readable } from 'node:stream'
 import type { TLSSocket, Server as TlsServer } from 'node:tls'
 import type { TlsFiles } from '@tributary/protocol/tls-files.ts'
 import { parseDuration } from '@tributary/protocol/units.ts'
@@ -7,6 +8,7 @@ import type { Registry } from 'prom-client'
 import { type Access, forAdmin, forAnyone, forRead, open } from '../access/access.ts'
 import { AccessError } from '../access/access-error.ts'
 import { type Limits, limitsConfig } from '../access/config.ts'
+import { BackupError } from '../backup/backup.ts'
 import type { Logger } from '../log.ts'
 import { type QueryLimits, strictest } from '../logql/limits.ts'
 import type { RowStore } from '../logql/rows.ts'
@@ -65,6 +67,8 @@ export interface ApiOptions {
    * @param waitMs how long to wait until what was received is in the store, as the request's `wait` has it
    */
   audit(waitMs: number, signal: AbortSignal): unknown
+  /** The archive that `/api/v1/backup` answers with. Throws BackupError. */
+  backup?(): Promise<Readable>
   /** The page at `/`; by default one that says what runs. */
   page?(): string
   /** With it the API speaks only TLS. Where it has trusted certificates, clients must have one of theirs. */
@@ -254,6 +258,15 @@ function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
       return reply.type(jsonType).send(await auditJson(options.audit(waitMs, signal)))
     } finally {
       end()
+    }
+  })
+  app.get('/api/v1/backup', { config: { access: forAdmin } }, async (_, reply) => {
+    if (options.backup === undefined) return reply.callNotFound()
+    try {
+      return reply.type('application/x-tar').send(await options.backup())
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
+      return reply.status(409).type(textType).send(`${error.message}\n`)
     }
   })
   app.get('/', { config: { access: forAnyone } }, (_, reply) =>

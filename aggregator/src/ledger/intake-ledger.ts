@@ -36,13 +36,16 @@ export interface IntakeLedger {
 
 export class LocalLedger implements IntakeLedger {
   readonly #ledger: Pick<Ledger, 'admit' | 'confirm' | 'ranges'>
-  readonly #id: string | undefined
+  readonly #identity: LedgerIdentity | undefined
   readonly #fence = new SessionFence()
 
-  /** @param id tells this ledger from others; kept with it */
-  constructor(ledger: Pick<Ledger, 'admit' | 'confirm' | 'ranges'>, id?: string) {
+  /**
+   * @param id tells this ledger from others; kept with it
+   * @param before names that it had before it was restored from backups
+   */
+  constructor(ledger: Pick<Ledger, 'admit' | 'confirm' | 'ranges'>, id?: string, before: readonly string[] = []) {
     this.#ledger = ledger
-    this.#id = id
+    if (id !== undefined) this.#identity = { ledger: id, shared: false, ...(before.length === 0 ? {} : { before }) }
   }
 
   lets(header: Pick<ChunkHeader, 'source' | 'seam' | 'session'>): boolean {
@@ -61,7 +64,7 @@ export class LocalLedger implements IntakeLedger {
     const ids = sources.map(({ source }) => source)
     this.#fence.raise(ids, session)
     const ranges = ids.map((source) => this.#ledger.ranges(source))
-    return { ranges, ...(this.#id === undefined ? {} : { ledger: this.#id, shared: false }) }
+    return { ranges, ...this.#identity }
   }
 
   acknowledgeable(): undefined {

@@ -43,6 +43,8 @@ export class LoaderThread {
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #worker: Worker | undefined
+  /** Who waits until no block is on its way; set while blocks are held. */
+  #held: PromiseWithResolvers<void> | undefined
   /** When closing has to end. */
   #deadline: AbortSignal | undefined
 
@@ -55,6 +57,26 @@ export class LoaderThread {
 
   committed(position: WalPosition): void {
     this.#post({ kind: 'committed', position })
+  }
+
+  /**
+   * Resolves when no block is on its way and the cursor on disk says so; none goes on its way until {@link go}. Rejects when the thread ends
+   * meanwhile, or is held already.
+   */
+  hold(): Promise<void> {
+    if (this.#held !== undefined) return Promise.reject(new Error('the loader is held already'))
+    this.#held = Promise.withResolvers()
+    if (this.#worker === undefined) this.#held.reject(new Error('the loader does not run'))
+    this.#post({ kind: 'hold' })
+    return this.#held.promise
+  }
+
+  /** Blocks go on their way again. False when the thread ended while they should not have: another one may have loaded meanwhile. */
+  go(): boolean {
+    const wasHeld = this.#held !== undefined
+    this.#held = undefined
+    this.#post({ kind: 'go' })
+    return wasHeld
   }
 
   /** Loads what is committed, until `deadline`. What is left stays in the write-ahead log. */
@@ -103,6 +125,8 @@ export class LoaderThread {
       })
       worker.on('exit', (code) => {
         this.#worker = undefined
+        this.#held?.reject(new Error("the loader's thread ended"))
+        this.#held = undefined
         resolve(reason ?? (code === 0 ? undefined : new Error(`the loader's thread ended with ${code}`)))
       })
     })
@@ -110,7 +134,8 @@ export class LoaderThread {
 
   #receive(message: FromLoader): void {
     const events = this.#events
-    if (message.kind === 'opened') events.onOpened(message.id)
+    if (message.kind === 'held') this.#held?.resolve()
+    else if (message.kind === 'opened') events.onOpened(message.id)
     else if (message.kind === 'stored') events.onStored(message.position)
     else if (message.kind === 'block') events.onBlock(message.report)
     else if (message.kind === 'retry') events.onRetry(message.retry)

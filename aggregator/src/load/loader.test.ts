@@ -94,7 +94,7 @@ function diskOf(world: World, after: 'lost' | 'done'): Disk {
 }
 
 /** One life of the process: loads what is committed, until it stops or crashes. */
-async function live(world: World, after: 'lost' | 'done', blockRows: number, commits: number[]) {
+async function live(world: World, after: 'lost' | 'done', blockRows: number, commits: number[], holds = false) {
   const disk = diskOf(world, after)
   const cursor: Cursor = (await readCursor(disk, 'cursor')) ?? newCursor(start)
   expect(cursor.stored.offset).toBeGreaterThanOrEqual(world.stored.offset)
@@ -133,6 +133,19 @@ async function live(world: World, after: 'lost' | 'done', blockRows: number, com
     world.committed = { segment: 0, offset: world.committed.offset + count }
     loader.committed(world.committed)
     await new Promise((resolve) => setImmediate(resolve))
+    if (!holds) continue
+    await loader.hold(cut.signal)
+    const [rows, steps] = [world.rows.length, world.steps]
+    world.committed = { segment: 0, offset: world.committed.offset + count }
+    loader.committed(world.committed)
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve))
+    if (!cut.signal.aborted) {
+      expect({ rows: world.rows.length, steps: world.steps }).toEqual({ rows, steps })
+      const told = await readCursor(disk, 'cursor')
+      expect(told?.stored.offset ?? 0).toBe(rows)
+      expect(told?.next ?? start).toEqual(told?.stored ?? start)
+    }
+    loader.go()
   }
   stop.abort()
   await running
@@ -140,7 +153,7 @@ async function live(world: World, after: 'lost' | 'done', blockRows: number, com
 }
 
 test('whatever happens between two steps, every row is stored once and in order', async () => {
-  const reached = { crashes: 0, failures: 0 }
+  const reached = { crashes: 0, failures: 0, holds: 0 }
   const lives = fc.array(
     fc.record({
       crashAt: fc.oneof(fc.nat(12), fc.constant(Number.POSITIVE_INFINITY)),
@@ -148,17 +161,19 @@ test('whatever happens between two steps, every row is stored once and in order'
       after: fc.constantFrom('lost' as const, 'done' as const),
       blockRows: fc.integer({ min: 1, max: 4 }),
       commits: fc.array(fc.nat(5), { maxLength: 4 }),
+      holds: fc.boolean(),
     }),
     { minLength: 1, maxLength: 6 },
   )
   await fc.assert(
     fc.asyncProperty(lives, async (all) => {
       const world = new World()
-      for (const { crashAt, failAt, after, blockRows, commits } of all) {
+      for (const { crashAt, failAt, after, blockRows, commits, holds } of all) {
         world.steps = 0
         world.crashAt = crashAt
         world.failAt = failAt
-        if (await live(world, after, blockRows, commits)) reached.crashes++
+        if (holds && commits.length > 0) reached.holds++
+        if (await live(world, after, blockRows, commits, holds)) reached.crashes++
         else if (failAt < world.steps) reached.failures++
       }
       world.crashAt = world.failAt = Number.POSITIVE_INFINITY
@@ -170,6 +185,7 @@ test('whatever happens between two steps, every row is stored once and in order'
   )
   expect(reached.crashes).toBeGreaterThan(50)
   expect(reached.failures).toBeGreaterThan(20)
+  expect(reached.holds).toBeGreaterThan(50)
 })
 
 test.for([

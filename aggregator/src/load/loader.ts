@@ -33,6 +33,10 @@ export class Loader<Entry, B extends Block<Entry>> {
   #busy = false
   /** The cursor on disk does not say that the last block is in the store. */
   #unsettled = false
+  /** Ends when blocks may go on their way again; undefined while they may. */
+  #held: PromiseWithResolvers<void> | undefined
+  /** Cursors are written one after another. */
+  #writing: Promise<void> = Promise.resolve()
 
   constructor(options: LoaderOptions<Entry, B>) {
     this.#options = options
@@ -45,18 +49,34 @@ export class Loader<Entry, B extends Block<Entry>> {
     this.#collector.committed(position)
   }
 
+  /** Resolves when no block is on its way, and the cursor on disk says so. None is until {@link go}. */
+  async hold(cut: AbortSignal): Promise<void> {
+    this.#held ??= Promise.withResolvers()
+    await this.#settle(cut)
+    // The loader, idle, may have been about to write the same.
+    for (let last: Promise<void> | undefined; last !== this.#writing; ) await (last = this.#writing)
+  }
+
+  go(): void {
+    this.#held?.resolve()
+    this.#held = undefined
+  }
+
   /**
    * Loads until `stop`; then goes on with what is committed, without waiting for more, until `cut`.
    * Rejects only when the write-ahead log can't be read.
    */
   async run(stop: AbortSignal, cut: AbortSignal): Promise<void> {
     const wake = () => this.#collector.wake()
+    const go = () => this.go()
     stop.addEventListener('abort', wake)
     cut.addEventListener('abort', wake)
+    cut.addEventListener('abort', go)
     try {
       // The last life may have ended before it could tell.
       this.#options.onStored(this.#cursor.stored)
-      await this.#finishBlock(cut)
+      this.#inserting = this.#finishBlock(cut)
+      await this.#inserting
       while (!cut.aborted) {
         const block = await this.#collector.collect(stop, cut, {
           busy: () => this.#busy,
@@ -64,6 +84,7 @@ export class Loader<Entry, B extends Block<Entry>> {
           idle: () => (this.#unsettled ? this.#settle(cut) : undefined),
         })
         await this.#inserting
+        while (this.#held !== undefined && !cut.aborted) await this.#held.promise
         const end = this.#options.reader.position
         const empty = block === undefined || comparePositions(end, this.#cursor.stored) === 0
         if (cut.aborted || (empty && stop.aborted)) break
@@ -74,6 +95,7 @@ export class Loader<Entry, B extends Block<Entry>> {
     } finally {
       stop.removeEventListener('abort', wake)
       cut.removeEventListener('abort', wake)
+      cut.removeEventListener('abort', go)
     }
   }
 
@@ -130,6 +152,8 @@ export class Loader<Entry, B extends Block<Entry>> {
     await this.#inserting
     if (!this.#unsettled) return
     await this.#retry(cut, async () => {
+      // While this waited to be tried again it may have been done by someone else.
+      if (!this.#unsettled) return
       await this.#write(this.#cursor)
       this.#unsettled = false
       this.#options.onStored(this.#cursor.stored)
@@ -137,7 +161,10 @@ export class Loader<Entry, B extends Block<Entry>> {
   }
 
   #write(cursor: Cursor): Promise<void> {
-    return writeCursor(this.#options.disk, this.#options.cursorPath, cursor)
+    const { disk, cursorPath } = this.#options
+    const written = this.#writing.then(() => writeCursor(disk, cursorPath, cursor))
+    this.#writing = written.catch(() => {}) // told to whoever wanted it
+    return written
   }
 
   /** Repeats until it succeeds, or `cut`. */

@@ -38,6 +38,9 @@ export type ToLoader =
   | { readonly kind: 'stop' }
   /** End now. What is not in the store stays in the write-ahead log. */
   | { readonly kind: 'cut' }
+  /** Let no block go on its way, answered by `held` once none is; until `go`. */
+  | { readonly kind: 'hold' }
+  | { readonly kind: 'go' }
   /** The loss is durable in the ledger. */
   | { readonly kind: 'booked'; readonly loss: number }
   | LedgerReply
@@ -62,6 +65,7 @@ export type FromLoader =
   | { readonly kind: 'opened'; readonly id: string }
   /** Answered by `reply` with the same number. */
   | { readonly kind: 'ledger'; readonly request: number; readonly ask: LedgerRequest }
+  | { readonly kind: 'held' }
   /** Everything before `position` is in the store, and the cursor on disk says so. */
   | { readonly kind: 'stored'; readonly position: WalPosition }
   | { readonly kind: 'block'; readonly report: BlockReport }

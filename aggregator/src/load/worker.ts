@@ -236,11 +236,25 @@ function answered({ request, value, failure }: LedgerReply): void {
 }
 
 let committed = settings.committed
-let following: { committed(position: WalPosition): void } | undefined
+let following: Followed | undefined
+let holding = false
 
-function follow(loader: { committed(position: WalPosition): void }): void {
+interface Followed {
+  committed(position: WalPosition): void
+  hold?(cut: AbortSignal): Promise<void>
+  go?(): void
+}
+
+function follow(loader: Followed): void {
   following = loader
   loader.committed(committed)
+  // Once it runs: what the life before left on its way is then on its way again.
+  if (holding) queueMicrotask(hold)
+}
+
+/** A loader that is cut has told nothing, and the thread's end does. */
+function hold(): void {
+  void following?.hold?.(cut.signal).then(() => tell({ kind: 'held' }))
 }
 
 async function run(): Promise<void> {
@@ -248,6 +262,12 @@ async function run(): Promise<void> {
     if (message.kind === 'committed') {
       committed = message.position
       following?.committed(committed)
+    } else if (message.kind === 'hold') {
+      holding = true
+      hold()
+    } else if (message.kind === 'go') {
+      holding = false
+      following?.go?.()
     } else if (message.kind === 'stop') stop.abort()
     else if (message.kind === 'cut') cut.abort()
     else if (message.kind === 'reply') answered(message)

@@ -35,6 +35,11 @@ export class HouseKeeping {
     await Promise.all([this.#retention.run(signal), this.#guard?.run(signal)])
   }
 
+  /** Runs while nothing is dropped or deleted. */
+  still<T>(work: () => Promise<T>): Promise<T> {
+    return this.#alone(work)
+  }
+
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#work.then(work)
     this.#work = done.catch(() => {}) // told to whoever asked for it

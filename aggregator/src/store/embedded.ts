@@ -154,7 +154,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSt
   options.log.info({ pid: engine.pid, port, directory: options.directory }, 'the store engine is open')
   const host = net.isIPv6(listen) ? `[${listen}]` : listen === '0.0.0.0' ? '127.0.0.1' : listen
   const connection = { engine: 'embedded' as const, urls: [`http://${host}:${port}`], ...credentials }
-  return new EmbeddedStore(options, connection, engine, restartCounter(options.registry))
+  return new EmbeddedStore(options, connection, engine, engineRestarts(options.registry))
 }
 
 /** Nobody else gets to know the password. */
@@ -163,7 +163,8 @@ function ownServer(): ServerOptions {
   return { listen: loopback, port: 0, username: 'tributary', password, database: 'tributary' }
 }
 
-function restartCounter(registry: Registry | undefined): Counter {
+/** The metric of an embedded engine, in a registry or in none. */
+export function engineRestarts(registry: Registry | undefined): Counter {
   const name = 'aggregator_store_engine_restarts_total'
   const existing = registry?.getSingleMetric(name) as Counter | undefined
   const help = 'How often the store engine died and was started again.'

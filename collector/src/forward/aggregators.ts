@@ -47,6 +47,8 @@ export class Aggregators {
   #refused = ''
   /** Other aggregators take sources than before. */
   onChange: () => void = () => undefined
+  /** The ledger used from now on is an earlier state of the one used before: it was restored from a backup. */
+  onRestored: () => void = () => undefined
   onTakeover: (takeover: Takeover) => void = () => undefined
 
   constructor(options: AggregatorsOptions) {
@@ -149,18 +151,31 @@ export class Aggregators {
   }
 
   #chooseLedger(all: readonly Aggregator[]): void {
-    const { takeoverAfter, log } = this.#options
+    const { takeoverAfter } = this.#options
     const before = this.#ledger
     this.#ledger = chooseLedger(before, all, { waitedMs: performance.now() - this.#openedAt, takeoverAfter })
     for (const one of all) one.member = this.#ledger !== undefined && one.identity?.ledger === this.#ledger
-    if (before !== this.#ledger && before !== undefined)
-      log.warn(
-        { before, ledger: this.#ledger },
-        'no aggregator keeps the ledger that was used; what was not acknowledged is sent to another, which takes it as new',
-      )
+    if (before !== this.#ledger && before !== undefined) this.#tellChange(before, all)
     this.#tellRefused()
     // One that turned out to be refused, and is not any more.
     for (const one of all) if (one.member) one.sender.resume()
+  }
+
+  #tellChange(before: string, all: readonly Aggregator[]): void {
+    const { log } = this.#options
+    const ledger = this.#ledger
+    if (all.some(({ identity }) => identity?.ledger === ledger && identity?.before?.includes(before))) {
+      log.warn(
+        { before, ledger },
+        'the ledger was restored from a backup: what it does not have is sent again, where the files still have it',
+      )
+      this.onRestored()
+    } else {
+      log.warn(
+        { before, ledger },
+        'no aggregator keeps the ledger that was used; what was not acknowledged is sent to another, which takes it as new',
+      )
+    }
   }
 
   /** A ledger that is not shared has one keeper. Several addresses lead to the same one then, and one of them is used at a time. */

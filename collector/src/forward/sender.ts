@@ -223,8 +223,8 @@ export class Sender<M extends Message = Message> {
         { once: true },
       )
     })
-    const { ledger = `at ${name}`, shared = false } = answer
-    this.#identity = { ledger, shared }
+    const { ledger = `at ${name}`, shared = false, before = [] } = answer
+    this.#identity = { ledger, shared, before }
   }
 
   #askIdentity(socket: net.Socket, answered: (ack: Ack) => void): void {

@@ -161,6 +161,23 @@ export class Generation {
     return this.position - from + this.#accepted.reduce((sum, [first, end]) => sum + end - first, 0)
   }
 
+  /**
+   * Begins anew: what it was acknowledged for does not hold any more, and the ledger is asked again. Not of what is in the spool, which has no
+   * more than was unread when its file was deleted. Nothing may be in flight.
+   */
+  rewind(): void {
+    if (this.spooled) return
+    this.state = 'new'
+    this.position = 0
+    this.tail = noTail
+    this.frontier = new Frontier(0, noTail)
+    this.midLine = false
+    this.established = false
+    this.stuck = undefined
+    this.#accepted = []
+    if (this.name.gzip) this.close()
+  }
+
   /** Steps over the accepted range that begins at the position. */
   skipAccepted(): void {
     this.#jump(this.#accepted.shift()![1])

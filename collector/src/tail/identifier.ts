@@ -33,6 +33,8 @@ export class Identifier {
   readonly #bySource: Map<string, Checkpoint>
   /** How often a plain file's inode began anew, by `dev:ino`. */
   readonly #truncations = new Map<string, number>()
+  /** What was acknowledged, as the checkpoints have it, does not hold any more. */
+  #rewound = false
   /** Of those: what a file was found for, or is known to be gone. */
   readonly #claimed = new Set<string>()
 
@@ -46,9 +48,15 @@ export class Identifier {
     }
   }
 
+  /** From now on the checkpoints tell which source a file is, and not how far it was acknowledged. */
+  rewind(): void {
+    this.#rewound = true
+  }
+
   /** Checkpoints of sources that no file was found for. */
   unclaimed(): Checkpoint[] {
-    return [...this.#bySource.values()].filter(({ source }) => !this.#claimed.has(source))
+    const unclaimed = [...this.#bySource.values()].filter(({ source }) => !this.#claimed.has(source))
+    return this.#rewound ? unclaimed.map((one) => ({ ...one, offset: 0, tail: [0, 0], done: false })) : unclaimed
   }
 
   /** What the last process knew of a source. */
@@ -101,7 +109,8 @@ export class Identifier {
     const source = match.id.toString('hex')
     this.claim(source)
     const identity = { dev: stats.dev, ino: stats.ino, truncations: match.truncations, head: headCrc }
-    return { id: match.id, identity, format, file, checkpoint: this.#bySource.get(source) }
+    const checkpoint = this.#rewound ? undefined : this.#bySource.get(source)
+    return { id: match.id, identity, format, file, checkpoint }
   }
 
   #identifyPlain(

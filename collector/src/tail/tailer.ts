@@ -76,6 +76,8 @@ export class Tailer {
   #stirred = false
   /** The log that gets the next turn, where the last round ended early. */
   #firstInTurn: Family | undefined
+  /** The ledger was restored from a backup: once nothing is in flight, all sources go back to where it says. */
+  #rewinding = false
   /** The ledger was asked for the sources found first. */
   #asked = false
   #seekOrphansAt = this.#startedAt + graceMs
@@ -123,6 +125,17 @@ export class Tailer {
   podChanged(uid: string): void {
     for (const family of this.#families.values()) if (family.origin.identity?.uid === uid) family.undecided = true
     this.#stir()
+  }
+
+  /** The ledger has less than it had: nothing is read until each source was taken back to where it is now. */
+  rewind(): void {
+    this.#rewinding = true
+    this.#stir()
+  }
+
+  /** Sources are still where an earlier ledger was. */
+  get rewinding(): boolean {
+    return this.#rewinding
   }
 
   /** Something of a pod's logs is there to be read, or on its way. */
@@ -193,10 +206,24 @@ export class Tailer {
     this.#poll(now)
     if (now >= this.#seekOrphansAt) this.#seekOrphans(now)
     if (now >= this.#nextGaugesAt) this.#updateGauges(now)
+    if (this.#rewinding) this.#goBack()
     if (!this.#stirred) return
     this.#askLedger()
     this.#unlinked.relieve(this.#config.limits)
     this.#retire()
+  }
+
+  /** What was acknowledged before counts for nothing; what is in flight still may, so its acknowledgements come first. */
+  #goBack(): void {
+    for (const { frontier, saving, state } of this.#generations())
+      if (frontier.inFlight > 0 || saving || state === 'asking') return
+    this.#identifier.rewind()
+    for (const generation of this.#generations()) {
+      if (!(generation.state === 'done' && generation.unlinked)) generation.rewind()
+    }
+    for (const family of this.#families.values()) family.relist()
+    this.#rewinding = false
+    this.#stirred = true
   }
 
   *#generations(): Generator<Generation> {
@@ -277,6 +304,7 @@ export class Tailer {
 
   /** Gives every log that has something to read one turn. True when any had. */
   async #readAll(signal: AbortSignal): Promise<boolean> {
+    if (this.#rewinding) return false
     let worked = false
     let passedOver: Family | undefined
     for (const family of this.#inTurn()) {

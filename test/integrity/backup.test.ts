@@ -1,0 +1,108 @@
+/**
+ * A backup of an aggregator that runs; its volume is lost; a new one is filled from the backup. What the backup has is there once. What was
+ * acknowledged after it is sent again where the files still have it, and what is missing is what was acknowledged after it and whose files are gone.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { runBackup } from 'tributary/backup.ts'
+import { totals } from 'tributary/generate/truth.ts'
+import { expect, test } from 'vitest'
+import { Pipeline, until } from '../harness/processes.ts'
+import { judge, settle } from '../harness/read-back.ts'
+import { chooseSeed, conclude, isSound, Writer, wholeVerdict } from './run.ts'
+
+const load = { containers: 4, rate: 1500, rotateBytes: 64 * 1024, partial: 2, pieceBytes: 120 } as const
+
+/** The aggregator is killed, its volume gone; another one has what is in the archive. */
+async function loseVolumeAndRestore(pipeline: Pipeline, archive: string): Promise<void> {
+  const engine = pipeline.enginePid()!
+  await pipeline.aggregator.kill()
+  await until(
+    () => !existsSync(`/proc/${engine}`),
+    20_000,
+    () => 'the engine outlives its aggregator',
+  )
+  rmSync(pipeline.dataDir, { recursive: true, maxRetries: 5 })
+  mkdirSync(pipeline.dataDir, { mode: 0o700 })
+  execFileSync('tar', ['-xf', archive, '-C', pipeline.dataDir])
+  pipeline.aggregator.start()
+  await pipeline.ready()
+}
+
+/** Pods of this namespace are gone from the node, with their logs. */
+function removePods(pipeline: Pipeline, namespace: string): void {
+  const { logs } = pipeline
+  execFileSync('find', [join(logs, 'containers'), '-name', `*_${namespace}_*`, '-delete'])
+  execFileSync('find', [join(logs, 'pods'), '-mindepth', '1', '-path', `*/${namespace}_*`, '-delete'])
+}
+
+async function backUp(pipeline: Pipeline): Promise<string> {
+  const archive = join(pipeline.root, 'backup.tar')
+  await runBackup({ addr: pipeline.url, out: archive }, () => {})
+  return archive
+}
+
+test('lines stream in, a backup is made, the volume is lost and restored: only what was acknowledged since and has no file any more is missing', {
+  timeout: 180_000,
+}, async () => {
+  const seed = chooseSeed()
+  await using pipeline = await Pipeline.start()
+  const before = await new Writer(pipeline, { ...load, namespace: 'before', duration: 2000, seed }).truth()
+  await settle(pipeline, [before], 60_000)
+  removePods(pipeline, 'before')
+  await using through = new Writer(pipeline, { ...load, namespace: 'through', duration: 600_000, seed })
+  await until(
+    async () => ((await pipeline.metric('aggregator_load_blocks_total')) ?? 0) >= 4,
+    60_000,
+    () => `nothing is loaded:\n${pipeline.aggregator.output}`,
+  )
+  const archive = await backUp(pipeline)
+  const [late, gone] = await Promise.all([
+    new Writer(pipeline, { ...load, namespace: 'late', duration: 2000, seed }).truth(),
+    new Writer(pipeline, { ...load, namespace: 'gone', duration: 2000, seed }).truth(),
+  ])
+  const early = await settle(pipeline, [late, gone], 60_000)
+  expect(await judge(pipeline, gone, early)).toMatchObject(wholeVerdict)
+  removePods(pipeline, 'gone')
+
+  await loseVolumeAndRestore(pipeline, archive)
+  const kept = [before, await through.finish(), late]
+  const outcome = await conclude(pipeline, kept, { name: 'backup', seed }, 90_000)
+  for (const verdict of outcome.verdicts) expect(verdict).toMatchObject(wholeVerdict)
+  expect(isSound(outcome.verdicts, outcome.audit)).toBe(true)
+  expect(await judge(pipeline, gone, outcome.audit)).toMatchObject({
+    missing: totals(gone).lines,
+    doubled: 0,
+    corrupted: 0,
+  })
+  expect(pipeline.collector.output).toContain('the ledger was restored from a backup')
+})
+
+test('a collector that starts after the restore sends again what the ledger lacks, and names what it cannot', {
+  timeout: 180_000,
+}, async () => {
+  const seed = chooseSeed()
+  await using pipeline = await Pipeline.start()
+  const before = await new Writer(pipeline, { ...load, namespace: 'before', duration: 1500, seed }).truth()
+  await settle(pipeline, [before], 60_000)
+  const archive = await backUp(pipeline)
+  const [late, gone] = await Promise.all([
+    new Writer(pipeline, { ...load, namespace: 'late', duration: 1500, seed }).truth(),
+    new Writer(pipeline, { ...load, namespace: 'gone', duration: 1500, seed }).truth(),
+  ])
+  await settle(pipeline, [late, gone], 60_000)
+  await pipeline.collector.stop()
+  removePods(pipeline, 'gone')
+  await loseVolumeAndRestore(pipeline, archive)
+  pipeline.collector.start()
+  const { verdicts, audit } = await conclude(
+    pipeline,
+    [before, late, gone],
+    { name: 'collector after the restore', seed },
+    90_000,
+  )
+  for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
+  const bytes = gone.containers.flatMap(({ generations }) => generations).reduce((sum, one) => sum + one.bytes, 0)
+  expect(audit).toMatchObject({ ok: true, totals: { missingBytes: 0, lostBytes: bytes } })
+})
