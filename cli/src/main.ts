@@ -21,6 +21,15 @@ const output = () =>
     .default(process.stdout.isTTY ? 'table' : 'jsonl')
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
+// Whoever reads the output, such as `head`, may have had enough.
+program.hook('preAction', (_, command) => {
+  if (command.name() === 'up') return
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
+})
+
 program
   .command('up')
   .description('run the whole pipeline on this machine: collector, aggregator, embedded store, API')

@@ -261,24 +261,31 @@ test('deleted files stay readable while they are held open, up to the budget; wh
   expect(lost).toBeGreaterThan(0)
 })
 
-test('a file deleted while the collector was down is lost from the checkpoint to the size it was seen to have', async () => {
-  await openSink()
-  const log = container('cart')
-  write(log, numbered(0, 10))
-  await start({ logs: { path: logs, scanInterval: '50ms', flushInterval: '500ms' } })
-  await untilLines(10)
-  const read = readFileSync(log).length
-  write(log, numbered(10, 20))
-  await sleep(300)
-  await running.splice(0)[0]!.close()
-  const seen = readFileSync(log).length
-  rmSync(join(root, 'pods'), { recursive: true })
-  await start()
-  await until(() => [...sink.sources.values()].some(({ outcomes }) => outcomes.length > 0))
-  expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([
-    { range: [read, seen], outcome: 'lost:deleted' },
-  ])
-})
+test.for([
+  { beside: 'nothing', exclude: [] },
+  { beside: 'a log that is excluded', exclude: [{ pod: 'hidden*' }] },
+])(
+  'a file deleted while the collector was down is lost from the checkpoint to the size it was seen to have, beside $beside',
+  async ({ exclude }) => {
+    await openSink()
+    const log = container('cart')
+    write(log, numbered(0, 10))
+    await start({ logs: { path: logs, scanInterval: '50ms', flushInterval: '500ms' } })
+    await untilLines(10)
+    const read = readFileSync(log).length
+    write(log, numbered(10, 20))
+    await sleep(300)
+    await running.splice(0)[0]!.close()
+    const seen = readFileSync(log).length
+    rmSync(join(root, 'pods'), { recursive: true })
+    if (exclude.length > 0) write(container('hidden'), numbered(0, 10))
+    await start({ logs: { exclude } })
+    await until(() => [...sink.sources.values()].some(({ outcomes }) => outcomes.length > 0))
+    expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([
+      { range: [read, seen], outcome: 'lost:deleted' },
+    ])
+  },
+)
 
 test('startAt end leaves out what was there at the first start, and says so; later files are read whole', async () => {
   await openSink()

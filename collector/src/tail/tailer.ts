@@ -462,7 +462,9 @@ export class Tailer {
   /** Sources of the checkpoints whose files are gone: what they had unread is lost, and said so. */
   #seekOrphans(now: number): void {
     this.#seekOrphansAt = now + graceMs
-    if (!this.#scanned || [...this.#families.values()].some(({ nextPollAt }) => nextPollAt === 0)) return
+    // Logs that are left out are never looked at.
+    const isUnseen = ({ nextPollAt, decision }: Family) => nextPollAt === 0 && decision?.verdict !== 'excluded'
+    if (!this.#scanned || this.#families.values().some(isUnseen)) return
     const damaged = this.#options.spool.damaged.splice(0)
     for (const { source } of damaged) this.#identifier.claim(source)
     const gone = this.#identifier.unclaimed().filter(isGone)
