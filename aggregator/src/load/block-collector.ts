@@ -23,7 +23,7 @@ export interface CollectorOptions<Entry, B extends Block<Entry>> {
   readonly newBlock: () => B
   readonly blockRows: number
   readonly blockBytes: number
-  /** Milliseconds from the first row of a block until it is inserted, full or not. */
+  /** Milliseconds from the first row of a block until it is inserted, if it has `blockRows` by then or nothing follows. */
   readonly blockDelay: number
 }
 
@@ -74,8 +74,8 @@ export class BlockCollector<Entry, B extends Block<Entry>> {
     const block = newBlock()
     let due = Number.POSITIVE_INFINITY
     while (block.bytes < blockBytes && block.rows < mostRows * blockRows) {
-      // Larger blocks cost the store less for each row, so one that would only wait for the one before it goes on growing.
-      if (block.rows >= blockRows && !busy()) break
+      // Larger blocks cost the store much less for each row: one grows while there is more to read and it isn't late, or would only wait.
+      if (block.rows >= blockRows && !busy() && performance.now() >= due) break
       if (cut.aborted) return undefined
       const entry = await this.#next()
       if (entry !== undefined) {

@@ -19,7 +19,7 @@ import { foreignPrefix, type LabelColumn, labelColumns, type RowStream } from '.
 import type { WalPosition } from '../wal/position.ts'
 import type { WalEntry } from '../wal/wal.ts'
 import { detectLevel, levels } from './detect-level.ts'
-import { TraceFinder } from './detect-trace.ts'
+import { findTrace } from './detect-trace.ts'
 import { fitLabels, fitLine } from './fitting.ts'
 import { type ForeignRecord, readForeign } from './foreign.ts'
 import { type Labels, streamOf, withServiceName } from './labels.ts'
@@ -124,14 +124,13 @@ export class MessageDecoder {
     const seam = header.seam?.at ?? Number.POSITIVE_INFINITY
     const next = header.seam && this.#streamsOf(tenant, header.seam.source, header)
     const { detectLevel: detect, detectTrace } = this.#options
-    const traces = detectTrace ? new TraceFinder(entries) : undefined
     let truncated = 0
     const whole = accepted.length === 1 && accepted[0]![0] <= from && accepted[0]![1] >= to
     while (records.next()) {
       const { offset, lineStart, lineEnd } = records
       if (!whole && !accepted.some(([first, end]) => offset >= first && offset < end)) continue
       let level: string = detect ? levels[detectLevel(entries, lineStart, lineEnd)]! : ''
-      let attributes: Attributes | undefined = traces?.find(lineStart, lineEnd)
+      let attributes: Attributes | undefined = detectTrace ? findTrace(entries, lineStart, lineEnd) : undefined
       if (records.attributeCount > 0) {
         const { detected_level: told, ...rest } = attributesOf(records, entries)
         level = told ?? level
@@ -191,7 +190,7 @@ export class MessageDecoder {
       const nanoseconds = outside ? 0 : Math.min(record.nanoseconds, 999_999_999)
       const level = this.#options.detectLevel ? levels[record.level]! : ''
       const traces = this.#options.detectTrace && metadata['trace_id'] === undefined
-      const attributes = traces ? new TraceFinder(record.line).find(0, record.line.length) : undefined
+      const attributes = traces ? findTrace(record.line, 0, record.line.length) : undefined
       const end = limits ? fitLine(record.line, limits.maxLineBytes) : record.line.length
       const cut = end < record.line.length
       if (cut) truncated++
@@ -231,7 +230,7 @@ export class MessageDecoder {
     const { detected_level: told, ...rest } = metadata ?? {}
     let attributes: Attributes | undefined = Object.keys(rest).length === 0 ? undefined : rest
     if (detectTrace && attributes?.['trace_id'] === undefined) {
-      const found = new TraceFinder(line).find(0, line.length)
+      const found = findTrace(line, 0, line.length)
       if (found !== undefined) attributes = { ...found, ...attributes }
     }
     if (outside) attributes = { ...attributes, timestamp_clamped: 'true' }

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { TraceFinder } from './detect-trace.ts'
+import { findTrace } from './detect-trace.ts'
 
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
 const span = '00f067aa0ba902b7'
 const find = (line: string) => {
   const bytes = Buffer.from(`race trace_id=nothing\n${line}\ntrace_id=${'e'.repeat(32)}`)
   const start = bytes.indexOf(10) + 1
-  return new TraceFinder(bytes).find(start, start + Buffer.byteLength(line))
+  return findTrace(bytes, start, start + Buffer.byteLength(line))
 }
 
 test.for([
@@ -36,6 +36,15 @@ test.for([
   expect(find(line as string)).toEqual(ids)
 })
 
+test('a key is found wherever in a line it begins', () => {
+  for (let before = 0; before < 12; before++) {
+    for (const key of ['trace_id', 'TraceId', 'traceID']) {
+      const line = `${'.'.repeat(before)}${key}=${trace}`
+      expect(find(line), line).toEqual({ trace_id: trace })
+    }
+  }
+})
+
 test('each line of a message has its own, and any bytes are looked through', () => {
   const line = fc.oneof(
     fc.constant(`trace_id=${trace}`),
@@ -44,11 +53,10 @@ test('each line of a message has its own, and any bytes are looked through', () 
   fc.assert(
     fc.property(fc.array(line, { maxLength: 20 }), (lines) => {
       const bytes = Buffer.from(lines.join('\n'))
-      const finder = new TraceFinder(bytes)
       let at = 0
       for (const one of lines) {
-        const found = finder.find(at, at + one.length)
-        expect(found).toEqual(new TraceFinder(Buffer.from(one)).find(0, one.length))
+        const found = findTrace(bytes, at, at + one.length)
+        expect(found).toEqual(findTrace(Buffer.from(one), 0, one.length))
         at += one.length + 1
       }
     }),

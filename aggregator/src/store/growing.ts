@@ -47,6 +47,9 @@ export class GrowingBuffer {
   }
 }
 
+/** So many words or fewer are written faster by a loop than by a call into the runtime. */
+const shortFill = 32
+
 /** 32-bit words that grow by doubling. */
 export class GrowingWords {
   words: Uint32Array
@@ -63,10 +66,17 @@ export class GrowingWords {
     this.words = larger
   }
 
+  append(value: number): void {
+    if (this.length === this.words.length) this.reserve(1)
+    this.words[this.length++] = value
+  }
+
   fill(value: number, count: number): void {
     this.reserve(count)
-    this.words.fill(value, this.length, this.length + count)
-    this.length += count
+    const end = this.length + count
+    if (count > shortFill) this.words.fill(value, this.length, end)
+    else for (let i = this.length; i < end; i++) this.words[i] = value
+    this.length = end
   }
 
   view(): Buffer {

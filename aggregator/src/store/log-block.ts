@@ -1,5 +1,9 @@
-/** Rows of the table `logs`, put together for one insert. Runs of rows of one stream cost little more than their lines. */
+/**
+ * Rows of the table `logs`, put together for one insert. What rows of one stream share is noted once for a run of them and written out
+ * when the block is encoded, column by column, so that a row costs little more than its line, also where streams alternate.
+ */
 import { malformedFlag, truncatedFlag } from '@tributary/protocol/records.ts'
+import { GrowingWords } from './growing.ts'
 import { Bytes16Column, encodeBlock, StringColumn, TimeColumn, UInt64Column } from './native.ts'
 import { LowCardinalityColumn, MapColumn, type PreparedMap } from './native-dictionary.ts'
 import { labelColumns, type RowStream } from './row-stream.ts'
@@ -8,15 +12,24 @@ import { StreamsBlock } from './streams-block.ts'
 export type { RowStream } from './row-stream.ts'
 export { StreamsBlock } from './streams-block.ts'
 
+/** An index into a dictionary, before it is narrowed; `sid` and `source`; where a row's labels end. Bytes. */
+const wordBytes = 4
+const sidAndSourceBytes = 24
+const mapOffsetBytes = 8
+
 /** A stream's values, looked up in the dictionaries of this block. */
 interface PreparedStream {
-  readonly tenant: number
-  readonly labelIndexes: readonly number[]
+  readonly number: number
+  readonly source: Buffer
+  /** Of the tenant and the labels with a column of their own. */
+  readonly indexes: readonly number[]
   readonly sidLow: number
   readonly sidHigh: number
   readonly labels: PreparedMap
   /** By flags: the stream's metadata with `truncated` and `malformed` added. Made when first needed. */
   readonly meta: (PreparedMap | undefined)[]
+  /** What a row takes in the columns that runs are written to, bytes. */
+  readonly rowBytes: number
 }
 
 export class LogBlock {
@@ -32,6 +45,10 @@ export class LogBlock {
   readonly #source = new Bytes16Column('source')
   readonly #labelColumns = labelColumns.map((name) => new LowCardinalityColumn(name))
   readonly #labels = new MapColumn('labels')
+  /** Columns that have the same value all along a run. */
+  readonly #ofStreams = [this.#tenant, ...this.#labelColumns]
+  /** Columns that get a value with each row, or soon after it. */
+  readonly #ofRows = [this.#ts, this.#offset, this.#level, this.#line, this.#meta]
   readonly #columns = [
     this.#tenant,
     this.#ts,
@@ -45,13 +62,18 @@ export class LogBlock {
     this.#offset,
   ]
   readonly #prepared = new Map<RowStream, PreparedStream>()
+  readonly #streams: PreparedStream[] = []
+  /** Number of a stream and how many rows of it follow each other, in turn. */
+  readonly #runs = new GrowingWords(1024)
+  /** So many words of the runs are in their columns. */
+  #written = 0
+  #runBytes = 0
 
   #stream: RowStream | undefined
   #current: PreparedStream | undefined
-  /** Rows of the current stream, of its current flags, and of the current level, that their columns don't have yet. */
+  /** Rows of the current stream that no run counts, and of its current flags that `meta` doesn't have yet. */
   #streamRun = 0
   #metaRun = 0
-  #levelRun = 0
   #flags = 0
   #levelName = ''
   #levelIndex = 0
@@ -67,8 +89,8 @@ export class LogBlock {
 
   /** About the size of the encoded block, bytes. The rows of the current run are counted without what they share. */
   get byteLength(): number {
-    let sum = 0
-    for (const column of this.#columns) sum += column.byteLength
+    let sum = this.#runBytes
+    for (const column of this.#ofRows) sum += column.byteLength
     return sum
   }
 
@@ -108,13 +130,16 @@ export class LogBlock {
       this.#endMeta()
       this.#flags = flags
     }
-    if (level !== this.#levelName) this.#beginLevel(level)
+    if (level !== this.#levelName) {
+      this.#levelName = level
+      this.#levelIndex = this.#level.indexOf(level)
+    }
+    this.#level.append(this.#levelIndex)
     this.#ts.append(seconds, nanoseconds)
     this.#offset.append(offset)
     this.#line.append(bytes, start, end)
     this.streams.add(seconds, nanoseconds, end - start)
     this.#streamRun++
-    this.#levelRun++
     if (attributes === undefined) this.#metaRun++
     else {
       this.#endMeta()
@@ -125,7 +150,7 @@ export class LogBlock {
   /** The block in Native format. The buffers are views: valid until {@link add} or {@link reset}. */
   encode(): Buffer[] {
     this.#endStream()
-    this.#endLevel()
+    this.#writeRuns()
     return encodeBlock(this.#columns)
   }
 
@@ -133,11 +158,14 @@ export class LogBlock {
   reset(): void {
     for (const column of this.#columns) column.reset()
     this.#prepared.clear()
+    this.#streams.length = 0
+    this.#runs.length = 0
+    this.#written = 0
+    this.#runBytes = 0
     this.#stream = undefined
     this.#current = undefined
     this.#streamRun = 0
     this.#metaRun = 0
-    this.#levelRun = 0
     this.#flags = 0
     this.#levelName = ''
     this.#levelIndex = 0
@@ -145,25 +173,20 @@ export class LogBlock {
   }
 
   #prepare(stream: RowStream): PreparedStream {
-    return {
-      tenant: this.#tenant.indexOf(stream.tenant),
-      labelIndexes: this.#labelColumns.map((column, i) => column.indexOf(stream[labelColumns[i]!])),
+    const values = [stream.tenant, ...labelColumns.map((name) => stream[name])]
+    const labels = this.#labels.prepare(stream.labels)
+    const prepared = {
+      number: this.#streams.length,
+      source: stream.source,
+      indexes: values.map((value, i) => this.#ofStreams[i]!.indexOf(value)),
       sidLow: Number(stream.sid & 0xffffffffn),
       sidHigh: Number(stream.sid >> 32n),
-      labels: this.#labels.prepare(stream.labels),
+      labels,
       meta: [],
+      rowBytes: wordBytes * values.length + sidAndSourceBytes + mapOffsetBytes + labels.values.length,
     }
-  }
-
-  #beginLevel(level: string): void {
-    this.#endLevel()
-    this.#levelName = level
-    this.#levelIndex = this.#level.indexOf(level)
-  }
-
-  #endLevel(): void {
-    this.#level.fill(this.#levelIndex, this.#levelRun)
-    this.#levelRun = 0
+    this.#streams.push(prepared)
+    return prepared
   }
 
   #endMeta(): void {
@@ -178,13 +201,40 @@ export class LogBlock {
     const run = this.#streamRun
     if (run === 0) return
     this.#endMeta()
-    const current = this.#current!
-    this.#tenant.fill(current.tenant, run)
-    for (let i = 0; i < labelColumns.length; i++) this.#labelColumns[i]!.fill(current.labelIndexes[i]!, run)
-    this.#sid.repeat(current.sidLow, current.sidHigh, run)
-    this.#labels.repeat(current.labels, run)
-    this.#source.repeat(this.#stream!.source, run)
+    this.#runs.append(this.#current!.number)
+    this.#runs.append(run)
+    this.#runBytes += run * this.#current!.rowBytes
     this.#streamRun = 0
+  }
+
+  #writeRuns(): void {
+    for (const [i, column] of this.#ofStreams.entries()) this.#writeIndexes(column, i)
+    const { words, length } = this.#runs
+    for (let at = this.#written; at < length; at += 2) {
+      const { labels, sidHigh, sidLow, source } = this.#streams[words[at]!]!
+      const rows = words[at + 1]!
+      this.#sid.repeat(sidLow, sidHigh, rows)
+      this.#labels.repeat(labels, rows)
+      this.#source.repeat(source, rows)
+    }
+    this.#written = length
+  }
+
+  /** Most streams of a block share most of their labels: runs that do are written as one. */
+  #writeIndexes(column: LowCardinalityColumn, place: number): void {
+    const { words, length } = this.#runs
+    let index = 0
+    let rows = 0
+    for (let at = this.#written; at < length; at += 2) {
+      const next = this.#streams[words[at]!]!.indexes[place]!
+      if (next !== index) {
+        column.fill(index, rows)
+        index = next
+        rows = 0
+      }
+      rows += words[at + 1]!
+    }
+    column.fill(index, rows)
   }
 }
 

@@ -30,6 +30,10 @@ class Dictionary {
     return index
   }
 
+  append(index: number): void {
+    this.#indexes.append(index)
+  }
+
   fill(index: number, count: number): void {
     this.#indexes.fill(index, count)
   }
@@ -88,9 +92,14 @@ export class LowCardinalityColumn implements Column {
     this.name = name
   }
 
-  /** The index of a value, for {@link fill}; it holds until {@link reset}. */
+  /** The index of a value, for {@link append} and {@link fill}; it holds until {@link reset}. */
   indexOf(value: string): number {
     return this.#dictionary.indexOf(value)
+  }
+
+  /** The value with this index for one row. */
+  append(index: number): void {
+    this.#dictionary.append(index)
   }
 
   /** The value with this index for `count` rows. */

@@ -162,22 +162,32 @@ export class DateColumn implements Column {
 export class Bytes16Column implements Column {
   readonly name: string
   readonly type = 'FixedString(16)'
-  readonly #data = new GrowingBuffer(16 * initialRows)
+  readonly #data = new GrowingWords(4 * initialRows)
 
   constructor(name: string) {
     this.name = name
   }
 
   /** The same 16 bytes for `count` rows. */
-  repeat(value: Uint8Array, count: number): void {
-    this.#data.repeat(value, count)
+  repeat(value: Buffer, count: number): void {
+    const data = this.#data
+    data.reserve(4 * count)
+    const { words } = data
+    const [a, b, c, d] = [0, 4, 8, 12].map((at) => value.readUInt32LE(at)) as [number, number, number, number]
+    for (let i = data.length, end = i + 4 * count; i < end; i += 4) {
+      words[i] = a
+      words[i + 1] = b
+      words[i + 2] = c
+      words[i + 3] = d
+    }
+    data.length += 4 * count
   }
 
   get rows(): number {
-    return this.#data.length / 16
+    return this.#data.length / 4
   }
   get byteLength(): number {
-    return this.#data.length
+    return this.#data.length * 4
   }
   parts(): Buffer[] {
     return [this.#data.view()]

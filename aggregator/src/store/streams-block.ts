@@ -20,14 +20,23 @@ interface StreamDay {
   bytes: number
 }
 
+/** What a stream's rows go to while their time is within `[from, to)`, seconds. */
+interface CurrentDay {
+  readonly day: StreamDay
+  readonly from: number
+  readonly to: number
+}
+
 export class StreamsBlock {
   readonly #days = new Map<string, StreamDay>()
+  /** Where the last row of each stream went: the next one goes there nearly always. */
+  readonly #last = new Map<RowStream, CurrentDay>()
   readonly #tenant = new LowCardinalityColumn('tenant')
   readonly #day = new DateColumn('day')
   readonly #sid = new UInt64Column('sid')
   readonly #labels = new MapColumn('labels')
-  readonly #first = new TimeColumn('first_ts')
-  readonly #last = new TimeColumn('last_ts')
+  readonly #firstTs = new TimeColumn('first_ts')
+  readonly #lastTs = new TimeColumn('last_ts')
   readonly #entries = new UInt64Column('entries')
   readonly #bytes = new UInt64Column('bytes')
   readonly #columns = [
@@ -35,16 +44,13 @@ export class StreamsBlock {
     this.#day,
     this.#sid,
     this.#labels,
-    this.#first,
-    this.#last,
+    this.#firstTs,
+    this.#lastTs,
     this.#entries,
     this.#bytes,
   ]
   #stream: RowStream | undefined
-  /** What the rows go to while their time is within `[#from, #to)` seconds. */
-  #current: StreamDay | undefined
-  #from = 0
-  #to = 0
+  #current: CurrentDay | undefined
 
   /** Names of the columns, in the order of {@link encode}. */
   get columns(): string[] {
@@ -58,13 +64,15 @@ export class StreamsBlock {
   /** The rows from here on belong to this stream. */
   begin(stream: RowStream): void {
     this.#stream = stream
-    this.#to = this.#from
+    this.#current = this.#last.get(stream)
   }
 
   /** Counts a row of the current stream. */
   add(seconds: number, nanoseconds: number, bytes: number): void {
-    if (seconds < this.#from || seconds >= this.#to) this.#enter(seconds, nanoseconds)
-    const day = this.#current!
+    let current = this.#current
+    if (current === undefined || seconds < current.from || seconds >= current.to)
+      current = this.#enter(seconds, nanoseconds)
+    const { day } = current
     day.entries++
     day.bytes += bytes
     if (seconds > day.lastSeconds || (seconds === day.lastSeconds && nanoseconds > day.lastNanoseconds)) {
@@ -76,7 +84,7 @@ export class StreamsBlock {
     }
   }
 
-  #enter(seconds: number, nanoseconds: number): void {
+  #enter(seconds: number, nanoseconds: number): CurrentDay {
     const stream = this.#stream!
     const at = Math.floor(seconds / daySeconds)
     const day = Math.max(0, Math.min(lastDay, at))
@@ -92,9 +100,11 @@ export class StreamsBlock {
       known = { stream, day, ...time, entries: 0, bytes: 0 }
       this.#days.set(key, known)
     }
-    this.#current = known
-    this.#from = at * daySeconds
-    this.#to = this.#from + daySeconds
+    const from = at * daySeconds
+    const current = { day: known, from, to: from + daySeconds }
+    this.#current = current
+    this.#last.set(stream, current)
+    return current
   }
 
   /** The block in Native format. The buffers are views: valid until the next call. */
@@ -109,16 +119,16 @@ export class StreamsBlock {
     this.#day.append(day)
     this.#sid.repeat(Number(stream.sid & 0xffffffffn), Number(stream.sid >> 32n), 1)
     this.#labels.repeat(this.#labels.prepare(allLabels(stream)), 1)
-    this.#first.append(time.firstSeconds, time.firstNanoseconds)
-    this.#last.append(time.lastSeconds, time.lastNanoseconds)
+    this.#firstTs.append(time.firstSeconds, time.firstNanoseconds)
+    this.#lastTs.append(time.lastSeconds, time.lastNanoseconds)
     this.#entries.append(time.entries)
     this.#bytes.append(time.bytes)
   }
 
   reset(): void {
     this.#days.clear()
+    this.#last.clear()
     this.#stream = undefined
     this.#current = undefined
-    this.#to = this.#from
   }
 }
