@@ -4,6 +4,7 @@
  */
 import type { LogExpression, Stage } from './ast.ts'
 import type { EntryLabels } from './entry-labels.ts'
+import { namesFewLines } from './needles.ts'
 import { shownText } from './pipeline/lines.ts'
 import { pipelineSql } from './pipeline.ts'
 import { RowDecoder } from './row-decoder.ts'
@@ -55,14 +56,21 @@ interface Slice {
 /** The first slice, and how much longer each is than the one before: most queries are answered by the first. */
 const firstSlice = 600_000_000_000n
 const sliceGrowth = 4n
+/** For what is in few lines: there is little to sort, however long a slice is, and each costs a statement. */
+const rareSliceGrowth = 64n
 
 /**
  * Cuts a stretch of time into growing slices in the order in which entries are wanted. The sort key of the store does not begin
  * with the exact time, so that asking for the newest entries of a long stretch would sort all of it.
  */
-export function* slices(first: bigint, last: bigint, direction: LogRequest['direction']): Generator<Slice> {
+export function* slices(
+  first: bigint,
+  last: bigint,
+  direction: LogRequest['direction'],
+  growth = sliceGrowth,
+): Generator<Slice> {
   let [from, to] = [first, last]
-  for (let length = firstSlice; from <= to; length *= sliceGrowth) {
+  for (let length = firstSlice; from <= to; length *= growth) {
     if (direction === 'forward') {
       const end = from + length - 1n < to ? from + length - 1n : to
       yield { first: from, last: end }
@@ -102,7 +110,9 @@ export async function evaluateLog(reader: Reader, request: LogRequest): Promise<
   const streams = await findStreams(reader, request.log.matchers, request.start, request.end - 1n)
   if (streams.streams.size === 0) return []
   const search = new Search(reader, request, streams)
-  for (const slice of slices(streams.first, streams.last, request.direction)) if (!(await search.read(slice))) break
+  const growth = request.log.stages.some(isRare) ? rareSliceGrowth : sliceGrowth
+  for (const slice of slices(streams.first, streams.last, request.direction, growth))
+    if (!(await search.read(slice))) break
   reader.totals.lines += search.entries.length
   return search.entries
 }
@@ -110,6 +120,9 @@ export async function evaluateLog(reader: Reader, request: LogRequest): Promise<
 /** Rows of one batch at most: where stages here filter, batches grow to it. */
 const maxBatch = 50_000
 const batchGrowth = 4
+
+const isRare = (stage: Stage): boolean =>
+  stage.kind === 'line' && stage.op === '|=' && stage.alternatives.every(({ value, ip }) => !ip && namesFewLines(value))
 
 const canFilter = ({ kind }: Stage): boolean => kind === 'label' || kind === 'line'
 

@@ -1,6 +1,6 @@
 /** A pipeline as conditions on rows of `logs`. */
 import type { LineOperator, Stage } from './ast.ts'
-import { containsCondition } from './needles.ts'
+import { containsCondition, likeCondition } from './needles.ts'
 import { prefilterConditions } from './prefilter.ts'
 import { LabelExpressions } from './row-labels.ts'
 import type { Split } from './split.ts'
@@ -32,8 +32,9 @@ function lineStageCondition(parameters: Parameters, stage: Extract<Stage, { kind
 
 /** `or` is within the operator: `!= "a" or "b"` holds where neither is found. */
 function lineCondition(parameters: Parameters, op: LineOperator, values: readonly string[]): string {
+  const contains = op.startsWith('|') ? containsCondition : likeCondition
   const found = values.map((value) =>
-    op === '|~' || op === '!~' ? regexCondition(parameters, value) : containsCondition(parameters, value),
+    op === '|~' || op === '!~' ? regexCondition(parameters, value, contains) : contains(parameters, value),
   )
   const any = found.length === 1 ? found[0]! : `(${found.join(' OR ')})`
   return op === '!=' || op === '!~' ? `NOT ${any}` : any
@@ -43,7 +44,7 @@ function lineCondition(parameters: Parameters, op: LineOperator, values: readonl
 const special = /[\\^$.|?*+()[\]{}]/
 
 /** Unanchored, and the dot does not match a newline: ClickHouse's default is that it does. */
-function regexCondition(parameters: Parameters, regex: string): string {
-  if (!special.test(regex)) return containsCondition(parameters, regex)
+function regexCondition(parameters: Parameters, regex: string, contains: typeof containsCondition): string {
+  if (!special.test(regex)) return contains(parameters, regex)
   return `match(line, ${parameters.string(`(?-s)${regex}`)})`
 }

@@ -59,6 +59,7 @@ test('a row has everything that its stream and its record say', async () => {
     level: 'error',
     meta: { pod_uid: 'u' },
     line: 'a line',
+    longest_word: 0,
     source: '0123456789abcdef',
     offset: String(2 ** 40),
   })
@@ -82,6 +83,17 @@ test('flags are metadata of their row only', async () => {
     { ...meta, malformed: 'true', truncated: 'true' },
     {},
   ])
+})
+
+test('a row knows how long its longest word is', async () => {
+  const block = new LogBlock()
+  block.setStream(rowStream())
+  const lines = ['short words', 'x'.repeat(300), `a ${'y'.repeat(17)} b`, 'z'.repeat(70_000)]
+  for (const [offset, text] of lines.entries()) block.add(start, 0, offset, '', Buffer.from(text), 0, text.length)
+  await insert(block)
+  expect(await select('SELECT longest_word FROM logs ORDER BY offset')).toEqual(
+    [0, 300, 17, 65_535].map((length) => ({ longest_word: length })),
+  )
 })
 
 interface Row {

@@ -4,7 +4,8 @@
  */
 import { malformedFlag, truncatedFlag } from '@tributary/protocol/records.ts'
 import { GrowingWords } from './growing.ts'
-import { Bytes16Column, encodeBlock, StringColumn, TimeColumn, UInt64Column } from './native.ts'
+import { longestWord } from './longest-word.ts'
+import { Bytes16Column, encodeBlock, StringColumn, TimeColumn, UInt16Column, UInt64Column } from './native.ts'
 import { LowCardinalityColumn, MapColumn, type PreparedMap } from './native-dictionary.ts'
 import { labelColumns, type RowStream } from './row-stream.ts'
 import { StreamsBlock } from './streams-block.ts'
@@ -39,6 +40,7 @@ export class LogBlock {
   readonly #offset = new UInt64Column('offset')
   readonly #level = new LowCardinalityColumn('level')
   readonly #line = new StringColumn('line')
+  readonly #longestWord = new UInt16Column('longest_word')
   readonly #meta = new MapColumn('meta')
   readonly #tenant = new LowCardinalityColumn('tenant')
   readonly #sid = new UInt64Column('sid')
@@ -60,6 +62,7 @@ export class LogBlock {
     this.#line,
     this.#source,
     this.#offset,
+    this.#longestWord,
   ]
   readonly #prepared = new Map<RowStream, PreparedStream>()
   readonly #streams: PreparedStream[] = []
@@ -138,6 +141,7 @@ export class LogBlock {
     this.#ts.append(seconds, nanoseconds)
     this.#offset.append(offset)
     this.#line.append(bytes, start, end)
+    this.#longestWord.append(longestWord(bytes, start, end))
     this.streams.add(seconds, nanoseconds, end - start)
     this.#streamRun++
     if (attributes === undefined) this.#metaRun++

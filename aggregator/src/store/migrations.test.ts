@@ -38,6 +38,7 @@ test('an empty store gets the schema, and a second time changes nothing', async 
     { version: 2, name: 'expired rows' },
     { version: 3, name: 'deletions of rows' },
     { version: 4, name: 'shared ledger' },
+    { version: 5, name: 'longest words' },
   ])
 })
 

@@ -83,6 +83,39 @@ export class TimeColumn implements Column {
   }
 }
 
+/** UInt16. */
+export class UInt16Column implements Column {
+  readonly name: string
+  readonly type = 'UInt16'
+  readonly #data = new GrowingBuffer(2 * initialRows)
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  /** A whole number from 0 to 65,535. */
+  append(value: number): void {
+    const data = this.#data
+    data.reserve(2)
+    data.bytes[data.length] = value
+    data.bytes[data.length + 1] = value >> 8
+    data.length += 2
+  }
+
+  get rows(): number {
+    return this.#data.length / 2
+  }
+  get byteLength(): number {
+    return this.#data.length
+  }
+  parts(): Buffer[] {
+    return [this.#data.view()]
+  }
+  reset(): void {
+    this.#data.length = 0
+  }
+}
+
 /** UInt64. */
 export class UInt64Column implements Column {
   readonly name: string
