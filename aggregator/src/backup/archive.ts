@@ -8,16 +8,20 @@ import type { Image, ImageEntry } from './image.ts'
 type Named = Pick<Header, 'name'> & Partial<Header>
 
 /**
- * The archive's bytes. The image is removed when all were read, or the stream is destroyed. What goes wrong destroys it: an archive that was
+ * The archive's bytes. The image is removed when all were read, or the stream is destroyed; `removed` resolves then. What goes wrong destroys it: an archive that was
  * not read to its end is none.
  */
-export function archiveOf(image: Image): Readable {
+export function archiveOf(image: Image): { readonly archive: Readable; readonly removed: Promise<void> } {
   const archive = pack()
   const written = writeAll(image.entries, archive)
     .then(() => archive.finalize())
     .catch((error: Error) => archive.destroy(error))
-  archive.once('close', () => void written.finally(() => image.remove()).catch(() => {})) // the next start removes it
-  return archive as unknown as Readable
+  const removed = new Promise<void>((resolve) => {
+    // What can't be removed now, the next start removes.
+    const remove = () => image.remove().then(resolve, resolve)
+    archive.once('close', () => void written.then(remove))
+  })
+  return { archive: archive as unknown as Readable, removed }
 }
 
 async function writeAll(entries: readonly ImageEntry[], archive: ReturnType<typeof pack>): Promise<void> {

@@ -45,8 +45,8 @@ export class Backups {
     try {
       let heldMs = 0
       const image = await parts.keepingRows(() => takeBetweenBlocks(parts, (ms) => (heldMs = ms)))
-      const archive = archiveOf(image)
-      archive.once('close', () => {
+      const { archive, removed } = archiveOf(image)
+      void removed.then(() => {
         this.#running = false
       })
       return { archive, bytes: image.bytes, files: image.entries.length, heldMs }

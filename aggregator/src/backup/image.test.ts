@@ -52,7 +52,7 @@ const committed = () => ({ segment: 2, offset: 'committed'.length })
 
 async function unpack(image: Awaited<ReturnType<typeof takeImage>>): Promise<string> {
   const [archive, restored] = [join(root, 'a.tar'), join(root, 'restored')]
-  await pipeline(archiveOf(image), createWriteStream(archive))
+  await pipeline(archiveOf(image).archive, createWriteStream(archive))
   await mkdir(restored)
   execFileSync('tar', ['-xf', archive, '-C', restored])
   return restored
@@ -89,8 +89,14 @@ test('unfinished parts, what was set aside, and later segments are left out; the
 test('the links are gone when the archive was read, and when nobody reads on', async () => {
   await unpack(await takeImage(data, committed))
   await expect.poll(() => readdir(data)).not.toContain(imageDirectory)
-  const archive = archiveOf(await takeImage(data, committed))
+  const { archive, removed } = archiveOf(await takeImage(data, committed))
   expect(await readdir(data)).toContain(imageDirectory)
   archive.destroy()
-  await expect.poll(() => readdir(data)).not.toContain(imageDirectory)
+  await removed
+  expect(await readdir(data)).not.toContain(imageDirectory)
+  await writeFile(join(data, table, '20261128_1_1_0/data.bin'), Buffer.alloc(4 << 20))
+  const half = archiveOf(await takeImage(data, committed))
+  for await (const _ of half.archive) break
+  await half.removed
+  expect(await readdir(data)).not.toContain(imageDirectory)
 })
