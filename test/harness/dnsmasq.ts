@@ -1,4 +1,4 @@
-/** A real DNS server, dnsmasq, on a free port of loopback. Its records change while it runs. Newcomers may lack it: CI installs it. */
+/** A real DNS server, dnsmasq, by default on a free port of loopback. Its records change while it runs. Newcomers may lack it: CI installs it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { promises as dns } from 'node:dns'
@@ -19,28 +19,39 @@ export interface Service {
   readonly port: number
 }
 
+export interface DnsmasqOptions {
+  readonly address?: string
+  readonly port?: number
+  /** What all names that it knows end in. */
+  readonly domain?: string
+}
+
 export class Dnsmasq {
   readonly #root = mkdtempSync(join(tmpdir(), 'tributary-dnsmasq-'))
+  readonly #address: string
   readonly #port: number
+  readonly #domain: string
   #process: ChildProcess | undefined
   #services: readonly Service[] = []
 
-  private constructor(port: number) {
+  private constructor(address: string, port: number, domain: string) {
+    this.#address = address
     this.#port = port
+    this.#domain = domain
     this.hosts({})
   }
 
-  static async start(): Promise<Dnsmasq> {
-    const started = new Dnsmasq(await freeUdpPort())
+  static async start({ address = '127.0.0.1', port, domain = 'test' }: DnsmasqOptions = {}): Promise<Dnsmasq> {
+    const started = new Dnsmasq(address, port ?? (await freeUdpPort()), domain)
     await started.resume()
     return started
   }
 
   get address(): string {
-    return `127.0.0.1:${this.#port}`
+    return `${this.#address}:${this.#port}`
   }
 
-  /** Addresses of the names there are, from now on; they end in `.test`. */
+  /** Addresses of the names there are, from now on; they end in the domain. */
   hosts(names: Readonly<Record<string, readonly string[]>>): void {
     const lines = Object.entries(names).flatMap(([name, addresses]) => addresses.map((one) => `${one} ${name}\n`))
     writeFileSync(join(this.#root, 'hosts'), lines.join(''))
@@ -65,8 +76,8 @@ export class Dnsmasq {
   async resume(): Promise<void> {
     const options = [
       ...['--keep-in-foreground', '--conf-file=/dev/null', '--pid-file=', '--log-facility=-', '--no-resolv'],
-      ...['--no-hosts', '--bind-interfaces', '--listen-address=127.0.0.1', `--port=${this.#port}`],
-      ...['--local=/test/', '--local-ttl=1', `--addn-hosts=${join(this.#root, 'hosts')}`],
+      ...['--no-hosts', '--bind-interfaces', `--listen-address=${this.#address}`, `--port=${this.#port}`],
+      ...[`--local=/${this.#domain}/`, '--local-ttl=1', `--addn-hosts=${join(this.#root, 'hosts')}`],
       ...(process.getuid?.() === 0 ? ['--user=root'] : []),
       ...this.#services.map(({ name, host, port }) => `--srv-host=${name},${host},${port}`),
     ]
@@ -78,7 +89,7 @@ export class Dnsmasq {
     resolver.setServers([this.address])
     await until(
       () =>
-        resolver.resolve4('nobody.test').then(
+        resolver.resolve4(`nobody.${this.#domain}`).then(
           () => true,
           ({ code }) => code === 'ENOTFOUND',
         ),

@@ -5,7 +5,7 @@ import { type AccountedSource, lostRecords, Oracle, type Verdict } from './oracl
 import { cluster, node, type Pipeline, until } from './processes.ts'
 
 /** Whose API is asked. */
-export type Asked = Pick<Pipeline, 'url' | 'ready' | 'aggregator'>
+export type Asked = Pick<Pipeline, 'url' | 'ready'> & { readonly aggregator: { readonly output: string } }
 
 interface QueryAnswer {
   readonly data: { readonly result: readonly { readonly values: readonly (readonly [string, string])[] }[] }

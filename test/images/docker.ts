@@ -47,6 +47,14 @@ export async function inspect<T>(name: string): Promise<T> {
   return (JSON.parse(await docker('inspect', name)) as [T])[0]
 }
 
+/** A container's address in the one network that it is in. */
+export async function addressOf(container: string): Promise<string> {
+  const { NetworkSettings } = await inspect<{ NetworkSettings: { Networks: Record<string, { IPAddress: string }> } }>(
+    container,
+  )
+  return Object.values(NetworkSettings.Networks)[0]!.IPAddress
+}
+
 /** Makes the images with the commands of docs/install.md; those that are up to date take a second. */
 export async function buildImages(): Promise<void> {
   for (const command of commandsOf('docs/install.md', 'Images')) {
