@@ -53,6 +53,8 @@ export class RowDecoder {
   #at = 0
   /** Bytes of the last id and metadata: runs of rows have the same. */
   #lastId: Buffer = Buffer.alloc(0)
+  /** Level and metadata as they came. */
+  #lastMetadata: Buffer = Buffer.alloc(0)
   readonly #known = new Map<string, ReadonlyMap<string, string>>()
 
   constructor(columns: RowColumns) {
@@ -110,14 +112,20 @@ export class RowDecoder {
   }
 
   #readId(bytes: Buffer, start: number, end: number): void {
-    if (this.#lastId.length === end - start && bytes.compare(this.#lastId, 0, this.#lastId.length, start, end) === 0)
-      return
+    if (this.#lastId.length === end - start && beginsWith(bytes, start, this.#lastId)) return
     this.#lastId = Buffer.from(bytes.subarray(start, end))
     this.#row.id = this.#lastId.toString()
   }
 
   #readMetadata(bytes: Buffer): boolean {
     const row = this.#row
+    const begin = this.#at
+    const last = this.#lastMetadata
+    // Where they end stands in the bytes themselves, so that what begins like them is them.
+    if (last.length > 0 && beginsWith(bytes, begin, last)) {
+      this.#at = begin + last.length
+      return true
+    }
     const levelLength = this.#varint(bytes)
     if (levelLength === -1 || this.#at + levelLength > bytes.length) return false
     row.level = levelLength === 0 ? '' : bytes.toString('latin1', this.#at, this.#at + levelLength)
@@ -131,6 +139,7 @@ export class RowDecoder {
       this.#at += length
     }
     row.meta = pairs === 0 ? noMetadata : this.#metadata(bytes, start, this.#at, pairs)
+    this.#lastMetadata = Buffer.from(bytes.subarray(begin, this.#at))
     return true
   }
 
@@ -169,4 +178,15 @@ export class RowDecoder {
     }
     return -1
   }
+}
+
+/** Up to this many bytes a loop is faster than the call that compares them. */
+const shortBytes = 40
+
+function beginsWith(bytes: Buffer, at: number, wanted: Buffer): boolean {
+  const { length } = wanted
+  if (at + length > bytes.length) return false
+  if (length > shortBytes) return bytes.compare(wanted, 0, length, at, at + length) === 0
+  for (let i = 0; i < length; i++) if (bytes[at + i] !== wanted[i]) return false
+  return true
 }

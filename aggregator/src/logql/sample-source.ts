@@ -216,6 +216,8 @@ class SeriesKeys {
   readonly #plan: SamplePlan
   readonly #byKey = new Map<string, Collected>()
   readonly #byMetadata = new Map<Labels, Map<Labels, Collected>>()
+  /** Where there is one label. */
+  readonly #byValue = new Map<string | undefined, Collected>()
 
   constructor(plan: SamplePlan) {
     this.#plan = plan
@@ -244,6 +246,16 @@ class SeriesKeys {
   }
 
   #grouped(entry: WorkingEntry, names: readonly string[]): Collected {
+    if (names.length === 1) {
+      const value = entry.get(names[0]!)
+      let found = this.#byValue.get(value)
+      if (!found) this.#byValue.set(value, (found = this.#groupedByAll(entry, names)))
+      return found
+    }
+    return this.#groupedByAll(entry, names)
+  }
+
+  #groupedByAll(entry: WorkingEntry, names: readonly string[]): Collected {
     let key = ''
     for (const name of names) {
       const value = entry.get(name)
