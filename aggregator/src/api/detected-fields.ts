@@ -60,7 +60,7 @@ function readCount(parameters: Parameters, name: string, standard: number): numb
   return count
 }
 
-/** By name. A field that the stream or the metadata has too is called `<name>_extracted`, as parsers call it. */
+/** By name. A field that the stream has too is called `<name>_extracted`; one that the metadata has too is the same field, as in Loki. */
 export function detectFields(entries: readonly Entry[], limit: number): Field[] {
   const fields = new Map<string, Field>()
   const add = (label: string, value: string, parser?: string, path?: readonly string[]) => {
@@ -78,12 +78,8 @@ export function detectFields(entries: readonly Entry[], limit: number): Field[] 
   for (const { labels, line } of entries) {
     for (const [name, value] of labels.metadata) add(name, value)
     for (const [name, value] of labels.parsed ?? []) if (!errorLabels.has(name)) add(name, value)
-    const parsed = lineFields(line)
-    if (parsed === undefined) continue
-    for (const [name, { path, value }] of parsed.fields) {
-      const clashes = labels.stream.has(name) || labels.metadata.has(name)
-      add(clashes ? `${name}_extracted` : name, value, parsed.parser, path)
-    }
+    const found = lineFields(line, labels.stream)
+    for (const [name, { path, value }] of found?.fields ?? []) add(name, value, found!.parser, path)
   }
   return [...fields.values()].sort((a, b) => (a.label < b.label ? -1 : 1))
 }

@@ -1,5 +1,6 @@
 /** What Grafana's explorers and `logcli volume` ask, over HTTP on the embedded store. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { type Fixture, openFixture } from './fixture.ts'
 import type { StoredEntry } from './oracle.ts'
 
@@ -283,6 +284,14 @@ test('drilldown-limits', async () => {
     volume_enabled: true,
     max_entries_limit_per_query: 5000,
   })
+})
+
+test('config/tenant/v1/limits is the same as YAML', async () => {
+  const { limits } = await ask('drilldown-limits')
+  const { status, type, text } = await raw('/config/tenant/v1/limits')
+  expect([status, type]).toEqual([200, 'text/plain; charset=utf-8'])
+  expect(parse(text)).toEqual(limits)
+  expect(text).toMatch(/^discover_log_levels: true\n/)
 })
 
 test('format_query lays out what is long and leaves what is short', async () => {

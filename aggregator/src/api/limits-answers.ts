@@ -1,4 +1,5 @@
-/** `drilldown-limits`: limits under Loki's names, as Grafana Logs Drilldown asks for them at its start. */
+/** Limits under Loki's names: `drilldown-limits`, as Grafana Logs Drilldown asks for them at its start, and `config/tenant/v1/limits`. */
+import { stringify } from 'yaml'
 import type { Limits } from '../access/config.ts'
 import { serviceNames } from '../load/labels.ts'
 import { levelFields } from '../load/told-level.ts'
@@ -45,3 +46,7 @@ export function drilldownLimits(limits: Limits, query: QueryLimits): string {
     version: lokiVersion,
   })
 }
+
+/** The same limits for people and scripts: YAML. */
+export const tenantLimits = (limits: Limits, query: QueryLimits): string =>
+  stringify(lokiLimits(limits, query), { sortMapEntries: true })

@@ -1,5 +1,9 @@
-/** The fields that a line has when it is JSON or logfmt, by the names that the language's parsers give them. Pure. */
-import { labelName } from '../load/labels.ts'
+/** The fields that a line has when it is JSON or logfmt, as the language's parsers find and call them. Pure. */
+import type { Labels } from '../logql/labels.ts'
+import { eachMember, jsonParser, keyText } from '../logql/pipeline/json.ts'
+import { nestedName } from '../logql/pipeline/label-names.ts'
+import { logfmtParser } from '../logql/pipeline/logfmt.ts'
+import { extractedSuffix, WorkingEntry } from '../logql/pipeline/working-entry.ts'
 
 export interface LineFields {
   readonly parser: 'json' | 'logfmt'
@@ -12,62 +16,56 @@ export interface FieldValue {
   readonly path?: readonly string[]
 }
 
-/** Undefined for a line that is neither. */
-export function lineFields(line: string): LineFields | undefined {
-  return jsonFields(line) ?? logfmtFields(line)
+const json = jsonParser()
+const logfmt = logfmtParser(false, false)
+const none: Labels = new Map()
+
+/** Undefined for a line that is neither. @param stream its labels: a field of the same name is called `<name>_extracted` */
+export function lineFields(line: string, stream: Labels = none): LineFields | undefined {
+  const entry = new WorkingEntry()
+  entry.begin(0n, line, stream, none)
+  json(entry)
+  if (entry.error === '') return { parser: 'json', fields: jsonFields(entry) }
+  entry.begin(0n, line, stream, none)
+  logfmt(entry)
+  const fields = new Map([...entry.parsed].map(([name, value]) => [name, { value }]))
+  return fields.size === 0 ? undefined : { parser: 'logfmt', fields }
 }
 
-function jsonFields(line: string): LineFields | undefined {
-  if (!line.trimStart().startsWith('{')) return undefined
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch {
-    return undefined // then it is no JSON
-  }
+function jsonFields({ line, parsed, stream }: WorkingEntry): Map<string, FieldValue> {
+  const paths = new Map<string, readonly string[]>()
+  findPaths(line, 0, line.length, '', [], paths)
   const fields = new Map<string, FieldValue>()
-  collect(value as Record<string, unknown>, '', [], fields)
-  return { parser: 'json', fields }
+  for (const [name, value] of parsed) {
+    const base = name.endsWith(extractedSuffix) ? name.slice(0, -extractedSuffix.length) : ''
+    const path = paths.get(stream.has(base) ? base : name)
+    if (value !== '') fields.set(name, { value, ...(path && { path }) })
+  }
+  return fields
 }
 
 /** Deeper than any log line is meant to be. */
 const maxDepth = 50
 
-/** Keys of nested objects are joined by underscores; lists and nulls are no fields. */
-function collect(
-  object: Readonly<Record<string, unknown>>,
+/** By the names that the parser gives them, as it goes: of two values with one name the first counts. */
+function findPaths(
+  text: string,
+  start: number,
+  end: number,
   prefix: string,
-  path: readonly string[],
-  fields: Map<string, FieldValue>,
+  above: readonly string[],
+  paths: Map<string, readonly string[]>,
 ): void {
-  if (path.length > maxDepth) return
-  for (const [key, value] of Object.entries(object)) {
-    if (value === null || Array.isArray(value)) continue
-    const name = prefix === '' ? labelName(key) : `${prefix}_${key.replace(/[^A-Za-z0-9_]/g, '_')}`
-    const at = [...path, key]
-    if (typeof value === 'object') collect(value as Record<string, unknown>, name, at, fields)
-    else if (!fields.has(name) && value !== '') fields.set(name, { value: String(value), path: at })
-  }
-}
-
-const pair = /([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|$)/g
-
-function logfmtFields(line: string): LineFields | undefined {
-  const fields = new Map<string, FieldValue>()
-  for (const [, key, raw] of line.matchAll(pair)) {
-    const value = raw!.startsWith('"') ? unquoted(raw!) : raw!
-    const name = labelName(key!)
-    if (value !== '' && !fields.has(name)) fields.set(name, { value })
-  }
-  return fields.size === 0 ? undefined : { parser: 'logfmt', fields }
-}
-
-function unquoted(text: string): string {
-  try {
-    return JSON.parse(text) as string
-  } catch {
-    return text.slice(1, -1) // escapes that JSON has not
-  }
+  eachMember(text, start, end, (keyStart, keyEnd, escaped, value) => {
+    const key = keyText(text, keyStart, keyEnd, escaped)
+    const name = nestedName(prefix, key)
+    const path = [...above, key]
+    if (value.type === 'object') {
+      const { start: from, end: to } = value
+      if (path.length < maxDepth) findPaths(text, from, to, name, path, paths)
+    } else if (value.type !== 'array' && value.type !== 'null' && !paths.has(name)) paths.set(name, path)
+    return ''
+  })
 }
 
 export type FieldType = 'string' | 'int' | 'float' | 'boolean' | 'duration' | 'bytes'

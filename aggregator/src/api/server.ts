@@ -28,7 +28,7 @@ import { answerDetectedLabels } from './detected-labels.ts'
 import { classify } from './errors.ts'
 import { formatQuery } from './format-query.ts'
 import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from './label-answers.ts'
-import { drilldownLimits } from './limits-answers.ts'
+import { drilldownLimits, tenantLimits } from './limits-answers.ts'
 import { type ApiMetrics, apiMetrics } from './metrics.ts'
 import { statusPage } from './page.ts'
 import { ParameterError, readQuery } from './params.ts'
@@ -209,15 +209,23 @@ function queryRoutes(app: FastifyInstance, options: ApiOptions, metrics: ApiMetr
 }
 
 /** What is answered without the store. */
-function exploreRoutes(app: FastifyInstance, { tenantLimits, queryTimeoutMs, retentionMs = 0 }: ApiOptions): void {
+function exploreRoutes(
+  app: FastifyInstance,
+  { tenantLimits: ofTenant, queryTimeoutMs, retentionMs = 0 }: ApiOptions,
+): void {
   const config = { access: forRead }
-  app.get('/loki/api/v1/drilldown-limits', { config }, (request, reply) => {
+  const limitsOf = ({ grant }: FastifyRequest) => {
     // Those of several tenants are told by the first.
-    const own = tenantLimits?.(request.grant.tenants[0]!) ?? limitsConfig.parse({})
-    return reply
-      .type(jsonType)
-      .send(drilldownLimits(own, { timeoutMs: queryTimeoutMs ?? own.queryTimeout, retention: retentionMs }))
-  })
+    const own = ofTenant?.(grant.tenants[0]!) ?? limitsConfig.parse({})
+    return [own, { timeoutMs: queryTimeoutMs ?? own.queryTimeout, retention: retentionMs }] as const
+  }
+  app.get('/loki/api/v1/drilldown-limits', { config }, (request, reply) =>
+    reply.type(jsonType).send(drilldownLimits(...limitsOf(request))),
+  )
+  // Text, so that browsers show it.
+  app.get('/config/tenant/v1/limits', { config }, (request, reply) =>
+    reply.type(textType).send(tenantLimits(...limitsOf(request))),
+  )
   app.route({
     method: ['GET', 'POST'],
     url: '/loki/api/v1/format_query',
