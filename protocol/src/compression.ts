@@ -4,8 +4,9 @@
  *
  * @see RFC 8878 (zstd), RFC 1952 (gzip)
  */
-import { constants, gunzipSync, gzipSync, type ZstdOptions, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib'
 import type { Compression } from './chunk.ts'
+import { ZstdCompressor } from './zstd-compressor.ts'
 
 /** Compressed bytes that are broken, or that grow beyond what is allowed. */
 export class CompressionError extends Error {
@@ -18,16 +19,12 @@ export class CompressionError extends Error {
   }
 }
 
+const zstd = new ZstdCompressor(1)
+
 /** Level 1 of either: higher levels cost several times the CPU for 2 % less size (docs/performance.md). */
 export function compress(raw: Uint8Array, compression: Compression): Uint8Array {
   if (compression === 'none') return raw
-  if (compression === 'gzip') return gzipSync(raw, { level: 1 })
-  // pledgedSrcSize is missing in @types/node 24.10; it puts the size into the frame header, which receivers size buffers by.
-  const options: ZstdOptions & { pledgedSrcSize: number } = {
-    pledgedSrcSize: raw.length,
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
-  }
-  return zstdCompressSync(raw, options)
+  return compression === 'gzip' ? gzipSync(raw, { level: 1 }) : zstd.compress(raw)
 }
 
 export function compressionOf(bytes: Uint8Array): Compression {
