@@ -10,6 +10,7 @@ import {
   stderr,
   stdout,
   truncatedFlag,
+  writeLineHead,
   writeRecordHead,
 } from './records.ts'
 
@@ -139,5 +140,28 @@ test('any bytes give records or a typed error', () => {
       },
     ),
     { numRuns: 500 },
+  )
+})
+
+test('the head of an ordinary line is the same in large writes', () => {
+  const size = fc.oneof(fc.nat(0xff), fc.nat(0xffff), fc.nat(0xffffffff))
+  fc.assert(
+    fc.property(
+      size,
+      fc.nat(999_999_999),
+      fc.nat(Number.MAX_SAFE_INTEGER),
+      size,
+      fc.constantFrom(stdout, stderr),
+      fc.nat(20),
+      (...all) => {
+        const [seconds, nanoseconds, offset, length, stream, at] = all
+        const [one, other] = [Buffer.alloc(200), Buffer.alloc(200)]
+        const end = writeRecordHead(one, at, seconds, nanoseconds, offset, length, stream, 0, false)
+        const view = new DataView(other.buffer, other.byteOffset, other.length)
+        expect(writeLineHead(view, at, seconds, nanoseconds, offset, length, stream)).toBe(end)
+        expect(other.equals(one)).toBe(true)
+      },
+    ),
+    { numRuns: 2000 },
   )
 })

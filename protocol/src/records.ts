@@ -85,6 +85,63 @@ export function writeRecordHead(
   return p
 }
 
+/**
+ * {@link writeRecordHead} for a line in UTF-8 without flags and attributes, as nearly all are, in fewer and larger writes.
+ *
+ * @param out over the output
+ */
+export function writeLineHead(
+  out: DataView,
+  at: number,
+  seconds: number,
+  nanoseconds: number,
+  offset: number,
+  length: number,
+  stream: StreamName,
+): number {
+  // [EventTime …
+  out.setUint32(at, 0x92d70000)
+  out.setUint32(at + 3, seconds)
+  out.setUint32(at + 7, nanoseconds)
+  // … {offset: …
+  out.setUint32(at + 11, stream === stdout ? 0x82a66f66 : 0x83a66f66)
+  out.setUint32(at + 15, 0x66736574)
+  let p = at + 24
+  if (offset <= 0xffffffff) {
+    out.setUint8(at + 19, 0xce)
+    out.setUint32(at + 20, offset)
+  } else {
+    out.setUint8(at + 19, 0xcf)
+    out.setUint32(at + 20, Math.floor(offset / 0x100000000))
+    out.setUint32(at + 24, offset % 0x100000000)
+    p += 4
+  }
+  if (stream === stderr) {
+    out.setUint32(p, 0xa6737472)
+    out.setUint32(p + 4, 0x65616da6)
+    out.setUint32(p + 8, 0x73746465)
+    out.setUint16(p + 12, 0x7272)
+    p += 14
+  }
+  // … log: …
+  out.setUint32(p, 0xa36c6f67)
+  p += 4
+  if (length < 0x20) out.setUint8(p++, 0xa0 | length)
+  else if (length < 0x100) {
+    out.setUint16(p, 0xd900 | length)
+    p += 2
+  } else if (length < 0x10000) {
+    out.setUint8(p, 0xda)
+    out.setUint16(p + 1, length)
+    p += 3
+  } else {
+    out.setUint8(p, 0xdb)
+    out.setUint32(p + 1, length)
+    p += 5
+  }
+  return p
+}
+
 /** Attributes as they lie in a record. */
 export function encodeAttributes(attributes: Readonly<Record<string, string>>): Buffer {
   return Buffer.concat(Object.entries(attributes).flatMap(([name, value]) => [encode(name), encode(value)]))

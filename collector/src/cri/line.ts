@@ -5,6 +5,7 @@
  * @see https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
  */
 import { type StreamName, stderr, stdout } from '@tributary/protocol/records.ts'
+import { CriHead } from './head.ts'
 import { TimestampReader } from './timestamp.ts'
 
 export type LineFormat = 'cri' | 'docker' | 'plain'
@@ -12,6 +13,8 @@ export type LineFormat = 'cri' | 'docker' | 'plain'
 /** What the last parsed line holds. The message is `arena[start..end)`; valid until the arena is used again. */
 export interface LineParser {
   readonly arena: Buffer
+  /** Knows again what stands before most messages; undefined for a format without such. */
+  readonly head?: CriHead
   start: number
   end: number
   stream: StreamName
@@ -28,6 +31,7 @@ export interface LineParser {
 
 export class CriParser implements LineParser {
   readonly #time = new TimestampReader()
+  readonly head = new CriHead()
   arena: Buffer = Buffer.alloc(0)
   start = 0
   end = 0
@@ -38,6 +42,7 @@ export class CriParser implements LineParser {
 
   begin(bytes: Buffer): void {
     this.arena = bytes
+    this.head.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.seconds = this.nanoseconds = 0
   }
 
@@ -45,6 +50,7 @@ export class CriParser implements LineParser {
     const b = this.arena
     const time = this.#time
     let p = time.read(b, start, end)
+    const timeEnd = p
     // ` std` + `out ` or `err ` + a tag of at least one letter.
     if (p === -1 || p + 9 > end) return false
     if (b[p] !== 0x20 || b[p + 1] !== 0x73 || b[p + 2] !== 0x74 || b[p + 3] !== 0x64 || b[p + 7] !== 0x20) return false
@@ -66,6 +72,7 @@ export class CriParser implements LineParser {
     this.end = end
     this.seconds = time.seconds
     this.nanoseconds = time.nanoseconds
+    this.head.learn(start, timeEnd, time.seconds)
     return true
   }
 }

@@ -7,13 +7,15 @@
  * depends on the bytes and on where the chunk starts, not on how often the file was looked at.
  *
  * A record is pending while parts of its line are missing, or while lines may follow that belong to the same stack trace. To see
- * that, each whole line is held until the next line was looked at: by its first byte, in nearly all cases.
+ * that, each whole line is held until the next line was looked at: by its first byte, in nearly all cases. Most lines go through
+ * {@link LineRun}; what it leaves is taken apart here.
  */
 import { isUtf8 } from 'node:buffer'
 import { malformedFlag, recordOverhead, type StreamName, stdout, truncatedFlag } from '@tributary/protocol/records.ts'
 import type { LineParser } from '../cri/line.ts'
 import type { RecordDetector } from '../multiline/detector.ts'
-import { HeldLine, Pending } from './pending.ts'
+import { LineRun } from './line-run.ts'
+import { type HeldLine, Pending } from './pending.ts'
 import { RecordWriter } from './record-writer.ts'
 
 /** The window holds this many lines of the longest kind: room for a joined record and for the other stream's lines in between. */
@@ -73,7 +75,7 @@ export class ChunkCutter {
   readonly #parts: readonly [Pending, Pending] = [new Pending(), new Pending()]
   /** Records of several lines, by stream. */
   readonly #groups: readonly [Pending, Pending] = [new Pending(), new Pending()]
-  readonly #held = new HeldLine()
+  readonly #run: LineRun
   #pendingCount = 0
   #pendingBytes = 0
   /** State at the last place where nothing was pending, kept only while something is. */
@@ -94,6 +96,7 @@ export class ChunkCutter {
     this.maxLines = options.maxLines
     this.windowBytes = windowLines * options.maxLineBytes
     this.#writer = new RecordWriter(this.windowBytes + this.windowBytes / 4 + splitOverhead)
+    this.#run = new LineRun(this.#writer, this, { ...options, spare: splitOverhead })
   }
 
   /** Encoded records: the first {@link encodedBytes} of it are valid until the next cut. */
@@ -123,7 +126,7 @@ export class ChunkCutter {
     this.#begin(request, isUtf8(bytes.subarray(0, whole)))
     parser.begin(bytes)
     const full = this.#cutLines(whole)
-    if (this.#held.active) this.#settleLast()
+    if (this.#run.held) this.#settleLast(this.#run.held)
     if (this.#pendingCount > 0) {
       const room = bytes.length < this.windowBytes && !full
       if (rest === 'wait' && (this.#clean.consumed > 0 || room)) this.#rollBack()
@@ -145,13 +148,15 @@ export class ChunkCutter {
     this.pendingPart = false
     this.#pendingCount = this.#pendingBytes = 0
     for (const stream of [0, 1] as const) this.#parts[stream].active = this.#groups[stream].active = false
-    this.#held.active = false
+    this.#run.begin()
   }
 
   /** The lines of the first `whole` bytes, the last of which may lack its LF; true when it stopped early because the output is full. */
   #cutLines(whole: number): boolean {
-    const { bytes } = this.#request
-    const { out } = this.#writer
+    const { bytes, parser } = this.#request
+    const { out, valid } = this.#writer
+    const { head } = parser
+    const runs = Math.min(whole, this.#seam)
     let at = 0
     if (this.midLine && whole > 0) {
       const end = lineEnd(bytes, 0, whole)
@@ -160,10 +165,14 @@ export class ChunkCutter {
       this.consumed = at = Math.min(end + 1, whole)
     }
     while (at < whole) {
+      if (head !== undefined && valid && this.#pendingCount === 0 && at < runs) {
+        this.consumed = at = this.#run.take(this.#request, head, at, runs)
+        if (this.#run.opened !== 0) this.#beginGroup(this.#run.held!, this.#run.opened)
+        if (at === whole) break
+      }
       const end = lineEnd(bytes, at, whole)
-      // What is held and pending lies before `at`, and is not longer than it was there.
-      const waiting = this.#pendingBytes + (this.#held.active ? this.#held.end - this.#held.start : 0)
-      if (this.#writer.encodedBytes + waiting + (end - at) + splitOverhead > out.length) return true
+      // What is pending lies before `at`, and is not longer than it was there.
+      if (this.#writer.encodedBytes + this.#pendingBytes + (end - at) + splitOverhead > out.length) return true
       if (!this.#line(at, end)) return false
       this.consumed = at = Math.min(end + 1, whole)
     }
@@ -175,14 +184,14 @@ export class ChunkCutter {
     const { parser, offset } = this.#request
     const parsed = parser.parse(start, end)
     if (!parsed) {
-      if (this.#held.active) this.#settle(-1, 0, 0)
+      if (this.#run.held) this.#settle(this.#run.held, -1, 0, 0)
       if (this.#endsBefore(start)) return false
       this.#malformedLine(start, end)
       return true
     }
     const { stream } = parser
     if (parser.partial || this.#parts[stream].active) return this.#part(stream, start, end)
-    if (this.#held.active) this.#settle(stream, parser.start, parser.end)
+    if (this.#run.held) this.#settle(this.#run.held, stream, parser.start, parser.end)
     const group = this.#groups[stream]
     if (group.active && this.#joins(group, stream, start, end)) return true
     if (this.#endsBefore(start)) return false
@@ -200,10 +209,9 @@ export class ChunkCutter {
   }
 
   #hold(stream: StreamName, lineStart: number, lineEnd: number): void {
-    const { parser } = this.#request
-    const held = this.#held
-    held.active = true
-    held.stream = stream
+    const { parser, offset } = this.#request
+    const held = this.#run.lines[stream]
+    this.#run.held = held
     held.lineStart = lineStart
     held.lineEnd = lineEnd
     held.start = parser.start
@@ -213,13 +221,15 @@ export class ChunkCutter {
     this.#takeTime()
     held.seconds = this.seconds
     held.nanoseconds = this.nanoseconds
+    held.encodedAt = this.#writer.encodedBytes
+    held.recordsBefore = this.#writer.records
+    this.#emit(parser.arena, parser.start, parser.end, offset + lineStart, stream, 0)
   }
 
   /** Decides about the held line, now that the line after it is known: a message of `stream` at `[start, end)`. */
-  #settle(stream: StreamName | -1, start: number, end: number): void {
+  #settle(held: HeldLine, stream: StreamName | -1, start: number, end: number): void {
     const { parser, detectors } = this.#request
     const { arena } = parser
-    const held = this.#held
     const detector = detectors[held.stream]!
     let state = 0
     if (held.stream !== stream) state = detector.begin(arena, held.start, held.end)
@@ -227,31 +237,24 @@ export class ChunkCutter {
       state = detector.begin(arena, held.start, held.end)
       if (state !== 0 && detector.next(state, arena, start, end) === 0) state = 0
     }
-    if (state === 0) this.#emitHeld()
-    else this.#beginGroup(state)
+    if (state === 0) this.#run.held = undefined
+    else this.#beginGroup(held, state)
   }
 
   /** Decides about the held line when no line is known behind it. */
-  #settleLast(): void {
+  #settleLast(held: HeldLine): void {
     const { parser, detectors, rest } = this.#request
-    const { stream, start, end } = this.#held
+    const { stream, start, end } = held
     const state = rest === 'wait' ? detectors[stream]!.begin(parser.arena, start, end) : 0
-    if (state === 0) this.#emitHeld()
-    else this.#beginGroup(state)
-  }
-
-  #emitHeld(): void {
-    const { parser, offset } = this.#request
-    const held = this.#held
-    held.active = false
-    const { start, end, lineStart, stream, seconds, nanoseconds } = held
-    this.#writer.emit(parser.arena, start, end, offset + lineStart, stream, 0, seconds, nanoseconds)
+    if (state === 0) this.#run.held = undefined
+    else this.#beginGroup(held, state)
   }
 
   /** The held line is the first of a record of several. */
-  #beginGroup(state: number): void {
-    const held = this.#held
-    held.active = false
+  #beginGroup(held: HeldLine, state: number): void {
+    this.#run.held = undefined
+    this.#writer.encodedBytes = held.encodedAt
+    this.#writer.records = held.recordsBefore
     if (this.#pendingCount++ === 0) this.#markClean(held.lineStart, held.secondsBefore, held.nanosecondsBefore)
     const group = this.#groups[held.stream]
     group.begin(this.#request.offset + held.lineStart, held.seconds, held.nanoseconds)
@@ -295,7 +298,7 @@ export class ChunkCutter {
   #part(stream: StreamName, lineStart: number, lineEnd: number): boolean {
     const { parser, offset } = this.#request
     const { start, end } = parser
-    if (this.#held.active) this.#settle(stream, start, end)
+    if (this.#run.held) this.#settle(this.#run.held, stream, start, end)
     const pending = this.#parts[stream]
     const group = this.#groups[stream]
     // The first part of a line tells whether it goes on with a record: one that does not has ended.

@@ -1,5 +1,5 @@
 /** What the cutter keeps of a record while it is not known to be whole. */
-import { type StreamName, stdout } from '@tributary/protocol/records.ts'
+import type { StreamName } from '@tributary/protocol/records.ts'
 
 /** Stands in {@link Pending.parts} where a line feed goes between two lines. */
 export const lineFeed = -1
@@ -45,10 +45,14 @@ export class Pending {
   }
 }
 
-/** The last whole line: kept back until the next one shows that it does not go on with it. */
+/** The last whole line of a stream: it is encoded, and taken back should the next one show that it goes on with it. */
 export class HeldLine {
+  /** It may be the first of several. */
   active = false
-  stream: StreamName = stdout
+  readonly stream: StreamName
+  /** Where its record begins in the output, and how many are before it. */
+  encodedAt = 0
+  recordsBefore = 0
   /** Where its line lies within the bytes being cut. */
   lineStart = 0
   lineEnd = 0
@@ -60,4 +64,8 @@ export class HeldLine {
   /** Time of the record before it. */
   secondsBefore = 0
   nanosecondsBefore = 0
+
+  constructor(stream: StreamName) {
+    this.stream = stream
+  }
 }

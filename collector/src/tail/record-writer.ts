@@ -13,6 +13,8 @@ export interface WriterMark {
 
 export class RecordWriter {
   readonly out: Buffer
+  /** Over {@link out}. */
+  readonly view: DataView
   encodedBytes = 0
   records = 0
   truncated = 0
@@ -23,6 +25,7 @@ export class RecordWriter {
 
   constructor(bytes: number) {
     this.out = Buffer.allocUnsafeSlow(bytes)
+    this.view = new DataView(this.out.buffer)
   }
 
   begin(valid: boolean): void {
