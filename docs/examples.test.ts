@@ -1,6 +1,6 @@
 /** The configurations that the pages show are ones that the processes, `tributary test` and the chart take. */
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { aggregatorConfig } from '@tributary/aggregator/config.ts'
 import { collectorConfig } from '@tributary/collector/config.ts'
@@ -131,6 +131,31 @@ test('every metric and every command that a page names exists', async () => {
   }
   expect(unknown).toEqual([])
   expect(commands.size).toBeGreaterThan(10)
+})
+
+/** As GitHub makes it of a heading. */
+const anchorOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(' ', '-')
+
+test('every link from a page to another, or to a place on one, leads somewhere', () => {
+  const broken: string[] = []
+  for (const page of pages) {
+    const text = readFileSync(new URL(page, root), 'utf8').replace(/^```.*?^```/gms, '')
+    for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue
+      const [path, anchor] = target!.split('#')
+      const url = path === '' ? new URL(page, root) : new URL(path!, new URL(page, root))
+      if (!existsSync(url)) broken.push(`${page}: ${target}`)
+      else if (anchor !== undefined && url.pathname.endsWith('.md')) {
+        const headings = [...readFileSync(url, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!))
+        if (!headings.includes(anchor)) broken.push(`${page}: ${target}`)
+      }
+    }
+  }
+  expect(broken).toEqual([])
 })
 
 test('an example with a key that does not exist is refused', () => {

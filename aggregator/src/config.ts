@@ -171,9 +171,15 @@ export const aggregatorConfig = z
       .prefault({}),
     load: z
       .strictObject({
-        blockRows: z.int().min(1).default(50_000).describe('Rows of one insert into the store, at least, while more follow; it grows to four times as many.'),
+        blockRows: z
+          .int()
+          .min(1)
+          .default(50_000)
+          .describe('Rows of one insert into the store, at least, while more follow; it grows to four times as many.'),
         blockBytes: size.prefault('64MiB').describe('Bytes of lines that end a block early.'),
-        blockDelay: duration.prefault('1s').describe('How long a row waits for its block to fill. A larger block costs the store less for each row.'),
+        blockDelay: duration
+          .prefault('1s')
+          .describe('How long a row waits for its block to fill. A larger block costs the store less for each row.'),
       })
       .prefault({}),
     labels: z

@@ -174,6 +174,7 @@ export class Sender<M extends Message = Message> {
     const { log, metrics, credentials, name, identify } = this.#options
     const socket = this.#connect()
     const splitter = new ValueSplitter(maxAnswerBytes)
+    const over = new AbortController()
     const failed = new Promise<never>((_, reject) => {
       socket.once('error', reject)
       socket.once('close', () => reject(Object.assign(new Error('the connection was closed'), { code: 'CLOSED' })))
@@ -193,8 +194,9 @@ export class Sender<M extends Message = Message> {
         'connected to aggregator',
       )
       this.onOpen()
-      return await Promise.race([failed, this.#watch()])
+      return await Promise.race([failed, this.#watch(over.signal)])
     } finally {
+      over.abort()
       this.#socket = undefined
       this.#flowing = false
       this.#asked.clear()
@@ -272,9 +274,9 @@ export class Sender<M extends Message = Message> {
   }
 
   /** Rejects when something waits and nothing was acknowledged for too long: a peer that hangs looks connected for ever. */
-  async #watch(): Promise<never> {
+  async #watch(signal: AbortSignal): Promise<never> {
     for (;;) {
-      await sleep(Math.min(1000, this.#options.ackTimeout), undefined, { signal: this.#stop.signal })
+      await sleep(Math.min(1000, this.#options.ackTimeout), undefined, { signal })
       if (this.#waiting.size === 0 || !this.#flowing) this.#progressAt = performance.now()
       if (this.silentMs > this.#options.ackTimeout)
         throw Object.assign(new Error('no acknowledgement in time'), { code: 'ACK_TIMEOUT' })
