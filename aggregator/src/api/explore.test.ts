@@ -301,9 +301,9 @@ test('format_query lays out what is long and leaves what is short', async () => 
   expect(formatted).toEqual({
     status: 'success',
     data: [
-      '  sum by (namespace)(rate({namespace="shop", pod=~"web.*"} |= "error" | json | status>=500 [5m]))',
-      '/ on (namespace) group_left ()',
-      '  sum by (namespace)(rate({namespace="shop"} [5m]))',
+      '  sum by (namespace)(rate({namespace="shop", pod=~"web.*"} |= "error" | json | status>=500[5m]))',
+      '/ on (namespace) group_left',
+      '  sum by (namespace)(rate({namespace="shop"}[5m]))',
     ].join('\n'),
   })
   // What it gives is the same query.
