@@ -3,8 +3,8 @@
  * inserted, and settled when its rows are in the store; where it went on, the ledger says. What surprises ends the loader: its next life
  * begins with what the ledger knows.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Disk } from '@tributary/protocol/disk.ts'
+import { type Wait, wait } from '@tributary/protocol/wait.ts'
 import type { Exclusion } from '../ledger/shared/claim-request.ts'
 import type { BlockRange, Claim } from '../ledger/shared/entry.ts'
 import {
@@ -50,6 +50,10 @@ export interface SharedLoaderOptions<Entry, B extends ClaimableBlock<Entry>>
   readonly onStored: (position: WalPosition) => void
   readonly onBlock: (block: B, seconds: number) => void
   readonly onRetry: (error: unknown, attempt: number, delay: number) => void
+  /** By it claims grow old, ms: a clock that goes on while the process stands still. */
+  readonly now?: () => number
+  /** Waits before what failed is repeated, ms; resolves early when the signal comes. */
+  readonly wait?: Wait
 }
 
 /** A claim that is older is looked for in the ledger before its rows are inserted, ms. */
@@ -75,7 +79,8 @@ export class SharedLoader<Entry, B extends ClaimableBlock<Entry>> {
   constructor(options: SharedLoaderOptions<Entry, B>) {
     this.#options = options
     const { unfinished, cursor } = options
-    const from = unfinished.blocks.at(-1)?.to ?? later(cursor.stored, unfinished.upTo)
+    // Blocks behind those that are unfinished may be in the store already.
+    const from = later(later(cursor.stored, unfinished.upTo), unfinished.blocks.at(-1)?.to)
     this.#reader = options.readerAt(from)
     this.#collector = new BlockCollector(
       { ...options, reader: this.#reader, newBlock: () => options.newBlock(everything) },
@@ -177,11 +182,12 @@ export class SharedLoader<Entry, B extends ClaimableBlock<Entry>> {
 
   async #store(block: B, { seq, isSettled, range }: Claimed, cut: AbortSignal): Promise<void> {
     const { insert, ledger, onBlock, discard } = this.#options
-    const claimed = Date.now()
+    const { now = Date.now } = this.#options
+    const claimed = now()
     await this.#retry(cut, async (failures) => {
       const start = performance.now()
       // While this process stood still, or the store was away, the others may have given it up.
-      if (failures > 0 || Date.now() - claimed > freshClaim) await ledger.stands(seq)
+      if (failures > 0 || now() - claimed > freshClaim) await ledger.stands(seq)
       if (block.rows > 0) await insert(block, seq)
       onBlock(block, (performance.now() - start) / 1000)
     })
@@ -221,8 +227,7 @@ export class SharedLoader<Entry, B extends ClaimableBlock<Entry>> {
         failures++
         const delay = this.#options.retryDelay(error, failures)
         this.#options.onRetry(error, failures, delay)
-        // Cut short by the signal, which the loop then sees.
-        await sleep(delay, undefined, { signal: cut }).catch(() => {})
+        await (this.#options.wait ?? wait)(delay, cut)
       }
     }
   }

@@ -23,6 +23,8 @@ export interface SharedLedgerOptions {
   readonly ack: AckMode
   /** The ledger's name when it was last known; asked for while the store does not answer. */
   readonly knownId?: string | undefined
+  /** Resolves when what had reached this process before the call was read by it. */
+  readonly inputRead?: () => Promise<void>
 }
 
 /** What became of a block since its loader last knew is for the log to say: the loader begins anew. */
@@ -56,6 +58,8 @@ export class SharedLedger implements IntakeLedger {
   readonly #pending = new Pending()
   readonly #messages = new WeakMap<Admitted, ReturnType<Pending['add']>>()
   #stored: WalPosition
+  /** Of the loader: what it asked for in an earlier one it does not wait for any more. */
+  #life = 0
   #waiting: { readonly end: WalPosition; readonly resolve: () => void }[] = []
 
   /** @param stored where the loader begins */
@@ -128,8 +132,7 @@ export class SharedLedger implements IntakeLedger {
     }
     await this.#log.ready
     // What this process reads late, such as after it was stopped for a while, may be of a collector that is gone: its end comes next.
-    await turn()
-    await turn()
+    await (this.#options.inputRead ?? twoTurns)()
     const asked = sources.map(({ source, keep }) => [source.toString('hex'), keep] as const)
     const fence = session === undefined ? undefined : { session, sources: asked }
     // Without a session nothing is fenced, but the answer must be as new as if it were.
@@ -170,7 +173,10 @@ export class SharedLedger implements IntakeLedger {
 
   /** Where the loader is, by the log. Resolves once the log was read; own claims that are contested are waited for. */
   async unfinished(): Promise<Unfinished> {
+    this.#life++
     await this.#log.ready
+    // What an earlier life asked for may be on its way into the log: this comes behind it.
+    await this.#log.submit({ prepare: () => 'needless' })
     await this.#log.refresh()
     await this.#begin()
     const own = () => this.state.writers.get(this.#log.writer)
@@ -196,10 +202,16 @@ export class SharedLedger implements IntakeLedger {
   async claim(claim: Claim): Promise<ClaimAnswer> {
     let exclusions: Exclusion[] = []
     const { writer } = this.#log
+    const life = this.#life
     const seq = await this.#log.submit({
       prepare: (state) => {
+        // The next life puts its blocks together anew, and this one would be claimed beside them.
+        if (life !== this.#life) throw new BlockLostError('the loader that asked for the block is gone')
         const known = openBlock(state, writer, claim.block)
         if (known?.claim !== undefined) throw new BlockLostError('the block is claimed already')
+        // A claim of an earlier life came late: what lies behind the end of this block would never be claimed.
+        if (known !== undefined && comparePositions(known.to, claim.block.to) !== 0)
+          throw new BlockLostError('the block was claimed with another end')
         if (obstacle(state, writer, claim) !== undefined) return 'later'
         exclusions = exclusionsOf(state, claim)
         return exclusions.length > 0 ? 'needless' : { claim: briefly(state, claim) }
@@ -227,4 +239,10 @@ export class SharedLedger implements IntakeLedger {
       },
     })
   }
+}
+
+/** In the first one of the event loop data is read, in the second one ends of connections that were behind it. */
+async function twoTurns(): Promise<void> {
+  await turn()
+  await turn()
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Wait, wait } from '@tributary/protocol/wait.ts'
 import { encodeEntry, type LogEntry, type LogRow, LogVersionError } from './entry.ts'
 import type { LogStore } from './log-store.ts'
 import { decodeState, encodeState } from './snapshot.ts'
@@ -34,6 +35,8 @@ export interface SharedLogOptions {
   /** Entries between two snapshots. */
   readonly snapshotEntries?: number
   readonly now?: () => number
+  /** Waits before what failed is tried again, ms; resolves early when the signal comes. */
+  readonly wait?: Wait
 }
 
 interface Submitted {
@@ -50,6 +53,7 @@ const margin = 2000
 export class SharedLog {
   readonly #options: SharedLogOptions
   readonly #now: () => number
+  readonly #wait: Wait
   #state = new LedgerState()
   #loaded = false
   readonly #loading = untold()
@@ -69,6 +73,7 @@ export class SharedLog {
   constructor(options: SharedLogOptions) {
     this.#options = options
     this.#now = options.now ?? performance.now.bind(performance)
+    this.#wait = options.wait ?? wait
     this.#answersSince = this.#now()
   }
 
@@ -210,7 +215,7 @@ export class SharedLog {
         this.#silent()
         onError?.(error)
         const delay = Math.min(longestDelay, retryDelay * 2 ** failures++)
-        await sleep(delay, undefined, { signal: this.#closing.signal }).catch(() => {}) // the loop's condition ends it
+        await this.#wait(delay, this.#closing.signal)
       }
     }
     return undefined

@@ -14,7 +14,8 @@ interface Head {
   readonly snapshot: number
   readonly claims: readonly OpenClaim[]
   readonly writers: readonly (readonly [string, Writer])[]
-  readonly fences: readonly (readonly [string, Fence])[]
+  /** Versions that remembered one of each source wrote that alone. */
+  readonly fences: readonly (readonly [string, readonly Fence[] | Fence])[]
   readonly sessions: readonly (readonly [string, number])[]
   readonly heardSessions: number
 }
@@ -72,7 +73,7 @@ export function decodeState({ upTo, lines: [first, ...rest] }: LedgerSnapshot): 
     state.accounts.set(account.source, account)
   }
   for (const [name, writer] of head.writers) state.writers.set(name, writer)
-  for (const [source, fence] of head.fences) state.fences.set(source, fence)
+  for (const [source, fences] of head.fences) state.fences.set(source, [fences].flat())
   for (const [session, number] of head.sessions) state.sessions.set(session, number)
   for (const claim of head.claims) state.reopen(claim)
   return state

@@ -129,6 +129,46 @@ test('a session is refused by the fence of one that was heard of later, and by n
   expect(state.lets({ source: Buffer.from(y, 'hex'), seam, session: 'old' } as never)).toBe(false)
 })
 
+test('what a fence refuses, a later one that keeps more does not let through', () => {
+  const scene = new Scene()
+  const { state } = scene
+  const fence = (session: string, keep: number) => scene.entry('a', { fences: [{ session, sources: [[x, keep]] }] })
+  const kept = (session: string) => state.fenceAgainst(x, session)?.keep
+  fence('first', 0)
+  // The second process knows less than was acknowledged to the first one, and reads 10..60 anew, in records of its own.
+  fence('second', 10)
+  fence('third', 60)
+  expect([kept('first'), kept('second'), kept('third')]).toEqual([10, 60, undefined])
+  // Asking again takes nothing back.
+  fence('second', 40)
+  fence('third', 70)
+  expect([kept('first'), kept('second'), kept('third')]).toEqual([10, 60, undefined])
+  fence('fourth', 5)
+  expect([kept('first'), kept('second'), kept('third'), kept('fourth')]).toEqual([5, 5, 5, undefined])
+})
+
+test('of fences that keep only what is stored the last one is remembered', () => {
+  const scene = new Scene()
+  const { state } = scene
+  const fence = (session: string, keep: number) => scene.entry('a', { fences: [{ session, sources: [[x, keep]] }] })
+  const keeps = () => state.fences.get(x)?.map(({ session, keep }) => [session, keep])
+  for (const [i, keep] of [10, 20, 30, 40].entries()) fence(`s${i}`, keep)
+  expect(keeps()).toEqual([10, 20, 30, 40].map((keep, i) => [`s${i}`, keep]))
+  const open = scene.claim('a', 0, [part(0, 30)])
+  fence('s4', 50)
+  expect(keeps(), 'what is claimed may be free again').toHaveLength(5)
+  scene.entry('a', { settled: [open] })
+  fence('s5', 60)
+  expect(keeps()).toEqual([
+    ['s2', 30],
+    ['s3', 40],
+    ['s4', 50],
+    ['s5', 60],
+  ])
+  fence('s6', 30)
+  expect(keeps()).toEqual([['s6', 30]])
+})
+
 test('with a snapshot, what nothing came of for 30 days is forgotten, but for what is open', () => {
   const scene = new Scene()
   const { state } = scene

@@ -58,7 +58,8 @@ export class LedgerState {
   readonly accounts = new Map<string, Account>()
   readonly claims = new Map<number, OpenClaim>()
   readonly writers = new Map<string, Writer>()
-  readonly fences = new Map<string, Fence>()
+  /** By source, those that count: in the order of their sessions, each keeps more than the one before. */
+  readonly fences = new Map<string, readonly Fence[]>()
   /** Those heard of first at the beginning. */
   readonly sessions = new Map<string, number>()
   heardSessions = 0
@@ -108,13 +109,13 @@ export class LedgerState {
   }
 
   /**
-   * The fence that keeps a session from a source: one of a session that was heard of later. One that nobody heard of yet may have raised its
-   * own in an entry that is still to be read: it always asks before it sends.
+   * The fence that keeps a session from a source: of those of sessions that were heard of later the one that keeps least. What it refuses
+   * was read anew behind it, so what a later one keeps of that is not of this session. One that nobody heard of yet may have raised its own
+   * in an entry that is still to be read: it always asks before it sends.
    */
   fenceAgainst(source: string, session: string | undefined): Fence | undefined {
     const number = session === undefined ? undefined : this.sessions.get(session)
-    const fence = this.fences.get(source)
-    return number !== undefined && fence !== undefined && fence.number > number ? fence : undefined
+    return number === undefined ? undefined : this.fences.get(source)?.find((fence) => fence.number > number)
   }
 
   /** Restores a claim from a snapshot. */
@@ -207,12 +208,22 @@ export class LedgerState {
     }
   }
 
-  /** A query of a process that is gone may come after its successor's: a session that was heard of before changes nothing. */
+  /**
+   * A query of a process that is gone may come after its successor's: a session that was heard of before changes nothing. A fence that keeps no
+   * less than a later one says nothing that it does not; of those that keep only what is in the store anyway the last one says all.
+   */
   #fence({ session, sources }: RaisedFence, at: number): void {
     const number = this.#numberOf(session)
     for (const [source, keep] of sources) {
-      const fence = this.fences.get(source)
-      if (fence === undefined || fence.number <= number) this.fences.set(source, { session, number, at, keep })
+      const known = this.fences.get(source) ?? []
+      const last = known.at(-1)
+      if (last !== undefined && (last.number > number || (last.number === number && last.keep <= keep))) continue
+      const [first] = this.settled(source)
+      const stored = first?.[0] === 0 ? first[1] : 0
+      const lower = known.filter((fence) => fence.keep < keep)
+      const latest = stored < keep ? lower.findLast((fence) => fence.keep <= stored) : undefined
+      const needed = lower.filter((fence) => fence === latest || fence.keep > stored)
+      this.fences.set(source, [...needed, { session, number, at, keep }])
     }
   }
 
@@ -233,8 +244,8 @@ export class LedgerState {
       if (touched >= before || this.#openOf.has(source)) continue
       this.accounts.delete(source)
     }
-    for (const [source, { at }] of this.fences)
-      if (at < before && !this.accounts.has(source)) this.fences.delete(source)
+    for (const [source, fences] of this.fences)
+      if (fences.at(-1)!.at < before && !this.accounts.has(source)) this.fences.delete(source)
     for (const [name, { heard, blocks }] of this.writers) {
       if (heard < before && !blocks.some(({ claim }) => claim !== undefined)) this.writers.delete(name)
     }
