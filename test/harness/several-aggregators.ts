@@ -120,6 +120,7 @@ export class SeveralAggregators {
         store: { engine: 'clickhouse', clickhouse },
         replicas: options.count,
         takeover: { after: '3s' },
+        shutdown: { drain: '60s' },
         ...options.aggregator,
       }
       this.members.push(new Member(this.root, i, namespace, proxies[i]!, config))

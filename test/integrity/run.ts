@@ -25,6 +25,12 @@ export function randomFrom(seed: number): (n: number) => number {
   }
 }
 
+/** For runs of minutes: prints how far one is, with the seed, so that one that hangs tells where. */
+export function progress(seed: number): (what: string) => void {
+  const begun = performance.now()
+  return (what) => console.log(`seed ${seed}, after ${seconds(performance.now() - begun)} s: ${what}`)
+}
+
 export type Load = Partial<Omit<GenerateFlags, 'out' | 'summary'>> & { readonly namespace: string }
 
 /** The load generator as a process: it writes on, whatever happens to the test's own. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { dnsmasq } from '../harness/dnsmasq.ts'
 import { namespacesMissing } from '../harness/namespaces.ts'
 import { type Member, SeveralAggregators } from '../harness/several-aggregators.ts'
-import { chooseSeed, conclude, randomFrom, Writer, wholeVerdict } from './run.ts'
+import { chooseSeed, conclude, progress, randomFrom, Writer, wholeVerdict } from './run.ts'
 
 const noNamespaces = namespacesMissing()
 if (noNamespaces !== undefined) {
@@ -16,6 +16,8 @@ if (noNamespaces !== undefined) {
 const rounds = Number(process.env['ROUNDS'] ?? 1)
 /** These take minutes: `npm run test:several`. */
 const short = process.env['LONG'] === undefined
+/** For one that is told to stop: longer than its `shutdown.drain`. */
+const stopDeadline = 90_000
 const load = { containers: 8, rotateBytes: 64 * 1024, partial: 2, pieceBytes: 120 }
 
 describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
@@ -70,11 +72,14 @@ describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
           cluster.collector.start()
         },
       }
+      const tell = progress(seed)
       for (let round = 0; round < rounds; round++) {
         const kinds = Object.keys(faults) as (keyof typeof events)[]
         while (kinds.length > 0) {
           const [kind] = kinds.splice(random(kinds.length), 1) as [keyof typeof events]
-          await faults[kind](cluster.members[random(3)]!)
+          const number = random(3)
+          tell(`${kind}, aggregator ${number}`)
+          await faults[kind](cluster.members[number]!)
           events[kind]++
           await sleep(200 + random(600))
         }
@@ -87,7 +92,10 @@ describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
 
     test.skipIf(short)('from one to five to one, and a rolling restart of all, lose and double nothing', async () => {
       const seed = chooseSeed()
-      await using cluster = await SeveralAggregators.start({ count: 5 }, 1)
+      const tell = progress(seed)
+      // More processes than most machines have cores: each may be slow, and is not gone.
+      const patient = { takeover: { after: '15s' } }
+      await using cluster = await SeveralAggregators.start({ count: 5, aggregator: patient }, 1)
       const { members } = cluster
       await using writer = new Writer(cluster, { ...load, rate: 1000, duration: 600_000, seed, namespace: 'scaled' })
       const inUse = (count: number) =>
@@ -97,20 +105,23 @@ describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
       for (const member of members) await member.ready()
       cluster.list(members)
       await inUse(5)
+      tell('five are in use')
       // A rolling restart: each is told to stop, drains, and comes back with its disk.
       const codes: (number | undefined)[] = []
       for (const member of members) {
-        codes.push(await member.process.stop('SIGTERM'))
+        codes.push(await member.process.stop('SIGTERM', stopDeadline))
         member.process.start()
         await member.ready()
         await inUse(5)
+        tell(`aggregator ${members.indexOf(member)} was restarted, it had ended with ${codes.at(-1)}`)
       }
       // Four leave for good, with their disks: what they had acknowledged is stored by then.
       cluster.asked = members[4]!
       for (const member of members.slice(0, 4)) {
         cluster.list(members.slice(members.indexOf(member) + 1))
-        codes.push(await member.process.stop('SIGTERM'))
+        codes.push(await member.process.stop('SIGTERM', stopDeadline))
         await member.destroy()
+        tell(`aggregator ${members.indexOf(member)} left, it had ended with ${codes.at(-1)}`)
       }
       await inUse(1)
       await sleep(1000)
@@ -125,6 +136,7 @@ describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
       'one that dies for good with its disk loses nothing where acknowledgements wait for the store',
       async () => {
         const seed = chooseSeed()
+        const tell = progress(seed)
         await using cluster = await SeveralAggregators.start({ count: 3, aggregator: { ack: 'stored' } }, 3)
         await using writer = new Writer(cluster, { ...load, rate: 2000, duration: 600_000, seed, namespace: 'stored' })
         const [first, second, third] = cluster.members
@@ -133,6 +145,7 @@ describe.skipIf(dnsmasq === undefined || noNamespaces !== undefined)(
           await sleep(3000)
           await member.destroy()
           cluster.list(cluster.members.slice(cluster.members.indexOf(member) + 1))
+          tell(`aggregator ${cluster.members.indexOf(member)} is destroyed`)
         }
         await sleep(3000)
         const truth = await writer.finish()

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { chooseSeed, conclude, type Outcome, Writer, wholeVerdict } from './run.ts'
+import { chooseSeed, conclude, type Outcome, progress, Writer, wholeVerdict } from './run.ts'
 import { type Moment, moments, Pair } from './takeover.ts'
 
 const load = { namespace: 'takeover', containers: 6, rate: 600, rotateBytes: 256 * 1024, partial: 2 } as const
@@ -29,6 +29,7 @@ test.for<{ ack: 'wal' | 'stored'; returns: string; short: Moment[] }>([
   { timeout: long ? 900_000 : 400_000 },
   async ({ ack, short }) => {
     const seed = chooseSeed()
+    const tell = progress(seed)
     await using pair = await Pair.start({ ack })
     await using writer = new Writer(pair.pipeline, { ...load, seed, duration: 900_000 })
     const chosen = long ? [...everyMoment, ...everyMoment.toReversed()] : short
@@ -40,6 +41,7 @@ test.for<{ ack: 'wal' | 'stored'; returns: string; short: Moment[] }>([
       if (ack === 'stored') pair.loseVolume(victim)
       pair.start(victim)
       await pair.ready()
+      tell(`${victim} was killed ${moment}`)
     }
     const truth = await writer.finish()
     const events = { 'kills of aggregators': chosen.length }
