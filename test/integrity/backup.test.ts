@@ -12,7 +12,7 @@ import { Pipeline, until } from '../harness/processes.ts'
 import { judge, settle } from '../harness/read-back.ts'
 import { chooseSeed, conclude, isSound, Writer, wholeVerdict } from './run.ts'
 
-const load = { containers: 4, rate: 1500, rotateBytes: 64 * 1024, partial: 2, pieceBytes: 120 } as const
+const load = { containers: 4, rate: 600, rotateBytes: 32 * 1024, partial: 2, pieceBytes: 120 } as const
 
 /** The aggregator is killed, its volume gone; another one has what is in the archive. */
 async function loseVolumeAndRestore(pipeline: Pipeline, archive: string): Promise<void> {
@@ -44,7 +44,7 @@ async function backUp(pipeline: Pipeline): Promise<string> {
 }
 
 test('lines stream in, a backup is made, the volume is lost and restored: only what was acknowledged since and has no file any more is missing', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const seed = chooseSeed()
   await using pipeline = await Pipeline.start()
@@ -68,7 +68,7 @@ test('lines stream in, a backup is made, the volume is lost and restored: only w
 
   await loseVolumeAndRestore(pipeline, archive)
   const kept = [before, await through.finish(), late]
-  const outcome = await conclude(pipeline, kept, { name: 'backup', seed }, 90_000)
+  const outcome = await conclude(pipeline, kept, { name: 'backup', seed }, 150_000)
   for (const verdict of outcome.verdicts) expect(verdict).toMatchObject(wholeVerdict)
   expect(isSound(outcome.verdicts, outcome.audit)).toBe(true)
   expect(await judge(pipeline, gone, outcome.audit)).toMatchObject({
@@ -80,7 +80,7 @@ test('lines stream in, a backup is made, the volume is lost and restored: only w
 })
 
 test('a collector that starts after the restore sends again what the ledger lacks, and names what it cannot', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const seed = chooseSeed()
   await using pipeline = await Pipeline.start()
@@ -100,7 +100,7 @@ test('a collector that starts after the restore sends again what the ledger lack
     pipeline,
     [before, late, gone],
     { name: 'collector after the restore', seed },
-    90_000,
+    150_000,
   )
   for (const verdict of verdicts) expect(verdict).toMatchObject(wholeVerdict)
   const bytes = gone.containers.flatMap(({ generations }) => generations).reduce((sum, one) => sum + one.bytes, 0)
