@@ -100,6 +100,42 @@ test('an answer holds no longer than until it is asked for again: nothing is cac
   expect(await keys('changing.test:1')).toEqual(['127.0.0.2:1'])
 })
 
+test('an answer that does not fit into a packet is asked for again over TCP', async () => {
+  const many = [...Array(60).keys()].map((i) => `127.0.1.${i}`)
+  dns.set('many.test', { a: many, ttl: 9, tooLong: true })
+  dns.askedAgain.length = 0
+  const { found, ttl } = await resolver.resolve(target('many.test:1'))
+  expect(found.map(({ host }) => host)).toEqual(many.toSorted())
+  expect([ttl, dns.askedAgain.includes('a many.test')]).toEqual([9000, true])
+})
+
+test('a name that stands for another one has its addresses', async () => {
+  dns.set('alias.test', { cname: 'real.test', ttl: 30 })
+  dns.set('real.test', { a: ['127.0.0.4'], ttl: 12 })
+  const { found, ttl } = await resolver.resolve(target('alias.test:1'))
+  expect([found.map(({ key }) => key), ttl]).toEqual([['127.0.0.4:1'], 12_000])
+  dns.set('dangling.test', { cname: 'nobody.test' })
+  expect(await reason('dangling.test:1')).toBe('not_found')
+})
+
+test('what answers another query is none', async () => {
+  dns.set('forged.test', { a: ['127.0.0.5'], forged: ['127.0.0.66'] })
+  expect(await keys('forged.test:1')).toEqual(['127.0.0.5:1'])
+})
+
+test.each([
+  { what: 'no header', nonsense: Buffer.of(1, 2, 3) },
+  { what: 'a header that promises what is not there', nonsense: Buffer.from('85800001000900000000', 'hex') },
+  { what: 'a name that points to itself', nonsense: Buffer.from('85800001000000000000c00c00010001', 'hex') },
+  { what: 'nothing behind the number', nonsense: Buffer.alloc(0) },
+  { what: 'bytes without sense', nonsense: Buffer.alloc(700, 0xa7) },
+])('a packet that is no answer: $what', { timeout: 30_000 }, async ({ nonsense }) => {
+  dns.set('mad.test', { nonsense })
+  expect(['server', 'timeout']).toContain(await reason('mad.test:1'))
+  dns.set('mad.test', { a: ['127.0.0.6'] })
+  expect(await keys('mad.test:1')).toEqual(['127.0.0.6:1'])
+})
+
 test('localhost is known without a server, and so is what the machine knows otherwise', async () => {
   expect(await keys('localhost:7')).toContain('127.0.0.1:7')
 })

@@ -112,7 +112,8 @@ export class NameResolver {
     const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
     const failed = answers.map((answer) => (answer.status === 'rejected' ? (answer.reason as Error) : undefined))
     const serious = failed.find((error) => error !== undefined && !isAbsent(error))
-    if (records.length === 0) throw serious ?? failed[0]!
+    // An alias of a name that is not there is answered without addresses, and is no error to `node:dns`.
+    if (records.length === 0) throw serious ?? failed.find((error) => error !== undefined) ?? noAddresses(name)
     return {
       addresses: records.map(({ address }) => address).sort(),
       ttl: 1000 * Math.min(...records.map(({ ttl }) => ttl)),
@@ -181,6 +182,10 @@ async function first<T>(name: string, rules: SearchRules, ask: (name: string) =>
     }
   }
   throw absent
+}
+
+function noAddresses(name: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${name} has no addresses`), { code: 'ENODATA' })
 }
 
 /** The name is not there, or has no such record. */
