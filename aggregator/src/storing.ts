@@ -10,6 +10,7 @@ import type { DecodeSettings, LoaderSettings } from './load/messages.ts'
 import type { Parts } from './parts.ts'
 import { walDirectory } from './recover.ts'
 import { HouseKeeping } from './retention/house-keeping.ts'
+import { watchBackfill } from './store/backfill.ts'
 import { StoreError } from './store/error.ts'
 import { migrate } from './store/migrations.ts'
 import { applyTiering } from './store/tiering.ts'
@@ -115,7 +116,9 @@ export class Storing {
     const ledger = this.#parts.ledger.run(this.#stopLedger.signal)
     this.#loader = this.#startLoader()
     this.#houseKeeping = new HouseKeeping({ client, config, log, metrics: metrics.retention })
+    const counting = watchBackfill(client, log, signal)
     await this.#houseKeeping.run(signal)
+    await counting
     await ledger
   }
 

@@ -117,7 +117,6 @@ function questions(unique: string): Question[] {
       },
       runs: 5,
       goal: 150,
-      note: 'counted from the rows',
     },
     {
       name: 'sum by (namespace) (rate(|= "order stored" [5m]))',

@@ -5,9 +5,10 @@ import { compareLabels, type Labels } from '../logql/labels.ts'
 import { parseSelectorQuery } from '../logql/parser.ts'
 import type { Reader } from '../logql/rows.ts'
 import { all, Parameters } from '../logql/sql.ts'
-import { streamConditions } from '../logql/streams.ts'
+import { findStreams, streamConditions } from '../logql/streams.ts'
 import { hiddenTenantLabel, tenantLabel } from '../logql/tenant-scope.ts'
 import type { TimeRange } from './params.ts'
+import { countVolume } from './volume-queries.ts'
 
 /** The matchers of a selector; an absent one selects every stream. */
 export function readSelector(text: string | null): readonly Matcher[] {
@@ -69,7 +70,7 @@ export async function readSeries(
   return [...found.values()].sort(compareLabels)
 }
 
-/** What an answer would have to read, at the coarseness of the `streams` table. */
+/** What an answer would have to read. */
 export interface IndexStats {
   readonly streams: number
   /** A stream's day is the nearest thing to a chunk of Loki. */
@@ -85,16 +86,16 @@ export async function readIndexStats(
 ): Promise<IndexStats> {
   const parameters = new Parameters()
   const statement = parameters.statement(
-    'SELECT toString(uniqExact(tenant, sid)) AS streams, toString(uniqExact(tenant, sid, day)) AS chunks,',
-    'toString(sum(bytes)) AS size, toString(sum(entries)) AS count FROM streams',
+    'SELECT toString(uniqExact(tenant, sid, day)) AS chunks FROM streams',
     `WHERE ${all(streamConditions(parameters, reader.tenant, matchers, range.start, range.end))}`,
   )
-  const [row] = await reader.read<{ streams: string; chunks: string; size: string; count: string }>(statement)
-  const number = (text: string | undefined) => Number(text ?? 0)
-  return {
-    streams: number(row?.streams),
-    chunks: number(row?.chunks),
-    bytes: number(row?.size),
-    entries: number(row?.count),
+  const [row] = await reader.read<{ chunks: string }>(statement)
+  const streams = await findStreams(reader, matchers, range.start, range.end)
+  let entries = 0
+  let bytes = 0
+  for (const volume of await countVolume(reader, streams, range)) {
+    entries += Number(volume.entries)
+    bytes += Number(volume.size)
   }
+  return { streams: streams.streams.size, chunks: Number(row?.chunks ?? 0), bytes, entries }
 }

@@ -1,9 +1,12 @@
-/** How many bytes of lines streams have, in stretches of time. */
+/** How many bytes of lines streams have, in stretches of time: from the rollup, and from rows where a stretch ends within a minute. */
 import type { Matcher } from '../logql/ast.ts'
 import type { Labels } from '../logql/labels.ts'
+import { rollupConditions, rollupOf } from '../logql/rollup.ts'
 import type { Reader } from '../logql/rows.ts'
 import { all, Parameters, timeConditions } from '../logql/sql.ts'
-import { findStreams, rowConditions, type StreamSet, streamConditions } from '../logql/streams.ts'
+import { findStreams, rowConditions, type StreamSet } from '../logql/streams.ts'
+import { max, min } from '../logql/windows.ts'
+import { timeInMinute, volumeSettings } from '../store/volume.ts'
 import type { TimeRange } from './params.ts'
 
 export interface StreamVolume {
@@ -12,94 +15,91 @@ export interface StreamVolume {
   readonly bytes: ReadonlyMap<number, number>
 }
 
-const day = 86_400_000_000_000n
+/** Where stretches begin: at `origin`, and each `step` behind it. */
+interface Stretches {
+  readonly origin: bigint
+  readonly step: bigint
+}
 
-/**
- * The bytes of each stream's lines in [start, end). Whole days are taken from the `streams` table, which has them by day; only what is left
- * of the first and the last is counted row by row.
- */
-export async function readVolume(
-  reader: Reader,
-  matchers: readonly Matcher[],
-  { start, end }: TimeRange,
-): Promise<StreamVolume[]> {
-  const streams = await findStreams(reader, matchers, start, end - 1n)
-  const total = new Map<string, number>()
-  const add = (rows: readonly VolumeRow[]) => {
-    for (const { id, size } of rows) total.set(id, (total.get(id) ?? 0) + Number(size))
-  }
-  const firstDay = ((start > 0n ? start : 0n) + day - 1n) / day
-  const endDay = end / day
-  if (firstDay < endDay) {
-    add(await readDays(reader, matchers, firstDay, endDay))
-    add(await readRows(reader, streams, { start, end: firstDay * day }))
-    add(await readRows(reader, streams, { start: endDay * day, end }))
-  } else add(await readRows(reader, streams, { start, end }))
-  return [...total].map(([id, bytes]) => ({ labels: labelsOf(streams, id), bytes: new Map([[0, bytes]]) }))
+/** The bytes of each stream's lines in [start, end). */
+export function readVolume(reader: Reader, matchers: readonly Matcher[], range: TimeRange): Promise<StreamVolume[]> {
+  return readStretches(reader, matchers, range)
 }
 
 /** The bytes of each stream's lines in stretches of `step` that begin at `origin`. */
-export async function readVolumeSteps(
+export function readVolumeSteps(
   reader: Reader,
   matchers: readonly Matcher[],
   range: TimeRange,
-  { origin, step }: { readonly origin: bigint; readonly step: bigint },
+  stretches: Stretches,
+): Promise<StreamVolume[]> {
+  return readStretches(reader, matchers, range, stretches)
+}
+
+async function readStretches(
+  reader: Reader,
+  matchers: readonly Matcher[],
+  range: TimeRange,
+  stretches?: Stretches,
 ): Promise<StreamVolume[]> {
   const streams = await findStreams(reader, matchers, range.start, range.end - 1n)
   const found = new Map<string, Map<number, number>>()
-  for (const { bucket, id, size } of await readRows(reader, streams, range, { origin, step })) {
+  for (const { bucket, id, size } of await countVolume(reader, streams, range, stretches)) {
     let buckets = found.get(id)
     if (buckets === undefined) found.set(id, (buckets = new Map()))
-    buckets.set(Number(bucket), Number(size))
+    buckets.set(Number(bucket), (buckets.get(Number(bucket)) ?? 0) + Number(size))
   }
   return [...found].map(([id, bytes]) => ({ labels: labelsOf(streams, id), bytes }))
 }
 
-interface VolumeRow {
+/** Of a stream in a stretch there may be two: what the rollup has, and what was counted row by row. */
+export interface VolumeRow {
   readonly id: string
   readonly bucket: string
   readonly size: string
+  readonly entries: string
 }
 
 const labelsOf = (streams: StreamSet, id: string): Labels => streams.streams.get(id)?.labels ?? new Map()
 
-async function readRows(
+/** Rows and bytes of streams in [start, end), by stretch. */
+export async function countVolume(
   reader: Reader,
   streams: StreamSet,
   { start, end }: TimeRange,
-  steps?: { readonly origin: bigint; readonly step: bigint },
+  stretches?: Stretches,
 ): Promise<VolumeRow[]> {
-  const first = start > streams.first ? start : streams.first
-  const last = end - 1n < streams.last ? end - 1n : streams.last
-  if (first > last || streams.streams.size === 0) return []
+  if (start >= end || streams.streams.size === 0) return []
   const parameters = new Parameters()
-  const place =
-    steps === undefined
-      ? '0'
-      : `intDiv(toUnixTimestamp64Nano(ts) - ${parameters.int(steps.origin)}, ${parameters.int(steps.step)})`
-  const where = [
-    ...rowConditions(parameters, reader.tenant, streams, first, last),
-    ...timeConditions(parameters, first, last),
-  ]
+  const select = (where: readonly string[], time: string): string => {
+    const place =
+      stretches === undefined
+        ? '0'
+        : `intDiv(${time} - ${parameters.int(stretches.origin)}, ${parameters.int(stretches.step)})`
+    return [
+      `SELECT ${reader.tenant.streamColumns.join(', ')}, ${place} AS bucket, sum(length(line)) AS size, count() AS entries`,
+      `FROM logs WHERE ${all(where)} GROUP BY ${reader.tenant.streamColumns.join(', ')}, bucket`,
+    ].join('\n')
+  }
+  const [first, last] = [max(start, streams.first), min(end - 1n, streams.last)]
+  if (first > last) return []
+  const ofRows = (conditions: readonly string[]): string =>
+    select([...rowConditions(parameters, reader.tenant, streams, first, last), ...conditions], rowTime)
+  const selects: string[] = []
+  const buckets = stretches && { ...stretches, phase: 0n }
+  const rollup = rollupOf({ first: start, last: end - 1n, buckets }, streams)
+  if (typeof rollup === 'string') selects.push(ofRows(timeConditions(parameters, first, last)))
+  else {
+    const { minutes, rows } = rollupConditions(parameters, rollup, streams)
+    selects.push(select(minutes, timeInMinute))
+    if (rows !== undefined) selects.push(ofRows(rows))
+  }
   const statement = parameters.statement(
-    `SELECT ${reader.tenant.streamId} AS id, toString(${place}) AS bucket, toString(sum(length(line))) AS size`,
-    `FROM logs WHERE ${all(where)} GROUP BY id, bucket`,
+    `SELECT ${reader.tenant.streamId} AS id, toString(bucket) AS bucket, toString(size) AS size, toString(entries) AS entries`,
+    `FROM (${selects.join('\nUNION ALL\n')})`,
+    volumeSettings,
   )
   return reader.read<VolumeRow>(statement)
 }
 
-/** Of whole days, from `first` up to before `end`, in days since 1970. */
-async function readDays(
-  reader: Reader,
-  matchers: readonly Matcher[],
-  first: bigint,
-  end: bigint,
-): Promise<VolumeRow[]> {
-  const parameters = new Parameters()
-  const conditions = streamConditions(parameters, reader.tenant, matchers, first * day, end * day - 1n)
-  const statement = parameters.statement(
-    `SELECT ${reader.tenant.streamId} AS id, '0' AS bucket, toString(sum(bytes)) AS size`,
-    `FROM streams WHERE ${all(conditions)} GROUP BY id`,
-  )
-  return reader.read<VolumeRow>(statement)
-}
+const rowTime = 'toUnixTimestamp64Nano(ts)'

@@ -1,4 +1,7 @@
-/** Range aggregations of counts and bytes whose stages the store does alone: it counts rows in buckets. */
+/**
+ * Range aggregations of counts and bytes whose stages the store does alone: it counts rows in buckets, or has counted them already (rollup.ts).
+ */
+import { timeInMinute, volumeSettings } from '../store/volume.ts'
 import { mergedLabels, metadataOf } from './entry-labels.ts'
 import { QueryError } from './error.ts'
 import type { Labels } from './labels.ts'
@@ -7,6 +10,15 @@ import { compileStages } from './pipeline/compile.ts'
 import { WorkingEntry } from './pipeline/working-entry.ts'
 import { pipelineSql } from './pipeline.ts'
 import type { SamplePlan } from './plan.ts'
+import {
+  isOfRollup,
+  type Rollup,
+  type RollupLabel,
+  rollupConditions,
+  rollupLabel,
+  rollupOf,
+  stretchOf,
+} from './rollup.ts'
 import type { LabelExpressions } from './row-labels.ts'
 import type { Reader, Statement } from './rows.ts'
 import type { Series } from './series.ts'
@@ -35,6 +47,25 @@ interface GroupRow {
   readonly keys?: string[]
 }
 
+/** Where counts are taken from, and why not from the rollup. */
+export type CountSource =
+  | { readonly from: 'rollup'; readonly rollup: Rollup; readonly labels: readonly RollupLabel[] }
+  | { readonly from: 'rows'; readonly because: string }
+
+export function countSource({ keys, log }: SamplePlan, windows: Windows, streams: StreamSet): CountSource {
+  const rows = (because: string): CountSource => ({ from: 'rows', because })
+  if (keys === undefined) return rows('there are series for all labels of the rows')
+  if (!isOfRollup(log.stages, streams)) return rows('a stage asks for more than the level')
+  const labels: RollupLabel[] = []
+  for (const name of keys) {
+    const label = rollupLabel(streams, name)
+    if (label === undefined) return rows(`the label ${name} is not one of every stream`)
+    labels.push(label)
+  }
+  const rollup = rollupOf(stretchOf(windows), streams)
+  return typeof rollup === 'string' ? rows(rollup) : { from: 'rollup', rollup, labels }
+}
+
 export function countsStatement(plan: SamplePlan, windows: Windows, streams: StreamSet): Statement {
   const parameters = new Parameters()
   const { scope } = streams
@@ -48,34 +79,92 @@ export function countsStatement(plan: SamplePlan, windows: Windows, streams: Str
     ...windowConditions,
     ...conditions,
   ]
-  const { inner, outer, group } = groupColumns(plan, labels, scope)
-  const [size, sizes] = ofBytes(plan) ? [['sum(length(line)) AS size'], ['groupArray(size) AS sizes']] : [[], []]
-  return parameters.statement(
-    `SELECT ${[...outer, 'groupArray(bucket) AS buckets', 'groupArray(rows) AS entries', ...sizes].join(', ')}`,
-    `FROM (SELECT ${[...inner, `${bucket} AS bucket`, 'count() AS rows', ...size].join(', ')}`,
+  const columns = groupColumns(plan, labels, scope)
+  return parameters.statement(...groupsOf(plan, columns, [bucketsOf(plan, columns, bucket, where)]))
+}
+
+/** The same from the rollup, and from the rows of minutes in which a bucket ends. A bucket may come from both. */
+export function rollupStatement(
+  plan: SamplePlan,
+  windows: Windows,
+  streams: StreamSet,
+  { rollup, labels: places }: Extract<CountSource, { from: 'rollup' }>,
+): Statement {
+  const parameters = new Parameters()
+  const stages = plan.log.stages.filter(({ kind }) => kind !== 'line')
+  const { conditions, labels } = pipelineSql(parameters, split(stages), streams)
+  const { minutes, rows } = rollupConditions(parameters, rollup, streams)
+  const columns = rollupColumns(plan, places, labels, streams.scope)
+  const of = (where: readonly string[], time?: string): string => {
+    const { bucket, conditions: windowConditions } = bucketSql(parameters, windows, time)
+    return bucketsOf(plan, columns, bucket, [...where, ...windowConditions, ...conditions])
+  }
+  const selects = [of(minutes, timeInMinute)]
+  if (rows !== undefined) {
+    const streamsRows = rowConditions(parameters, streams.scope, streams, rollup.first, rollup.last)
+    selects.push(of([...streamsRows, ...rows]))
+  }
+  return parameters.statement(...groupsOf(plan, columns, selects), volumeSettings)
+}
+
+/** What tells groups apart, as columns of the two levels of a statement. */
+interface GroupColumns {
+  readonly inner: readonly string[]
+  readonly outer: readonly string[]
+  readonly group: readonly string[]
+}
+
+/** Counts of each bucket of each group. */
+function bucketsOf(plan: SamplePlan, { inner, group }: GroupColumns, bucket: string, where: readonly string[]): string {
+  const size = ofBytes(plan) ? ['sum(length(line)) AS size'] : []
+  return [
+    `SELECT ${[...inner, `${bucket} AS bucket`, 'count() AS rows', ...size].join(', ')}`,
     `FROM logs WHERE ${all(where)}`,
-    `GROUP BY ${[...group, 'bucket'].join(', ')} LIMIT ${maxBuckets + 1})`,
+    `GROUP BY ${[...group, 'bucket'].join(', ')} LIMIT ${maxBuckets + 1}`,
+  ].join('\n')
+}
+
+function groupsOf(plan: SamplePlan, { outer, group }: GroupColumns, selects: readonly string[]): string[] {
+  const sizes = ofBytes(plan) ? ['groupArray(size) AS sizes'] : []
+  return [
+    `SELECT ${[...outer, 'groupArray(bucket) AS buckets', 'groupArray(rows) AS entries', ...sizes].join(', ')}`,
+    `FROM (${selects.join('\nUNION ALL\n')})`,
     group.length > 0 ? `GROUP BY ${group.join(', ')}` : 'HAVING length(buckets) > 0',
-  )
+  ]
 }
 
 const ofBytes = ({ op }: SamplePlan): boolean => op === 'bytes_over_time' || op === 'bytes_rate'
 
-/** What tells groups apart, as columns of the two levels of the statement. */
-function groupColumns(
-  plan: SamplePlan,
-  labels: LabelExpressions,
-  tenant: TenantScope,
-): { inner: readonly string[]; outer: readonly string[]; group: readonly string[] } {
+function groupColumns(plan: SamplePlan, labels: LabelExpressions, tenant: TenantScope): GroupColumns {
   if (!plan.keys) {
     const group = [...tenant.streamColumns, 'level', 'meta']
     return { inner: group, outer: [`${tenant.streamId} AS id`, 'level', 'meta'], group }
   }
+  return keyColumns(plan.keys, labels)
+}
+
+function keyColumns(keys: readonly string[], labels: LabelExpressions): GroupColumns {
   // One column for each key: grouping by an array of them takes half as long again.
-  const group = plan.keys.map((_, i) => `k${i}`)
-  const inner = plan.keys.map((name, i) => `${labels.of(name)} AS k${i}`)
+  const group = keys.map((_, i) => `k${i}`)
+  const inner = keys.map((name, i) => `${labels.of(name)} AS k${i}`)
   const list = group.map((column) => `CAST(${column}, 'String')`).join(', ')
   return { inner, outer: [`CAST([${list}], 'Array(String)') AS keys`], group }
+}
+
+/** The rollup knows streams by their ids: labels of theirs are looked up here. */
+function rollupColumns(
+  { keys = [] }: SamplePlan,
+  places: readonly RollupLabel[],
+  labels: LabelExpressions,
+  scope: TenantScope,
+): GroupColumns {
+  const { inner, outer, group } = keyColumns(
+    keys.filter((_, i) => places[i] !== 'stream'),
+    labels,
+  )
+  if (!places.includes('stream')) return { inner, outer, group }
+  const ids = scope.streamColumns
+  return { inner: [...inner, ...ids], outer: [...outer, `${scope.streamId} AS id`], group: [...group, ...ids] }
 }
 
 /** Entries of each series at each step. */
@@ -85,14 +174,41 @@ export async function readCounts(
   windows: Windows,
   streams: StreamSet,
 ): Promise<Series[]> {
-  const rows = await reader.read<GroupRow>(countsStatement(plan, windows, streams))
-  let buckets = 0
-  for (const row of rows) buckets += row.buckets.length
-  if (buckets > maxBuckets) throw tooManyCounts()
-  const collected = collect(rows, labelsOf(plan, streams), windows)
+  const source = countSource(plan, windows, streams)
+  const fromRollup =
+    source.from === 'rollup' ? await readGroups(reader, rollupStatement(plan, windows, streams, source)) : undefined
+  // By streams there may be more groups than by their labels.
+  const rows = fromRollup ?? (await readGroups(reader, countsStatement(plan, windows, streams)))
+  if (rows === undefined) throw tooManyCounts()
+  const labels =
+    fromRollup !== undefined && source.from === 'rollup'
+      ? rollupLabels(plan, streams, source.labels)
+      : labelsOf(plan, streams)
+  const collected = collect(rows, labels, windows)
   const seconds = plan.op === 'rate' || plan.op === 'bytes_rate' ? Number(plan.range) / 1e9 : 1
   for (const { entries } of rows) for (const count of entries) reader.totals.lines += Number(count)
   return [...collected.values()].map((sums) => sums.series(ofBytes(plan), seconds))
+}
+
+/** Undefined where there are too many. */
+async function readGroups(reader: Reader, statement: Statement): Promise<GroupRow[] | undefined> {
+  const rows = await reader.read<GroupRow>(statement)
+  let buckets = 0
+  for (const row of rows) buckets += row.buckets.length
+  return buckets > maxBuckets ? undefined : rows
+}
+
+function rollupLabels(
+  { keys = [] }: SamplePlan,
+  streams: StreamSet,
+  places: readonly RollupLabel[],
+): (row: GroupRow) => Labels {
+  return (row) => {
+    let next = 0
+    const value = (name: string, i: number): string =>
+      places[i] === 'stream' ? (streams.streams.get(row.id!)?.labels.get(name) ?? '') : row.keys![next++]!
+    return labelsFrom(keys.map((name, i) => [name, value(name, i)] as const))
+  }
 }
 
 function labelsOf(plan: SamplePlan, streams: StreamSet): (row: GroupRow) => Labels {

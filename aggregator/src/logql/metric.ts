@@ -1,7 +1,7 @@
 /** Evaluates a metric query: reads its samples, then works on the small matrix that is left. */
 import { aggregate } from './aggregate.ts'
 import { binary } from './binary.ts'
-import { readCounts } from './counts.ts'
+import { type CountSource, countSource, readCounts } from './counts.ts'
 import { QueryError } from './error.ts'
 import { labelsKey } from './labels.ts'
 import { isSorted, type MetricPlan, type ReplacePlan, type SamplePlan } from './plan.ts'
@@ -46,6 +46,36 @@ async function evaluate(reader: Reader, plan: MetricPlan, steps: Steps): Promise
       const inner = await evaluate(reader, plan.inner, steps)
       return { kind: 'series', series: replaceLabels(plan, seriesOf(inner, steps)) }
     }
+  }
+}
+
+/** Where the samples of a plan are taken from that the store counts. */
+export async function countSources(
+  reader: Reader,
+  plan: MetricPlan,
+  steps: Steps,
+): Promise<ReadonlyMap<SamplePlan, CountSource>> {
+  const sources = new Map<SamplePlan, CountSource>()
+  for (const samples of samplePlans(plan)) {
+    if (samples.where !== 'store') continue
+    const windows = windowsOf(samples.range, samples.offset, steps)
+    const streams = await findStreams(reader, samples.log.matchers, windows.origin, windows.last)
+    sources.set(samples, countSource(samples, windows, streams))
+  }
+  return sources
+}
+
+function samplePlans(plan: MetricPlan): SamplePlan[] {
+  switch (plan.kind) {
+    case 'samples':
+      return [plan]
+    case 'aggregate':
+    case 'replace':
+      return samplePlans(plan.inner)
+    case 'binary':
+      return [...samplePlans(plan.left), ...samplePlans(plan.right)]
+    default:
+      return []
   }
 }
 

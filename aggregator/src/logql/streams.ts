@@ -117,11 +117,23 @@ export function rowConditions(
   first: bigint,
   last: bigint,
 ): string[] {
-  const conditions = [tenant.condition(parameters)]
+  const conditions: string[] = []
   for (const column of keyColumns) {
     const values = distinctValues(set, column)
     if (values) conditions.push(`${column} IN ${parameters.bind('Array(String)', values)}`)
   }
+  return [...streamIdConditions(parameters, tenant, set, first, last), ...conditions]
+}
+
+/** The same, by nothing but tenant and `sid`. */
+export function streamIdConditions(
+  parameters: Parameters,
+  tenant: TenantScope,
+  set: StreamSet,
+  first: bigint,
+  last: bigint,
+): string[] {
+  const conditions = [tenant.condition(parameters)]
   if (set.streams.size > maxListed) {
     const inner = all(streamConditions(parameters, tenant, set.matchers, first, last))
     const columns = tenant.streamColumns.join(', ')

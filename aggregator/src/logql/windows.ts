@@ -38,9 +38,17 @@ export function windowsOf(range: bigint, offset: bigint, steps: Steps): Windows 
   }
 }
 
-/** The bucket of a row, and what rows must meet to be in any window. */
-export function bucketSql(parameters: Parameters, { origin, step, range }: Windows) {
-  const n = `(toUnixTimestamp64Nano(ts) - ${parameters.int(origin)})`
+/**
+ * The bucket of a row, and what rows must meet to be in any window.
+ *
+ * @param time the expression of a row's time, nanoseconds since 1970
+ */
+export function bucketSql(
+  parameters: Parameters,
+  { origin, step, range }: Windows,
+  time = 'toUnixTimestamp64Nano(ts)',
+) {
+  const n = `(${time} - ${parameters.int(origin)})`
   const phase = range % step
   const place = `${n} % ${parameters.int(step)}`
   const half = phase === 0n ? '0' : `(${place} >= ${parameters.int(phase)})`

@@ -2,6 +2,7 @@
 import type { StoreClient } from '../store/client.ts'
 import { storeErrorFrom } from '../store/error.ts'
 import { logsTable, streamsTable } from '../store/schema.ts'
+import { countVolume, volumeName } from '../store/volume.ts'
 
 export const retainedTables = [logsTable, streamsTable] as const
 
@@ -22,6 +23,8 @@ export interface DayPartition {
   readonly bytes: number
   /** Whether there are rows that are deleted and not removed yet. */
   readonly masked: boolean
+  /** Whether the rollup of volume has all of it. */
+  readonly counted: boolean
 }
 
 interface PartitionRow {
@@ -33,7 +36,10 @@ interface PartitionRow {
   readonly rows: string
   readonly bytes: string
   readonly masked: number
+  readonly counted: number
 }
+
+const empty = { shards: [], rows: 0, bytes: 0, masked: false, counted: true }
 
 /** The days that are in the store, oldest first. */
 export async function dayPartitions(client: StoreClient): Promise<DayPartition[]> {
@@ -42,16 +48,16 @@ export async function dayPartitions(client: StoreClient): Promise<DayPartition[]
   const { rows } = await client.query<PartitionRow>(
     `SELECT table, partition AS day, partition_id AS id, toUInt32(${dialect.shardNumber}) AS shard,
        toString(min(min_block_number)) AS generation, sum(rows) AS rows, sum(bytes_on_disk) AS bytes,
-       max(has_lightweight_delete) AS masked
+       max(has_lightweight_delete) AS masked, min(has(projections, {volume:String})) AS counted
      FROM ${dialect.system('parts')}
      WHERE database = {database:String} AND table IN {tables:Array(String)} AND active
      GROUP BY table, partition, partition_id, shard ORDER BY day, table, shard`,
-    { database: dialect.database, tables: [...tables.keys()] },
+    { database: dialect.database, tables: [...tables.keys()], volume: volumeName },
   )
   const days = new Map<string, DayPartition>()
-  for (const { table: parts, day, id, shard, generation, rows: count, bytes, masked } of rows) {
+  for (const { table: parts, day, id, shard, generation, rows: count, bytes, masked, counted } of rows) {
     const table = tables.get(parts)!
-    const { shards, ...before } = days.get(`${table} ${id}`) ?? { shards: [], rows: 0, bytes: 0, masked: false }
+    const { shards, ...before } = days.get(`${table} ${id}`) ?? empty
     days.set(`${table} ${id}`, {
       table,
       day,
@@ -60,6 +66,7 @@ export async function dayPartitions(client: StoreClient): Promise<DayPartition[]
       rows: before.rows + Number(count),
       bytes: before.bytes + Number(bytes),
       masked: before.masked || Number(masked) > 0,
+      counted: before.counted && Number(counted) > 0,
     })
   }
   return [...days.values()]
@@ -88,6 +95,11 @@ export async function removeDeleted(client: StoreClient, day: DayPartition): Pro
     {},
     { settings: { mutations_sync: '1' } },
   )
+}
+
+/** Makes the rollup of volume anew where it is missing: deleting rows took it away. In the background. */
+export async function countAgain(client: StoreClient, day: DayPartition): Promise<void> {
+  await client.command(client.dialect.alterParts(logsTable, `${countVolume} IN PARTITION ID '${idOf(day)}'`))
 }
 
 function tableOf({ table }: DayPartition): (typeof retainedTables)[number] {

@@ -5,7 +5,9 @@ import { StoreError } from '../store/error.ts'
 import { LogBlock } from '../store/log-block.ts'
 import { migrate } from '../store/migrations.ts'
 import type { RowStream } from '../store/row-stream.ts'
-import { openTestStore, quietLog, rowStream, type TestStore } from '../store/test-store.ts'
+import { logsTable } from '../store/schema.ts'
+import { openTestStore, quietLog, rowStream, type TestStore, volumeOf } from '../store/test-store.ts'
+import { volumeName } from '../store/volume.ts'
 import { dayPartitions } from './day-partitions.ts'
 import { expiredRows, recordExpired } from './expired-rows.ts'
 import { RetentionMetrics } from './metrics.ts'
@@ -139,7 +141,9 @@ test('rules keep the rows of tenants and streams shorter and longer, to the hour
   expect(gone.rows).toEqual([])
 })
 
-test('rows that a rule deleted are counted once, and a deletion that was cut short is finished as it was begun', async () => {
+test('rows that a rule deleted are counted once, and a deletion that was cut short is finished as it was begun', {
+  timeout: 60_000,
+}, async () => {
   await using opened = await openStore()
   const { client } = opened
   await insert(opened, { namespace: 'dev', tenant: 'one', source: source(1) }, [3, 4, 5, 7, 8, 9], 'a')
@@ -186,6 +190,43 @@ test('deleted rows leave the disk when there are many of them', async () => {
   expect(await retention.sweep()).toMatchObject({ rows: 3 })
   expect(await rowsOnDisk()).toBe(8)
   expect(await ages(opened)).toHaveLength(8)
+})
+
+test('the rollup of volume follows: without it where rows are deleted, anew where they have left the disk', {
+  timeout: 60_000,
+}, async () => {
+  await using opened = await openStore()
+  const { client } = opened
+  const retention = retentionOf(opened, { rules })
+  const exact = async () => expect(await volumeOf(client, 'rollup')).toEqual(await volumeOf(client, 'rows'))
+  await insert(opened, { namespace: 'dev', tenant: 'one' }, [7, 8], 'a')
+  await insert(opened, { namespace: 'shop', tenant: 'one', sid: 2n }, Array(8).fill(1), 'b')
+  await exact()
+  expect(await retention.sweep()).toMatchObject({ rows: 2 })
+  await exact()
+  expect((await volumeOf(client, 'rollup')).length).toBe(1)
+  await insert(opened, { namespace: 'dev', tenant: 'one' }, [7, 8, 9], 'c')
+  expect(await retention.sweep()).toMatchObject({ rows: 3 })
+  const today = async () => (await dayPartitions(client)).find(({ table }) => table === 'logs')!
+  await expect.poll(today, { timeout: 60_000 }).toMatchObject({ masked: false, counted: true })
+  await exact()
+})
+
+test('a day whose rollup got lost is counted again', { timeout: 120_000 }, async () => {
+  await using opened = await openStore()
+  const { client } = opened
+  await insert(opened, { namespace: 'shop', tenant: 'one' }, [1, 2, 3], 'a')
+  await client.command(
+    client.dialect.alterParts(logsTable, `CLEAR PROJECTION ${volumeName}`),
+    {},
+    {
+      settings: { mutations_sync: '1' },
+    },
+  )
+  const today = async () => (await dayPartitions(client)).find(({ table }) => table === 'logs')!
+  expect(await today()).toMatchObject({ counted: false })
+  await retentionOf(opened, { rules }).sweep()
+  await expect.poll(today, { timeout: 60_000 }).toMatchObject({ counted: true })
 })
 
 test('of several aggregators on one store one sweeps at a time', async () => {

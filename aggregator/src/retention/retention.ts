@@ -1,8 +1,9 @@
 /** What is older than is kept leaves the store: whole days where all of a day is, else single rows. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
+import { volumeBackfill } from '../store/backfill.ts'
 import type { StoreClient } from '../store/client.ts'
-import { type DayPartition, dayPartitions, dropPartition, removeDeleted } from './day-partitions.ts'
+import { countAgain, type DayPartition, dayPartitions, dropPartition, removeDeleted } from './day-partitions.ts'
 import { recordExpired } from './expired-rows.ts'
 import type { RetentionMetrics } from './metrics.ts'
 import { type Cutoffs, cutoffsAt, dayMs, type RetentionPolicy, wholly } from './policy.ts'
@@ -72,6 +73,7 @@ export class Retention {
     if (!(await takeTurn(client, id, Math.floor(at / sweepInterval(policy))))) return nothing
     const cutoffs = cutoffsAt(policy, at)
     const open = await openDeletions(client)
+    const counting = (await volumeBackfill(client)).parts > 0
     const days: DayPartition[] = []
     let rows = 0
     for (const partition of await dayPartitions(client)) {
@@ -83,6 +85,9 @@ export class Retention {
       } else if (partition.table === 'logs' && !isUntouched(partition, policy, at)) {
         rows += await this.#deleteRows(partition, cutoffs, at)
       }
+      // Deleting took the rollup away; where nothing is marked any more, no deletion will take it again soon.
+      if (partition.table === 'logs' && !partition.counted && !partition.masked && !counting)
+        await this.#countAgain(partition)
     }
     return { days, rows }
   }
@@ -93,6 +98,12 @@ export class Retention {
     await dropPartition(client, partition)
     metrics.dropped(partition.table, 'retention', partition.rows)
     log.info({ ...partition }, 'an expired day was dropped from the store')
+  }
+
+  async #countAgain(partition: DayPartition): Promise<void> {
+    const { client, log } = this.#options
+    await countAgain(client, partition)
+    log.info({ day: partition.day }, 'lines of a day are counted by minute again')
   }
 
   async #deleteRows(partition: DayPartition, cutoffs: Cutoffs, at: number): Promise<number> {
@@ -106,6 +117,7 @@ export class Retention {
     const now = rows === 0 ? partition : { ...partition, masked: true }
     if (await worthRemoving(client, now)) {
       await removeDeleted(client, now)
+      await countAgain(client, now)
       log.info({ day }, 'deleted rows were removed from disk')
     }
     return rows

@@ -39,6 +39,7 @@ test('an empty store gets the schema, and a second time changes nothing', async 
     { version: 3, name: 'deletions of rows' },
     { version: 4, name: 'shared ledger' },
     { version: 5, name: 'longest words' },
+    { version: 6, name: 'volume by minute' },
   ])
 })
 

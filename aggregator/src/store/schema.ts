@@ -1,6 +1,7 @@
 /** What makes the schema, in order. What was released is never changed: what is wrong gets a new migration. */
 import type { Dialect, TableDefinition } from './dialect.ts'
 import { longestWordSql } from './longest-word.ts'
+import { addVolume, countVolume } from './volume.ts'
 
 export interface Migration {
   readonly version: number
@@ -179,5 +180,11 @@ export const migrations: readonly Migration[] = [
       ...dialect.alterColumns(logsTable, longestWordColumn),
       dialect.alterParts(logsTable, 'ADD INDEX IF NOT EXISTS longest_words longest_word TYPE minmax GRANULARITY 1'),
     ],
+  },
+  {
+    version: 6,
+    name: 'volume by minute',
+    // What is there already is counted in the background: see backfill.ts.
+    statements: (dialect) => [...addVolume, countVolume].map((change) => dialect.alterParts(logsTable, change)),
   },
 ]

@@ -7,6 +7,7 @@ import { createLog } from '../log.ts'
 import { StoreClient } from './client.ts'
 import { type EmbeddedStore, openEmbedded } from './embedded.ts'
 import type { RowStream } from './row-stream.ts'
+import { minuteOf, volumeName, volumeSettings } from './volume.ts'
 import type { WatchdogTimes } from './watchdog.ts'
 
 export const quietLog = createLog('fatal')
@@ -41,6 +42,26 @@ export async function openTestStore(directory?: string, watchdog?: WatchdogTimes
       if (directory === undefined) await rm(own, { recursive: true, force: true })
     },
   }
+}
+
+/** Counts and bytes of all rows by stream, level and minute: as the engine answers by itself, or row by row. */
+export async function volumeOf(client: StoreClient, from: 'rollup' | 'rows'): Promise<readonly object[]> {
+  const setting = from === 'rows' ? ', optimize_use_projections = 0' : ''
+  const { rows } = await client.query<object>(
+    `SELECT tenant, sid, level, ${minuteOf} AS minute, count() AS entries, sum(length(line)) AS bytes
+     FROM logs GROUP BY tenant, sid, level, minute ORDER BY ALL ${volumeSettings}${setting}`,
+  )
+  return rows
+}
+
+/** How many of the parts of `logs` have the rollup of volume, and how many there are. */
+export async function rolledUpParts(client: StoreClient): Promise<{ readonly with: number; readonly all: number }> {
+  const { rows } = await client.query<{ having: string; total: string }>(
+    `SELECT countIf(has(projections, {volume:String})) AS having, count() AS total FROM system.parts
+     WHERE database = currentDatabase() AND table = 'logs' AND active`,
+    { volume: volumeName },
+  )
+  return { with: Number(rows[0]!.having), all: Number(rows[0]!.total) }
 }
 
 /** A stream with a few labels; `more` replaces any of them. */

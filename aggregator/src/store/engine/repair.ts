@@ -70,21 +70,50 @@ async function tableDirectories(store: string): Promise<string[]> {
   return found
 }
 
+/** Projections whose files were synced, by table and part: what a part has never changes. */
+const synced = new Map<string, Set<string>>()
+
 /**
- * Makes an insert durable as a whole: the part's own files are synced by the engine; its name in the table's directory and its token
- * are synced here, before the insert is acknowledged.
+ * Makes an insert durable as a whole: the part's own files are synced by the engine; its name in the table's directory, its token, and
+ * its projections, which the engine leaves out, are synced here, before the insert is acknowledged.
  */
 export async function syncTable(table: string): Promise<void> {
   const directory = join(table, logDirectory)
+  await syncProjections(nodeDisk, table)
   const newest = (await logNames(nodeDisk, directory)).at(-1)
   if (newest !== undefined) {
-    const file = await nodeDisk.open(join(directory, newest), 'read')
-    try {
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    await syncFile(nodeDisk, join(directory, newest))
     await nodeDisk.syncDirectory(directory)
   }
   await nodeDisk.syncDirectory(table)
+}
+
+/** Those of parts that were not there the last time: of an insert, or of merges since. */
+async function syncProjections(disk: Disk, table: string): Promise<void> {
+  const known = synced.get(table) ?? new Set()
+  const parts = (await disk.readdir(table)).filter((name) => /^\w+_\d+_\d+_\d+(_\d+)?$/.test(name))
+  synced.set(table, new Set(parts))
+  // A merge may take a part away at any moment, and then nothing of it matters.
+  const goneIsFine = (error: unknown) => {
+    if (!isMissing(error)) throw error
+  }
+  for (const part of parts.filter((name) => !known.has(name))) {
+    const inside = (await disk.readdir(join(table, part)).catch(goneIsFine)) ?? []
+    for (const name of inside.filter((one) => one.endsWith('.proj')))
+      await syncAll(disk, join(table, part, name)).catch(goneIsFine)
+  }
+}
+
+async function syncAll(disk: Disk, directory: string): Promise<void> {
+  await Promise.all((await disk.readdir(directory)).map((name) => syncFile(disk, join(directory, name))))
+  await disk.syncDirectory(directory)
+}
+
+async function syncFile(disk: Disk, path: string): Promise<void> {
+  const file = await disk.open(path, 'read')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
