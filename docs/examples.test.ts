@@ -41,7 +41,17 @@ type Tree = Readonly<Record<string, unknown>>
 const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Top-level keys of what is not ours: parts of Kubernetes' objects, and configurations of others. */
-const foreignKeys = new Set(['metadata', 'env', 'apiVersion', 'pipeline', 'spec', 'sinks', 'clients', 'datasources'])
+const foreignKeys = new Set([
+  'metadata',
+  'env',
+  'apiVersion',
+  'pipeline',
+  'spec',
+  'sinks',
+  'clients',
+  'datasources',
+  'services',
+])
 
 /** What a page leaves out because it is about something else, and secrets that are in the environment. */
 const collectorBasics = { aggregator: { address: 'aggregator:24224' } }

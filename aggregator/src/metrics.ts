@@ -90,7 +90,10 @@ export class AggregatorMetrics {
   )
 
   readonly loadedRows = this.#counter('aggregator_load_rows_total', 'Rows inserted into the store.')
-  readonly loadedBytes = this.#counter('aggregator_load_line_bytes_total', 'Bytes of the lines of those rows.')
+  readonly loadedBytes = this.#counter(
+    'aggregator_load_line_bytes_total',
+    'Bytes of those rows as they are sent to the store, before compression: lines, labels and metadata.',
+  )
   readonly loadedBlocks = this.#counter('aggregator_load_blocks_total', 'Blocks inserted into the store.')
   readonly loadRetries = this.#counter<string>(
     'aggregator_load_retries_total',
