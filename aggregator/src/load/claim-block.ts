@@ -9,6 +9,7 @@ import { type Exclusion, meet } from '../ledger/shared/claim-request.ts'
 import type { BlockRange, Claim, ClaimPart, SourceDescription } from '../ledger/shared/entry.ts'
 import { claimToken } from '../ledger/shared/log-store.ts'
 import { headerOfTenant } from '../ledger/tenant-source.ts'
+import { isPush } from '../push/push-message.ts'
 import type { StoreClient } from '../store/client.ts'
 import type { LogBlock } from '../store/log-block.ts'
 import type { WalEntry } from '../wal/wal.ts'
@@ -71,7 +72,8 @@ export class ClaimBlock implements ClaimableBlock<WalEntry> {
     let header: ChunkHeader | undefined
     let accepted: ByteRanges = []
     try {
-      const sent = chunkHeader(parseMessage(entry.message)?.options)
+      const options = parseMessage(entry.message)?.options
+      const sent = options === undefined || isPush(options) ? undefined : chunkHeader(options)
       header = sent === undefined ? undefined : headerOfTenant(sent, entry.tenant)
       if (header !== undefined) {
         accepted = this.#accepted(header, entry.accepted)
