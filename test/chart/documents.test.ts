@@ -10,7 +10,7 @@ const tools = chartTools()
 process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 
 test.skipIf(tools === undefined).each([
-  ['README.md', 'In a cluster', 'tributary/collector:0.1.0', 'tributary/aggregator:0.1.0'],
+  ['README.md', 'In a cluster', 'REGISTRY/tributary/collector:0.1.0', 'REGISTRY/tributary/aggregator:0.1.0'],
   ['docs/install.md', 'Install', 'REGISTRY/tributary/collector:0.1.0', 'REGISTRY/tributary/aggregator:0.1.0'],
 ])('%s, %s: helm takes the command', async (file, heading, ...images) => {
   const command = commandsOf(file, heading).find((one) => one.startsWith('helm install'))!
