@@ -4,10 +4,12 @@ import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import type { StoreConnection } from './connection.ts'
 import { Dialect } from './dialect.ts'
 import { Endpoints, type StoreLog } from './endpoints.ts'
+import { spooledParameter } from './engine/spool.ts'
 import { StoreError, storeErrorFrom } from './error.ts'
 import { untilException } from './exception-block.ts'
 import { Patience } from './patience.ts'
 import { type RefusedSetting, refusedSetting } from './refused-setting.ts'
+import { withSpooled } from './spooled-rows.ts'
 
 export interface QueryOptions {
   readonly signal?: AbortSignal
@@ -216,11 +218,27 @@ export class StoreClient {
       ...(insertQuorum === undefined || insertQuorum === 0 ? {} : { insert_quorum: String(insertQuorum) }),
       insert_deduplication_token: token,
     }
+    const parts: readonly Buffer[] = Array.isArray(body) ? body : [body as Buffer]
+    const { spool } = this.connection
+    if (spool === undefined || this.connection.engine !== 'embedded')
+      return this.#insert(table, columns, parts, own, options)
+    return withSpooled(spool, parts, (name) =>
+      this.#insert(table, columns, [], { ...own, [spooledParameter]: name }, options),
+    )
+  }
+
+  #insert(
+    table: string,
+    columns: readonly string[],
+    parts: readonly Buffer[],
+    own: ClickHouseSettings,
+    options: InsertOptions,
+  ): Promise<void> {
     return this.#ask(options, own, (client, settings) =>
       this.#insertPatience.run(options.signal, async (signal) => {
         const { stream } = await client.exec({
           query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`,
-          values: Readable.from(Array.isArray(body) ? body : [body]),
+          values: Readable.from(parts),
           clickhouse_settings: settings,
           ...(signal === undefined ? {} : { abort_signal: signal }),
         })

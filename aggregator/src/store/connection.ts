@@ -24,6 +24,8 @@ export interface StoreConnection {
   readonly cluster?: string | undefined
   /** Storage policy of the server for the lines; undefined: its default. */
   readonly storagePolicy?: string | undefined
+  /** Directory of an engine on this machine that takes the rows of an insert from files there: they need not go through its socket. */
+  readonly spool?: string | undefined
   /** An insert that is not answered for this long is repeated elsewhere, milliseconds; undefined: it is waited for. */
   readonly insertTimeout?: number | undefined
   /** How many replicas must have an insert before it counts; 0 or undefined: one. */

@@ -14,6 +14,7 @@ import type { Logger } from '../log.ts'
 import type { StoreConnection } from './connection.ts'
 import type { EngineOptions, FromEngine, ToEngine } from './engine/messages.ts'
 import { sessionCounts } from './engine/session-counts.ts'
+import { spoolDirectory } from './engine/spool.ts'
 import { StoreError } from './error.ts'
 import { defaultTimes, isSilent, type WatchdogTimes } from './watchdog.ts'
 
@@ -153,7 +154,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSt
   const { engine, port } = await startEngine(options, credentials, wanted, options.signal)
   options.log.info({ pid: engine.pid, port, directory: options.directory }, 'the store engine is open')
   const host = net.isIPv6(listen) ? `[${listen}]` : listen === '0.0.0.0' ? '127.0.0.1' : listen
-  const connection = { engine: 'embedded' as const, urls: [`http://${host}:${port}`], ...credentials }
+  const spool = spoolDirectory(resolve(options.directory))
+  const connection = { engine: 'embedded' as const, urls: [`http://${host}:${port}`], spool, ...credentials }
   return new EmbeddedStore(options, connection, engine, engineRestarts(options.registry))
 }
 

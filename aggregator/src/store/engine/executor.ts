@@ -58,13 +58,14 @@ export class Executor {
     })
   }
 
-  /** `INSERT INTO t (a, b) FORMAT Native` with its rows in `body`. Resolves once the rows are durable. */
+  /** `INSERT INTO t (a, b) FORMAT Native` with its rows in `body`, or in the spool. Resolves once the rows are durable. */
   async insert(sql: string, body: Readable, request: EngineRequest, signal: AbortSignal): Promise<ChdbResult> {
     const insert = dataInsertOf(sql)
     if (insert?.format !== 'Native') {
       throw exception(exceptionCodes.unknownFormat, 'UNKNOWN_FORMAT', 'Rows are taken in the format Native only.')
     }
-    return this.#spool.with(body, async (path) => {
+    const rows = request.spooled === undefined ? body : request.spooled
+    return this.#spool.with(rows, async (path) => {
       const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
       await syncTable(await this.#directoryOf(insert.table, request.database))
       return result

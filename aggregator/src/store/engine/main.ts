@@ -13,7 +13,7 @@ import { clusterConfig } from './one-node-cluster.ts'
 import { repairTables } from './repair.ts'
 import { EngineServer } from './server.ts'
 import { SessionPool } from './session-pool.ts'
-import { Spool } from './spool.ts'
+import { Spool, spoolDirectory } from './spool.ts'
 
 /** How long requests under way may take when the engine is told to close, in milliseconds. */
 const drainTime = 8_000
@@ -42,7 +42,7 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
   const configFile = join(options.directory, 'engine.xml')
   const more = (options.cluster === undefined ? '' : clusterConfig(options.cluster)) + (options.extraConfig ?? '')
   await writeConfig(configFile, engineConfig(options.memoryBytes, more))
-  const spool = await Spool.open(join(options.directory, 'spool'))
+  const spool = await Spool.open(spoolDirectory(options.directory))
   await repairTables(data, tell)
   const pool = await SessionPool.open(data, configFile, options.database, (purpose) =>
     baseSettings(options.memoryBytes, purpose),

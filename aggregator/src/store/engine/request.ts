@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type EngineException, exception, exceptionCodes } from './exception.ts'
 import type { EngineOptions } from './messages.ts'
+import { isSpooledRows, spooledParameter } from './spool.ts'
 import { isAllowedSetting } from './statement.ts'
 
 export interface EngineRequest {
@@ -13,6 +14,8 @@ export interface EngineRequest {
   readonly settings: ReadonlyMap<string, string>
   readonly parameters: ReadonlyMap<string, string>
   readonly defaultFormat: string | undefined
+  /** The file in the spool that has the rows of an insert; undefined: they are the body. */
+  readonly spooled: string | undefined
   /** The whole result is made before the first byte is sent, so that the summary is complete and an error has its status. */
   readonly wait: boolean
   readonly gzip: boolean
@@ -37,6 +40,7 @@ export function parseRequest(message: IncomingMessage, defaultDatabase: string):
     database: own.get('database') ?? header(message, 'x-clickhouse-database') ?? defaultDatabase,
     settings,
     parameters,
+    spooled: spooledOf(own.get(spooledParameter)),
     defaultFormat: own.get('default_format') ?? header(message, 'x-clickhouse-format'),
     wait: own.get('wait_end_of_query') === '1',
     gzip: wantsGzip && own.get('enable_http_compression') === '1',
@@ -64,7 +68,14 @@ const ownNames = new Set([
   'http_headers_progress_interval_ms',
   'user',
   'password',
+  spooledParameter,
 ])
+
+/** Nothing but a name of ours leads to a file. */
+function spooledOf(name: string | undefined): string | undefined {
+  if (name === undefined || isSpooledRows(name)) return name
+  throw exception(exceptionCodes.unknownSetting, 'UNKNOWN_SETTING', 'That is no name of a file in the spool.')
+}
 
 function unknownSetting(name: string): EngineException {
   return exception(exceptionCodes.unknownSetting, 'UNKNOWN_SETTING', `Setting ${name} is not one a request may give.`)

@@ -1,10 +1,13 @@
-import { readdir } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { StoreClient } from '../client.ts'
 import { openTestStore, type TestStore } from '../test-store.ts'
+import { spooledParameter, spooledRows } from './spool.ts'
 
 let opened: TestStore
 beforeAll(async () => {
@@ -203,6 +206,37 @@ describe('rows', () => {
     expect((await post('', Object.fromEntries(query), { body: rows })).status).toBe(200)
     expect(await (await post('SELECT groupArray(n) FROM small')).text()).toBe('[1,2,3]\n')
     expect(await spooled()).toEqual([])
+  })
+
+  test('are taken from the spool by the name of a file there, and from nowhere else', async () => {
+    const query = 'INSERT INTO small (n) FORMAT Native'
+    const name = spooledRows(randomUUID())
+    const insert = (from: string) => post('', { query, [spooledParameter]: from, insert_deduplication_token: name })
+    expect((await insert(name)).status).not.toBe(200)
+    await writeFile(join(opened.directory, 'spool', name), rows)
+    const count = async () => Number(await (await post('SELECT count() FROM small')).text())
+    const before = await count()
+    expect((await insert(name)).status).toBe(200)
+    expect(await count()).toBe(before + 3)
+    await rm(join(opened.directory, 'spool', name))
+    for (const other of [`../spool/${name}`, `/tmp/${name}`, '', 'x.rows', `${name}/`, `${name}\n`]) {
+      const refused = await insert(other)
+      expect([refused.status, refused.headers.get('x-clickhouse-exception-code')], other).toEqual([404, '115'])
+    }
+  })
+
+  test('of the client go through the spool, which is empty afterwards, whatever became of them', async () => {
+    const { client } = opened
+    const before = await client.query<{ n: string }>('SELECT count() AS n FROM small')
+    await client.insertNative('small', ['n'], [rows.subarray(0, 4), rows.subarray(4)], 'through the spool')
+    const after = await client.query<{ n: string }>('SELECT count() AS n FROM small')
+    expect(Number(after.rows[0]!.n)).toBe(Number(before.rows[0]!.n) + 3)
+    await expect(client.insertNative('small', ['n'], rows.subarray(0, -1), 'broken')).rejects.toThrow()
+    await expect(client.insertNative('nothing', ['n'], rows, 'no table')).rejects.toMatchObject({ code: 'rejected' })
+    expect(await spooled()).toEqual([])
+    const nowhere = new StoreClient({ ...client.connection, spool: join(opened.directory, 'none') })
+    await expect(nowhere.insertNative('small', ['n'], rows, 'x')).rejects.toMatchObject({ code: 'unavailable' })
+    await nowhere.close()
   })
 
   test('are taken in no other format', async () => {

@@ -8,6 +8,23 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
+/** Where an engine keeps rows on their way in. */
+export function spoolDirectory(store: string): string {
+  return join(store, 'spool')
+}
+
+/** What a request says of a file in the spool that has its rows: a name. No setting of the engine. */
+export const spooledParameter = 'spooled_rows'
+
+/** The name of a file that somebody else writes into the spool. */
+export function spooledRows(uuid: string): string {
+  return `${uuid}.rows`
+}
+
+export function isSpooledRows(name: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.rows$/.test(name)
+}
+
 export class Spool {
   readonly #directory: string
   #count = 0
@@ -23,8 +40,13 @@ export class Spool {
     return new Spool(directory)
   }
 
-  /** Calls `use` with a file that holds all of `body`, and removes the file. A body that breaks off is never used. */
-  async with<T>(body: Readable, use: (path: string) => Promise<T>): Promise<T> {
+  /**
+   * Calls `use` with a file that holds all of `body`, and removes the file. A body that breaks off is never used.
+   *
+   * @param body the rows, or the name of the file in the spool that somebody wrote, and removes
+   */
+  async with<T>(body: Readable | string, use: (path: string) => Promise<T>): Promise<T> {
+    if (typeof body === 'string') return use(join(this.#directory, body))
     const path = join(this.#directory, `${this.#count++}.rows`)
     try {
       await pipeline(body, createWriteStream(path, { mode: 0o600 }))
