@@ -24,7 +24,7 @@ const sources = 2
 /** Steps until all becomes calm, and how long that may take. */
 const stormSteps = 400
 const calmSteps = 6000
-const lives = 3
+const lives = 5
 
 /** The same seed gives the same history. */
 export async function simulate(kind: Kind, seed: number, traced?: 'traced'): Promise<History> {
@@ -92,14 +92,14 @@ class Run {
             .log.refresh()
             .catch(() => {}),
       ],
-      [3, () => this.#collector.ask(one())],
+      [5, () => this.#collector.ask(one())],
       [6, () => this.#send(this.#collector.read())],
       [5, () => this.#collector.unacked.length > 0 && this.#send(random.of(this.#collector.unacked), 'sent again')],
       [3, () => this.#push(one())],
       [2, () => this.world.arrive(random)],
       [2, () => this.#stall()],
       [1, () => this.#stop()],
-      [1, () => this.#sessions < lives && this.#succeed()],
+      [2, () => this.#sessions < lives && this.#succeed()],
     ]
   }
 
@@ -253,7 +253,7 @@ class Run {
     const last = this.#collector
     last.gone = true
     // A checkpoint is durable later than what it stands for.
-    const keep = last.keep.map((kept, source) => (this.#random.next(3) === 0 ? kept : last.prefix(source)))
+    const keep = last.keep.map((kept, source) => (this.#random.next(2) === 0 ? kept : last.prefix(source)))
     this.#collector = new Collector(this.world, this.#random, `s${++this.#sessions}`, keep)
   }
 
