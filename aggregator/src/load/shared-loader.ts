@@ -238,7 +238,7 @@ function later(a: WalPosition, b: WalPosition | undefined): WalPosition {
 }
 
 /** What a promise gives; undefined when the signal comes first. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   if (signal.aborted) return undefined
   const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
   const abort = () => resolve(undefined)

@@ -24,7 +24,7 @@ import { MessageDecoder } from './decode-message.ts'
 import { Loader } from './loader.ts'
 import type { FromLoader, LedgerReply, LedgerRequest, LoaderSettings, ToLoader } from './messages.ts'
 import { Quarantine } from './quarantine.ts'
-import { SharedLoader } from './shared-loader.ts'
+import { SharedLoader, unlessAborted } from './shared-loader.ts'
 import { BlockPool, insertBlock, StoreBlock } from './store-block.ts'
 
 const settings = workerData as LoaderSettings
@@ -160,7 +160,10 @@ async function loadAlone({ client, cursor, decoder, pool, quarantine }: Tools): 
 
 /** A loader that claims its blocks in a ledger which it shares with other aggregators. */
 async function loadShared({ client, cursor, decoder, pool, quarantine }: Tools): Promise<void> {
-  const { upTo, ...unfinished } = (await ask({ what: 'unfinished' })) as Unfinished
+  // While the store is away the ledger does not know, and who wants this to end can't wait for it.
+  const known = (await unlessAborted(ask({ what: 'unfinished' }), cut.signal)) as Unfinished | undefined
+  if (known === undefined) return
+  const { upTo, ...unfinished } = known
   // A write-ahead log that was lost begins anew, before what the ledger remembers of it.
   const isKnown = upTo !== undefined && comparePositions(upTo, settings.committed) <= 0
   let collecting: ClaimBlock | undefined
