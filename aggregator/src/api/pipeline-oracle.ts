@@ -182,11 +182,25 @@ const quantile = (q: number, values: number[]): number => {
   return sorted[low]! + (sorted[Math.min(low + 1, sorted.length - 1)]! - sorted[low]!) * (rank - low)
 }
 
+/** Prometheus' rate of a counter. @param times of the values, seconds behind the begin of the window, which is `seconds` long */
+function counterRate(values: number[], times: number[], seconds: number): number {
+  if (values.length < 2) return 0
+  const resets = values.map((value, i) => (i > 0 && value < values[i - 1]! ? values[i - 1]! : 0))
+  const increase = values.at(-1)! - values[0]! + resets.reduce((a, b) => a + b, 0)
+  const sampled = times.at(-1)! - times[0]!
+  const between = sampled / (values.length - 1)
+  const beyond = (gap: number): number => (gap >= between * 1.1 ? between / 2 : gap)
+  const toZero = increase > 0 && values[0]! >= 0 ? sampled * (values[0]! / increase) : Number.POSITIVE_INFINITY
+  const length = sampled + Math.min(beyond(times[0]!), toZero) + beyond(seconds - times.at(-1)!)
+  return (increase * (length / sampled)) / seconds
+}
+
 /** The samples at one time, by the JSON of their sorted labels. The query lets no errors through. */
 export function samplesAt(entries: readonly StoredEntry[], range: RangeAggregation, time: bigint): Map<string, number> {
-  const groups = new Map<string, { values: number[]; bytes: number }>()
+  const groups = new Map<string, { values: number[]; times: number[]; bytes: number }>()
+  const end = time - range.offset
   for (const entry of entries.toSorted((a, b) => (a.time < b.time ? -1 : 1))) {
-    if (entry.time <= time - range.range || entry.time > time) continue
+    if (entry.time <= end - range.range || entry.time > end) continue
     const state = run(range.log, entry)
     if (!state) continue
     const text = range.unwrap ? state.get(range.unwrap.label) : '1'
@@ -198,14 +212,20 @@ export function samplesAt(entries: readonly StoredEntry[], range: RangeAggregati
         : name !== range.unwrap?.label && !range.grouping?.labels.includes(name),
     )
     const key = JSON.stringify(labels.sort(([a], [b]) => (a < b ? -1 : 1)))
-    const group = groups.get(key) ?? { values: [], bytes: 0 }
+    const group = groups.get(key) ?? { values: [], times: [], bytes: 0 }
     groups.set(key, group)
     group.values.push(Number(text))
+    group.times.push(Number(entry.time - (end - range.range)) / 1e9)
     group.bytes += Buffer.byteLength(state.line)
   }
   const seconds = Number(range.range) / 1e9
+  if (range.op === 'absent_over_time') {
+    const equal = range.log.matchers.filter(({ op, value }) => op === '=' && value !== '')
+    const labels = equal.map(({ name, value }) => [name, value] as const).sort(([a], [b]) => (a < b ? -1 : 1))
+    return new Map(groups.size === 0 ? [[JSON.stringify(labels), 1]] : [])
+  }
   return new Map(
-    [...groups].map(([key, { values, bytes }]) => {
+    [...groups].map(([key, { values, times, bytes }]) => {
       const sum = values.reduce((a, b) => a + b, 0)
       const mean = sum / values.length
       const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length
@@ -223,6 +243,7 @@ export function samplesAt(entries: readonly StoredEntry[], range: RangeAggregati
         first_over_time: values[0]!,
         last_over_time: values.at(-1)!,
         quantile_over_time: quantile(range.parameter ?? 0, values),
+        rate_counter: counterRate(values, times, seconds),
       }
       return [key, results[range.op]!]
     }),
