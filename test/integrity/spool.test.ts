@@ -1,8 +1,8 @@
 /** Files are deleted while the aggregator is away, more than may be held open: the rest waits in the spool, over a restart of the collector. */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Truth, totals } from 'tributary/generate/truth.ts'
+import { decodeCheckpoints } from '@tributary/collector/checkpoint/checkpoint-file.ts'
+import { sourceOf, type Truth, totals } from 'tributary/generate/truth.ts'
 import { expect, test } from 'vitest'
 import { lostRecords } from '../harness/oracle.ts'
 import { cluster, node, Pipeline, until } from '../harness/processes.ts'
@@ -38,12 +38,35 @@ async function fallBehind(namespace: string, spoolBytes: string): Promise<Behind
     },
   })
   const writer = new Writer(pipeline, { ...load, seed, namespace, rotation: 'kubelet' })
-  await sleep(1000)
+  const received = async () => (await pipeline.metric('aggregator_receive_records_total')) ?? 0
+  await until(
+    async () => (await received()) > 1000,
+    20_000,
+    () => `nothing is received:\n${pipeline.aggregator.output}`,
+  )
   await pipeline.aggregator.kill()
   const truth = await writer.truth()
-  // All of it was seen, and the checkpoints say so.
-  await sleep(1000)
+  await until(
+    () => unseen(pipeline, truth).length === 0,
+    60_000,
+    () => `the checkpoints do not have all of ${unseen(pipeline, truth).join(', ')}:\n${pipeline.collector.output}`,
+  )
   return { pipeline, truth, seed }
+}
+
+/** Paths of generations of which the checkpoints do not have all bytes. What was acknowledged whole and deleted they know no more. */
+function unseen({ root }: Pipeline, { containers }: Truth): string[] {
+  const file = join(root, 'collector', 'checkpoints')
+  if (!existsSync(file)) return ['anything']
+  const seen = new Map(decodeCheckpoints(readFileSync(file)).checkpoints.map((one) => [one.source, one.seen]))
+  return containers.flatMap((container) => {
+    const written = container.generations.filter(({ bytes }) => bytes > 0)
+    const known = written.map((one) => seen.get(sourceOf(container, one, { cluster, node }).toString('hex')))
+    const first = known.findIndex((bytes) => bytes !== undefined)
+    return written
+      .filter(({ bytes }, i) => first === -1 || (i >= first && (known[i] ?? 0) < bytes))
+      .map(({ path }) => path)
+  })
 }
 
 const spoolOf = ({ root }: Pipeline) => readdirSync(join(root, 'collector', 'spool'))
@@ -57,7 +80,7 @@ async function isEmptied(pipeline: Pipeline): Promise<void> {
 }
 
 test('what is deleted while the aggregator is away is spooled, and sent after a restart', {
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   const { pipeline, truth, seed } = await fallBehind('spool', '100MiB')
   await using _ = pipeline
@@ -89,7 +112,7 @@ async function expectExactLoss({ pipeline, truth, seed }: Behind, name: string):
 }
 
 test('a collector that is killed while it saves loses what was not in the spool, and says which', {
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   const behind = await fallBehind('killed', '100MiB')
   await using pipeline = behind.pipeline
@@ -99,7 +122,7 @@ test('a collector that is killed while it saves loses what was not in the spool,
   await expectExactLoss(behind, 'killed while spooling')
 })
 
-test('without room in the spool the loss is exactly what is reported', { timeout: 90_000 }, async () => {
+test('without room in the spool the loss is exactly what is reported', { timeout: 180_000 }, async () => {
   const behind = await fallBehind('tiny', '128KiB')
   await using pipeline = behind.pipeline
   await pipeline.collector.stop()
