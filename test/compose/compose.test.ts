@@ -88,10 +88,21 @@ describe.skipIf(missing !== undefined)('docker compose', () => {
   test('what its services are given exists, and leads to one of them', async () => {
     await using compose = await Compose.create()
     const config = JSON.parse(await compose.run('docker compose --profile "*" config --format json')) as {
-      services: Record<string, { volumes?: { type: string; source: string }[]; profiles?: string[] }>
+      services: Record<string, { volumes?: { type: string; source: string; target: string }[]; profiles?: string[] }>
     }
     for (const { volumes = [] } of Object.values(config.services))
       for (const { type, source } of volumes) if (type === 'bind') expect(existsSync(source), source).toBe(true)
+    // The override that the page proposes for a real node.
+    const [override] = blocksOf('docs/docker-compose.md', 'Logs of your own', 'yaml')
+    const changed = await compose.run(
+      `docker compose -f docker-compose.yml -f - config --format json <<'END'\n${override}\nEND`,
+    )
+    const { collector } = (JSON.parse(changed) as typeof config).services
+    expect(collector?.volumes?.map(({ target }) => target)).toEqual([
+      '/etc/tributary/config/collector.yaml',
+      '/var/log',
+      '/var/lib/tributary/collector',
+    ])
     const profiles = Object.values(config.services).flatMap(({ profiles }) => profiles ?? [])
     const [profilesPage] = [readFileSync(`${repository}/docs/docker-compose.md`, 'utf8')]
     for (const profile of new Set(profiles)) expect(profilesPage).toContain(`| \`${profile}\` |`)
