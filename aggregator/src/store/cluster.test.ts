@@ -8,7 +8,7 @@ import { type EmbeddedStore, openEmbedded } from './embedded.ts'
 import { LogBlock } from './log-block.ts'
 import { migrate, schemaVersion } from './migrations.ts'
 import { migrations } from './schema.ts'
-import { quietLog, rowStream } from './test-store.ts'
+import { quietLog, rolledUpParts, rowStream, volumeOf } from './test-store.ts'
 
 const cluster = 'prod'
 let directory: string
@@ -67,6 +67,19 @@ test('rows of many days go to one shard once, however often they are sent, and a
     { database: client.dialect.database },
   )
   expect(parts.rows).toEqual([{ days: '30' }])
+})
+
+test('the rollup of volume is in the parts of each shard, and counts what the rows do', async () => {
+  const made = new LogBlock()
+  made.setStream(rowStream({ sid: 78n }))
+  for (let i = 0; i < 200; i++) made.add(1_790_000_000 + i, i, i, 'info', Buffer.from('a line'), 0, i % 6)
+  for (let i = 0; i < 2; i++) await client.insertNative('logs', made.columns, made.encode(), 'volume', { shard: 1 })
+  const parts = await rolledUpParts(client)
+  expect(parts.all).toBeGreaterThan(0)
+  expect(parts.with).toBe(parts.all)
+  const counted = await volumeOf(client, 'rollup')
+  expect(counted.length).toBeGreaterThan(3)
+  expect(counted).toEqual(await volumeOf(client, 'rows'))
 })
 
 test('a cluster that the server does not know is said to be so', async () => {

@@ -58,8 +58,8 @@ export async function volumeOf(client: StoreClient, from: 'rollup' | 'rows'): Pr
 export async function rolledUpParts(client: StoreClient): Promise<{ readonly with: number; readonly all: number }> {
   const { rows } = await client.query<{ having: string; total: string }>(
     `SELECT countIf(has(projections, {volume:String})) AS having, count() AS total FROM system.parts
-     WHERE database = currentDatabase() AND table = 'logs' AND active`,
-    { volume: volumeName },
+     WHERE database = currentDatabase() AND table = {table:String} AND active`,
+    { volume: volumeName, table: client.dialect.partsOf('logs', 'sharded') },
   )
   return { with: Number(rows[0]!.having), all: Number(rows[0]!.total) }
 }
