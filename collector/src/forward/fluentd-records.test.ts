@@ -59,3 +59,28 @@ test('attributes are a map of their own', () => {
   const [[, record]] = [...decodeMulti(records)] as [[unknown, Record<string, unknown>]]
   expect(record).toMatchObject({ stream: 'stdout', log: 'one', attributes, time: '1970-01-01T00:00:01.000000000Z' })
 })
+
+test('records with and without attributes, of both streams and of one second, keep to their own', () => {
+  const out = Buffer.alloc(2000)
+  const [one, none] = [encodeAttributes({ a: 'x' }), encodeAttributes({})]
+  const written = [0, 1, 2, 3, 4, 5].map((i) => ({
+    stream: i % 2 === 0 ? stdout : (stderr as typeof stdout | typeof stderr),
+    count: i % 3 === 0 ? 1 : 0,
+    log: 'l'.repeat(i),
+  }))
+  let at = 0
+  for (const [i, { stream, count, log }] of written.entries()) {
+    at = writeRecordHead(out, at, 0, i, i, log.length, stream, 0, false, count === 1 ? one : none, count)
+    at += out.write(log, at)
+  }
+  const records = new FluentdEncoder().encode(out.subarray(0, at), surroundings)
+  const decoded = [...decodeMulti(records)] as [unknown, Record<string, unknown>][]
+  expect(decoded.map(([, { kubernetes: _, ...record }]) => record)).toEqual(
+    written.map(({ stream, count, log }, i) => ({
+      stream: stream === stdout ? 'stdout' : 'stderr',
+      time: `1970-01-01T00:00:00.00000000${i}Z`,
+      ...(count === 1 ? { attributes: { a: 'x' } } : {}),
+      log,
+    })),
+  )
+})

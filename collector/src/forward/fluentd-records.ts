@@ -5,7 +5,7 @@
  */
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import { encode } from '@tributary/protocol/msgpack.ts'
-import { RecordScanner, stderr } from '@tributary/protocol/records.ts'
+import { RecordScanner } from '@tributary/protocol/records.ts'
 
 const mapOf4 = 0x84
 const mapOf5 = 0x85
@@ -46,39 +46,39 @@ export class FluentdEncoder {
   /** Rewrites a chunk's records (see protocol/records.ts) for Fluentd. The result is overwritten by the next call. */
   encode(records: Buffer, surroundings: readonly [Buffer, Buffer]): Buffer {
     const scanner = new RecordScanner(records)
-    const room =
-      Math.max(surroundings[0].length, surroundings[1].length) + logKey.length + attributesKey.length + timeBytes + 32
-    const time = this.#time
+    const heads = [new Head(surroundings[0]), new Head(surroundings[1])] as const
+    const room = Math.max(heads[0].bytes.length, heads[1].bytes.length)
     let out = this.#out
     let at = 0
     while (scanner.next()) {
       const { seconds, nanoseconds, lineStart, lineEnd, attributeCount, attributesStart, attributesEnd } = scanner
       const length = lineEnd - lineStart
-      const needed = at + length + attributesEnd - attributesStart + room
+      const needed = at + length + attributesEnd - attributesStart + room + attributesKey.length + 3
       if (needed > out.length) out = this.#grow(at, needed)
       if (seconds !== this.#second) this.#setSecond(seconds)
-      writeDigits(time, 1 + secondBytes, nanoseconds)
-      out[at] = 0x92
-      out[at + 1] = 0xd7
-      out[at + 2] = 0x00
-      at = writeUint32(out, at + 3, seconds)
-      at = writeUint32(out, at, nanoseconds)
-      out[at++] = attributeCount === 0 ? mapOf4 : mapOf5
-      at += surroundings[scanner.stream === stderr ? 1 : 0].copy(out, at)
-      for (let i = 0; i < timeBytes; i++) out[at + i] = time[i]!
-      at += timeBytes
-      if (attributeCount > 0) {
+      const head = heads[scanner.stream]
+      const { bytes, view, timeAt, logAt } = head
+      if (seconds !== head.second) {
+        head.second = seconds
+        view.setUint32(secondsAt, seconds)
+        bytes.set(this.#time, timeAt)
+      }
+      view.setUint32(secondsAt + 4, nanoseconds)
+      writeDigits(bytes, timeAt + 1 + secondBytes, nanoseconds)
+      view.setUint32(bytes.length - 4, length)
+      out.set(bytes, at)
+      if (attributeCount === 0) at += bytes.length
+      else {
+        out[at + mapAt] = mapOf5
         // A map of their own: names such as `time` stand for something else beside it.
+        at += logAt
         at += attributesKey.copy(out, at)
         out[at] = 0xde
         out[at + 1] = attributeCount >> 8
         out[at + 2] = attributeCount & 0xff
         at += 3 + records.copy(out, at + 3, attributesStart, attributesEnd)
+        at += bytes.copy(out, at, logAt)
       }
-      for (let i = 0; i < logKey.length; i++) out[at + i] = logKey[i]!
-      at += logKey.length
-      out[at++] = 0xdb
-      at = writeUint32(out, at, length)
       at += records.copy(out, at, lineStart, lineEnd)
     }
     return out.subarray(0, at)
@@ -106,10 +106,26 @@ function writeDigits(out: Buffer, at: number, nanoseconds: number): void {
   }
 }
 
-function writeUint32(out: Buffer, at: number, value: number): number {
-  out[at] = value >>> 24
-  out[at + 1] = (value >>> 16) & 0xff
-  out[at + 2] = (value >>> 8) & 0xff
-  out[at + 3] = value & 0xff
-  return at + 4
+const secondsAt = 3
+const mapAt = secondsAt + 8
+
+/** All of a record before its line, with times and length to be filled in: copied at once. */
+class Head {
+  readonly bytes: Buffer
+  readonly view: DataView
+  /** Where the time as text begins, and where the pair with the line does. */
+  readonly timeAt: number
+  readonly logAt: number
+  /** What the times are filled in with, but for their fraction. */
+  second = -1
+
+  constructor(surroundings: Buffer) {
+    const eventTime = Buffer.from([0x92, 0xd7, 0x00, 0, 0, 0, 0, 0, 0, 0, 0])
+    const map = Buffer.from([mapOf4])
+    const length = Buffer.from([0xdb, 0, 0, 0, 0])
+    this.bytes = Buffer.concat([eventTime, map, surroundings, Buffer.alloc(timeBytes), logKey, length])
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length)
+    this.timeAt = eventTime.length + 1 + surroundings.length
+    this.logAt = this.timeAt + timeBytes
+  }
 }
