@@ -135,6 +135,7 @@ export async function startCollector(
     log,
     metrics,
     take: () => ({ checkpoints: tailer.checkpoints(), ledger: ledgerOfCheckpoints() }),
+    progress: () => `${tailer.progress} ${ledgerOfCheckpoints()}`,
   })
   const reading = tailer.run(stop.signal)
   log.info(

@@ -13,6 +13,8 @@ export interface CheckpointerOptions {
   readonly log: Logger
   readonly metrics: CollectorMetrics
   take(): Saved
+  /** Changes whenever what {@link take} gives does. Asked for at every interval. */
+  progress(): string
 }
 
 /** Saving takes at most one part in this many of the time, however many sources there are. */
@@ -22,8 +24,8 @@ export class Checkpointer {
   readonly #options: CheckpointerOptions
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
-  /** What was saved last, as {@link progressOf} tells. */
-  #saved = ''
+  /** The progress that was saved last. */
+  #saved: string | undefined
   #failing = false
 
   constructor(options: CheckpointerOptions) {
@@ -54,10 +56,9 @@ export class Checkpointer {
   async #save(): Promise<void> {
     const { disk, path, metrics, log } = this.#options
     try {
-      const saved = this.#options.take()
-      const progress = progressOf(saved)
+      const progress = this.#options.progress()
       if (progress === this.#saved) return
-      await saveCheckpoints(disk, path, encodeCheckpoints(saved))
+      await saveCheckpoints(disk, path, encodeCheckpoints(this.#options.take()))
       this.#saved = progress
       this.#failing = false
       metrics.checkpointWrites.inc()
@@ -67,15 +68,4 @@ export class Checkpointer {
       this.#failing = true
     }
   }
-}
-
-/** Changes whenever checkpoints do: of a source offset, size and being done only ever grow, and names change when sources come or go. */
-function progressOf({ checkpoints, ledger }: Saved): string {
-  let [offsets, seen, done] = [0, 0, 0]
-  for (const checkpoint of checkpoints) {
-    offsets += checkpoint.offset
-    seen += checkpoint.seen
-    if (checkpoint.done) done++
-  }
-  return `${checkpoints.length} ${offsets} ${seen} ${done} ${ledger}`
 }

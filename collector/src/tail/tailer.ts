@@ -20,6 +20,7 @@ import { Identifier } from './identifier.ts'
 import { Inflating } from './inflating.ts'
 import { GzipFile, PlainFile } from './log-file.ts'
 import { isGone, orphanOf, spoolOrphanOf } from './orphan.ts'
+import { isKept, progressOf } from './progress.ts'
 import { chunkBytes, Reader } from './reader.ts'
 import type { TailerView } from './snapshot.ts'
 import { generationOf, originOf } from './spooled.ts'
@@ -74,6 +75,14 @@ export class Tailer {
   #scanned = false
   /** Since the last turn of the loop a log was written to, or an aggregator answered. On a quiet node it stays false. */
   #stirred = false
+  /** Counts turns of the loop in which something had happened: what is told of all logs is as it was while it stays the same. */
+  #changes = 0
+  #gaugesAfter = -1
+  #progress = { after: -1, text: '' }
+  /** No log is to be looked at before, ms on the monotonic clock. */
+  #pollAt = 0
+  /** There is a log to be decided about. */
+  #undecided = false
   /** The log that gets the next turn, where the last round ended early. */
   #firstInTurn: Family | undefined
   /** The ledger was restored from a backup: once nothing is in flight, all sources go back to where it says. */
@@ -118,12 +127,14 @@ export class Tailer {
     this.#config = config
     this.#reader.reconfigure(config)
     for (const family of this.#families.values()) family.undecided = true
+    this.#undecided = true
     this.#stir()
   }
 
   /** What is known of a pod has changed. */
   podChanged(uid: string): void {
     for (const family of this.#families.values()) if (family.origin.identity?.uid === uid) family.undecided = true
+    this.#undecided = true
     this.#stir()
   }
 
@@ -171,11 +182,19 @@ export class Tailer {
   }
 
   checkpoints(): Checkpoint[] {
-    const live = [...this.#generations(), ...this.#orphans].filter(
-      ({ state, unlinked }) => !(state === 'done' && unlinked),
-    )
+    const kept = [...this.#generations(), ...this.#orphans].filter(isKept)
     // What no file was found for yet is kept: it may still be found, or its loss must still be told.
-    return [...live.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
+    return [...kept.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
+  }
+
+  /** Changes whenever {@link checkpoints} do. */
+  get progress(): string {
+    const changes = this.#stirred ? -1 : this.#changes
+    if (changes === -1 || this.#progress.after !== changes) {
+      const text = progressOf(this.#families.values(), this.#orphans, this.#identifier.unclaimed())
+      this.#progress = { after: changes, text }
+    }
+    return this.#progress.text
   }
 
   /** Runs until the signal. What was read is with the courier then; nothing is read after it. */
@@ -189,6 +208,7 @@ export class Tailer {
       }
       const stirred = this.#stirred
       this.#stirred = false
+      if (stirred) this.#changes++
       if (!stirred || !(await this.#readAll(signal))) await this.#wake.after(tickMs)
     }
   }
@@ -241,14 +261,20 @@ export class Tailer {
         const known = this.#families.get(key)
         if (known) known.relist()
         else {
-          this.#families.set(key, new Family(origin, this.#identifier, this.#events, performance.now()))
-          this.#stirred = true
+          this.#add(key, new Family(origin, this.#identifier, this.#events, performance.now()))
         }
       }
       this.#adoptSpooled()
     } catch (error) {
       this.#problem(path, 'unreadable', error as Error)
     }
+  }
+
+  #add(key: string, family: Family): void {
+    this.#families.set(key, family)
+    this.#undecided = true
+    this.#pollAt = 0
+    this.#stirred = true
   }
 
   /** What an earlier process left in the spool is the oldest of its log, whether a name still leads there or not. */
@@ -265,18 +291,27 @@ export class Tailer {
       const own = new Family(originOf(spooled), this.#identifier, this.#events, now)
       own.unlisted = true
       const family = this.#families.get(own.key) ?? own
-      this.#families.set(family.key, family)
+      this.#add(family.key, family)
       family.adopt(generationOf(spooled, { file: spool.file(spooled), checkpoint, now }))
-      this.#stirred = true
     }
   }
 
   #poll(now: number): void {
+    if (now < this.#pollAt) return
     const { scanInterval } = this.#config.logs
+    const intervals = { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval }
+    let next = Number.POSITIVE_INFINITY
     for (const family of this.#families.values()) {
-      if (now < family.nextPollAt || family.reading || family.decision?.verdict === 'excluded') continue
-      if (family.poll(now, { busy: Math.min(busyPollMs, scanInterval), idle: scanInterval })) this.#stirred = true
+      if (family.decision?.verdict === 'excluded') continue
+      if (now >= family.nextPollAt && !family.reading && family.poll(now, intervals)) this.#stirred = true
+      next = Math.min(next, family.nextPollAt)
     }
+    this.#pollAt = next
+  }
+
+  /** The log is to be looked at soon, whenever it was last. */
+  #pollSoon(family: Family): void {
+    family.nextPollAt = this.#pollAt = 0
   }
 
   #askLedger(): void {
@@ -338,13 +373,17 @@ export class Tailer {
 
   /** Whether each log is read, and how, where that is not known or may have changed. */
   #decide(now: number): void {
+    if (!this.#undecided) return
+    this.#undecided = false
     for (const family of this.#families.values()) {
-      if (!family.undecided || family.reading) continue
+      if (!family.undecided) continue
       const before = family.decision
-      family.decision = this.#options.decide(family, now)
-      if (family.decision === before) continue
+      if (!family.reading) family.decision = this.#options.decide(family, now)
+      const { decision } = family
+      this.#undecided ||= family.undecided
+      if (decision === undefined || decision === before) continue
       this.#stirred = true
-      if (family.decision.verdict === 'excluded') this.#leaveOut(family)
+      if (decision.verdict === 'excluded') this.#leaveOut(family)
       else if (before?.verdict === 'excluded') this.#takeUp(family)
     }
   }
@@ -360,7 +399,7 @@ export class Tailer {
 
   /** Reads on in a log that was left out for a while. */
   #takeUp(family: Family): void {
-    family.nextPollAt = 0
+    this.#pollSoon(family)
     family.relist()
     for (const generation of family.generations) {
       if (generation.state !== 'reading' || generation.name.gzip) continue
@@ -417,7 +456,7 @@ export class Tailer {
       const { code } = error as NodeJS.ErrnoException
       this.#problem(generation.path, code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error as Error)
       generation.close()
-      family.nextPollAt = 0
+      this.#pollSoon(family)
       return false
     }
   }
@@ -469,6 +508,7 @@ export class Tailer {
     for (const { source } of damaged) this.#identifier.claim(source)
     const gone = this.#identifier.unclaimed().filter(isGone)
     for (const { source } of gone) this.#identifier.claim(source)
+    this.#changes++
     const orphans = [
       ...gone.filter(({ done }) => !done).map((checkpoint) => orphanOf(checkpoint, this.#config, now)),
       ...damaged.map((name) => spoolOrphanOf(name, this.#identifier.checkpointOf(name.source), this.#config, now)),
@@ -512,15 +552,25 @@ export class Tailer {
   #updateGauges(now: number): void {
     this.#nextGaugesAt = now + 1000
     const { metrics, courier } = this.#options
-    const generations = [...this.#generations()]
-    this.#openFiles = generations.filter(({ file }) => file !== undefined).length
-    metrics.sources.set(generations.length)
-    metrics.openFiles.set(this.#openFiles)
-    metrics.unreadBytes.set(unreadOf(generations))
-    metrics.unlinkedBytes.set(unreadOf(generations.filter(({ unlinked, spooled }) => unlinked && !spooled)))
     metrics.inFlightBytes.set(courier.inFlightBytes)
     metrics.connected.set(courier.connected ? 1 : 0)
     for (const [path, at] of this.#reported) if (now - at > quietMs) this.#reported.delete(path)
+    if (this.#gaugesAfter === this.#changes) return
+    this.#gaugesAfter = this.#changes
+    let [sources, openFiles, unreadBytes, unlinkedBytes] = [0, 0, 0, 0]
+    for (const { generations } of this.#families.values()) {
+      for (const { file, unread, unlinked, spooled } of generations) {
+        sources++
+        if (file !== undefined) openFiles++
+        unreadBytes += unread
+        if (unlinked && !spooled) unlinkedBytes += unread
+      }
+    }
+    this.#openFiles = openFiles
+    metrics.sources.set(sources)
+    metrics.openFiles.set(openFiles)
+    metrics.unreadBytes.set(unreadBytes)
+    metrics.unlinkedBytes.set(unlinkedBytes)
   }
 
   #problem(path: string, reason: InputProblem, error?: Error): void {
