@@ -36,9 +36,9 @@ export function print(expression: Expression): string {
 }
 
 /** `-0` keeps its sign, as dividing by it shows it. */
-export const printNumber = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
+const printNumber = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
-export const printMatcher = ({ name, op, value }: Matcher): string => `${name}${op}${quote(value)}`
+const printMatcher = ({ name, op, value }: Matcher): string => `${name}${op}${quote(value)}`
 
 export const printSelector = (matchers: readonly Matcher[]): string => `{${matchers.map(printMatcher).join(', ')}}`
 
@@ -111,7 +111,7 @@ function printAggregation(aggregation: VectorAggregation): string {
   return `${aggregation.op}${printGrouping(aggregation.grouping)}(${parameter}${print(aggregation.inner)})`
 }
 
-export function printGrouping(grouping: Grouping | undefined): string {
+function printGrouping(grouping: Grouping | undefined): string {
   return grouping ? ` ${grouping.without ? 'without' : 'by'} (${grouping.labels.join(', ')})` : ''
 }
 
@@ -120,7 +120,7 @@ function printBinary(operation: BinaryOperation): string {
 }
 
 /** With all that stands beside it: `* on (pod) group_left (node)`. */
-export function printBinaryOperator({ bool, group, matching, op }: BinaryOperation): string {
+function printBinaryOperator({ bool, group, matching, op }: BinaryOperation): string {
   const words = [
     op,
     ...(bool ? ['bool'] : []),
