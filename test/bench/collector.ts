@@ -1,13 +1,12 @@
 /** `collector`: files to acknowledged chunks, against a sink that only acknowledges; and what an idle collector costs. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { bundleCollector } from '../../collector/bundle.ts'
 import { Pipeline, until } from '../harness/processes.ts'
+import { withBundledCollector } from './bundled.ts'
 import { BenchCluster } from './cluster.ts'
 import { totals, writeCorpus } from './corpus.ts'
 import { cpuSeconds, peakRss } from './measure.ts'
@@ -17,15 +16,7 @@ const lines = 4_000_000
 const idleFiles = 500
 const idleSeconds = 20
 
-export async function run(): Promise<BenchResult> {
-  const directory = mkdtempSync(join(tmpdir(), 'tributary-bundle-'))
-  try {
-    // As a DaemonSet runs it: loading the sources takes memory of its own.
-    return await measure(await bundleCollector(directory))
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
-}
+export const run = (): Promise<BenchResult> => withBundledCollector(measure)
 
 async function measure(collectorScript: string): Promise<BenchResult> {
   const plain = await readAll(collectorScript, 'tributary')

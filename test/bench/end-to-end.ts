@@ -3,14 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { generate, generateDefaults } from 'tributary/generate/generate.ts'
 import { totals } from 'tributary/generate/truth.ts'
 import { Pipeline, until } from '../harness/processes.ts'
+import { withBundledCollector } from './bundled.ts'
 import { cpuSeconds, peakRss, quantile } from './measure.ts'
 import type { BenchResult } from './result.ts'
 
 const rate = 10_000
 const seconds = 30
 
-export async function run(): Promise<BenchResult> {
-  await using pipeline = await Pipeline.start()
+export const run = (): Promise<BenchResult> => withBundledCollector(measure)
+
+async function measure(collectorScript: string): Promise<BenchResult> {
+  await using pipeline = await Pipeline.start({ collectorScript })
   const pids = {
     collector: pipeline.collector.pid!,
     aggregator: pipeline.aggregator.pid!,
