@@ -3,7 +3,7 @@
  * with unread bytes one turn after another, so that no log can starve the rest. Within a log the oldest generation comes first.
  */
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
-import type { AskedSource, LossReason } from '@tributary/protocol/chunk.ts'
+import type { LossReason } from '@tributary/protocol/chunk.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { Logger } from 'pino'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
@@ -11,21 +11,22 @@ import type { CollectorConfig } from '../config.ts'
 import { Journal } from '../diagnosis/journal.ts'
 import { Discovery } from '../discover/discovery.ts'
 import type { Courier } from '../forward/courier.ts'
-import type { CollectorMetrics, InputProblem } from '../metrics.ts'
+import type { CollectorMetrics } from '../metrics.ts'
 import type { Spool } from '../spool/spool.ts'
-import { SpoolDamage } from '../spool/spool-format.ts'
+import { askedOf } from './asked.ts'
 import { Family, type FamilyEvents } from './family.ts'
 import type { Generation } from './generation.ts'
 import { Identifier } from './identifier.ts'
 import { Inflating } from './inflating.ts'
-import { GzipFile, PlainFile } from './log-file.ts'
-import { isGone, orphanOf, spoolOrphanOf } from './orphan.ts'
+import { InputProblems } from './input-problems.ts'
+import { Orphans } from './orphans.ts'
 import { isKept, progressOf } from './progress.ts'
-import { chunkBytes, Reader } from './reader.ts'
+import { Reader } from './reader.ts'
 import type { TailerView } from './snapshot.ts'
 import { generationOf, originOf } from './spooled.ts'
 import { type LeftOut, leftOutAtStart } from './start-at.ts'
 import type { Decision } from './treatment.ts'
+import { Turns } from './turns.ts'
 import { Unlinked } from './unlinked.ts'
 import { Wake } from './wake.ts'
 
@@ -51,10 +52,6 @@ const tickMs = 100
 const lookMs = 50
 /** How often a log that is being written is looked at, ms. */
 const busyPollMs = 100
-/** How long after the start a source without a file counts as deleted, ms: its directory may be mounted or listed late. */
-const graceMs = 5000
-/** A problem with the same file is logged once in this time, ms. */
-const quietMs = 60_000
 
 export class Tailer {
   readonly #options: TailerOptions
@@ -62,16 +59,15 @@ export class Tailer {
   readonly #reader: Reader
   readonly #identifier: Identifier
   readonly #discovery: Discovery
+  readonly #orphans: Orphans
+  readonly #turns: Turns
   readonly #unlinked: Unlinked
   readonly #inflating = new Inflating()
   readonly #families = new Map<string, Family>()
   readonly #events: FamilyEvents
   readonly #wake = new Wake()
   readonly #journal = new Journal()
-  readonly #reported = new Map<string, number>()
-  /** Sources whose file was gone when the collector started, until their loss is acknowledged. */
-  #orphans: Generation[] = []
-  #startedAt = performance.now()
+  readonly #problems: InputProblems
   #scanned = false
   /** Since the last turn of the loop a log was written to, or an aggregator answered. On a quiet node it stays false. */
   #stirred = false
@@ -89,33 +85,38 @@ export class Tailer {
   #rewinding = false
   /** The ledger was asked for the sources found first. */
   #asked = false
-  #seekOrphansAt = this.#startedAt + graceMs
   #nextGaugesAt = 0
   #openFiles = 0
 
   constructor(options: TailerOptions) {
-    const { config, courier, checkpoints, metrics } = options
+    const { config, courier, checkpoints, metrics, spool } = options
     const { cluster, node } = config
     this.#options = options
     this.#config = config
+    this.#problems = new InputProblems({ ...options, journal: this.#journal })
     this.#reader = new Reader({ ...config, courier, metrics })
+    this.#turns = new Turns({
+      spool,
+      reader: this.#reader,
+      journal: this.#journal,
+      problems: this.#problems,
+      logs: () => this.#config.logs,
+      pollSoon: (family) => this.#pollSoon(family),
+    })
     this.#identifier = new Identifier({ cluster, node, checkpoints })
     this.#discovery = new Discovery({
       path: config.logs.path,
-      problem: (...args) => this.#problem(...args),
+      problem: (...args) => this.#problems.tell(...args),
     })
     this.#events = {
       lost: (generation, reason) => this.#lost(generation, reason),
-      problem: (path, error) =>
-        this.#problem(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error),
+      problem: (path, error) => this.#problems.tellError(path, error),
       mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
     }
     this.#reader.onGap = ({ path }, range, { kind, reason }) => this.#journal.gap({ path, kind, reason, range })
-    this.#unlinked = new Unlinked({
-      ...options,
-      families: () => this.#families.values(),
-      lost: (generation, reason) => this.#lost(generation, reason),
-    })
+    const lost = (generation: Generation, reason: LossReason) => this.#lost(generation, reason)
+    this.#unlinked = new Unlinked({ ...options, families: () => this.#families.values(), lost })
+    this.#orphans = new Orphans({ ...options, identifier: this.#identifier, lost, onAnswered: () => this.#stir() })
     courier.onRoom = () => this.#stir()
   }
 
@@ -170,7 +171,7 @@ export class Tailer {
   get view(): TailerView {
     return {
       families: this.#families.values(),
-      orphans: this.#orphans,
+      orphans: this.#orphans.generations,
       journal: this.#journal,
       openFiles: this.#openFiles,
     }
@@ -182,7 +183,7 @@ export class Tailer {
   }
 
   checkpoints(): Checkpoint[] {
-    const kept = [...this.#generations(), ...this.#orphans].filter(isKept)
+    const kept = [...this.#generations(), ...this.#orphans.generations].filter(isKept)
     // What no file was found for yet is kept: it may still be found, or its loss must still be told.
     return [...kept.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
   }
@@ -191,7 +192,7 @@ export class Tailer {
   get progress(): string {
     const changes = this.#stirred ? -1 : this.#changes
     if (changes === -1 || this.#progress.after !== changes) {
-      const text = progressOf(this.#families.values(), this.#orphans, this.#identifier.unclaimed())
+      const text = progressOf(this.#families.values(), this.#orphans.generations, this.#identifier.unclaimed())
       this.#progress = { after: changes, text }
     }
     return this.#progress.text
@@ -224,7 +225,7 @@ export class Tailer {
     this.#scan()
     this.#decide(now)
     this.#poll(now)
-    if (now >= this.#seekOrphansAt) this.#seekOrphans(now)
+    if (this.#orphans.isDue(now)) this.#seekOrphans(now)
     if (now >= this.#nextGaugesAt) this.#updateGauges(now)
     if (this.#rewinding) this.#goBack()
     if (!this.#stirred) return
@@ -266,7 +267,7 @@ export class Tailer {
       }
       this.#adoptSpooled()
     } catch (error) {
-      this.#problem(path, 'unreadable', error as Error)
+      this.#problems.tell(path, 'unreadable', error as Error)
     }
   }
 
@@ -344,7 +345,7 @@ export class Tailer {
     let passedOver: Family | undefined
     for (const family of this.#inTurn()) {
       if (signal.aborted) break
-      const generation = this.#next(family)
+      const generation = this.#turns.next(family)
       if (generation === undefined) continue
       if (!this.#options.courier.hasRoom(generation.id)) {
         passedOver ??= family
@@ -353,7 +354,7 @@ export class Tailer {
       if (!this.#inflating.admit(generation, performance.now())) continue
       family.reading = true
       try {
-        worked = (await this.#turn(family, generation)) || worked
+        worked = (await this.#turns.take(family, generation)) || worked
       } finally {
         family.reading = false
       }
@@ -404,85 +405,11 @@ export class Tailer {
     for (const generation of family.generations) {
       if (generation.state !== 'reading' || generation.name.gzip) continue
       try {
-        this.#open(generation)
+        this.#turns.open(generation)
       } catch (error) {
-        this.#problem(generation.path, 'unreadable', error as Error)
+        this.#problems.tell(generation.path, 'unreadable', error as Error)
       }
     }
-  }
-
-  /** The oldest generation of a log that has something to read now. */
-  #next(family: Family): Generation | undefined {
-    const now = performance.now()
-    if (family.decision?.verdict !== 'read') return undefined
-    for (const generation of family.generations) {
-      if (generation.state === 'done') continue
-      if (generation.state !== 'reading' || generation.saving) return undefined
-      if (generation.sizeUnknown) return generation
-      if (generation.unread === 0) continue
-      return this.#isDue(generation, generation !== family.generations.at(-1), now) ? generation : undefined
-    }
-    return undefined
-  }
-
-  #isDue({ stuck, size, unread, unreadSince, ended }: Generation, superseded: boolean, now: number): boolean {
-    const { flushInterval } = this.#config.logs
-    if (stuck && !ended && stuck.size === size && now - stuck.since < stuck.timeout) return false
-    return superseded || ended || unread >= chunkBytes || now - (unreadSince ?? now) >= flushInterval
-  }
-
-  async #turn(family: Family, generation: Generation): Promise<boolean> {
-    const now = performance.now()
-    try {
-      if (generation.file === undefined && !this.#open(generation)) return false
-      const last = generation.ended || generation.sizeUnknown
-      const successor = last ? family.successorOf(generation) : undefined
-      if (successor?.state === 'reading' && successor.file === undefined && !this.#open(successor)) return false
-      if (successor?.saving) return false
-      const turn = await this.#reader.turn(generation, successor, now)
-      this.#journal.mended(generation.path)
-      if (turn === 'successor replaced') family.truncated(successor!, now)
-      if (turn === 'replaced') {
-        if (generation.spooled) this.#endAtDamage(generation, new SpoolDamage('these bytes are not the ones spooled'))
-        else family.truncated(generation, now)
-      }
-      return turn === 'read'
-    } catch (error) {
-      if (error instanceof SpoolDamage) {
-        const damaged = family.generations.find(({ source }) => source === error.from?.source)
-        this.#endAtDamage(damaged ?? generation, error)
-        return true
-      }
-      const { code } = error as NodeJS.ErrnoException
-      this.#problem(generation.path, code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error as Error)
-      generation.close()
-      this.#pollSoon(family)
-      return false
-    }
-  }
-
-  /** Opens a generation that was not held open; false when the name leads elsewhere now, which the next look at the directory mends. */
-  #open(generation: Generation): boolean {
-    const { path, name, identity, spooled } = generation
-    if (spooled) {
-      generation.file = this.#options.spool.file(spooled)
-      return true
-    }
-    const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
-    const { ino, dev, size, mtimeMs } = file.stat()
-    if (!name.gzip && (ino !== identity.ino || dev !== identity.dev)) {
-      file.close()
-      return false
-    }
-    generation.file = file
-    if (!name.gzip) generation.observe(size, mtimeMs, performance.now())
-    return true
-  }
-
-  /** A spooled generation is read up to where its spool file is damaged; the rest is lost once that is done. */
-  #endAtDamage(generation: Generation, damage: SpoolDamage): void {
-    this.#options.spool.tellDamage(damage)
-    generation.endAt(damage.from?.offset ?? generation.position)
   }
 
   #lost(generation: Generation, reason: LossReason): void {
@@ -498,31 +425,11 @@ export class Tailer {
     generation.ended = true
   }
 
-  /** Sources of the checkpoints whose files are gone: what they had unread is lost, and said so. */
   #seekOrphans(now: number): void {
-    this.#seekOrphansAt = now + graceMs
     // Logs that are left out are never looked at.
     const isUnseen = ({ nextPollAt, decision }: Family) => nextPollAt === 0 && decision?.verdict !== 'excluded'
-    if (!this.#scanned || this.#families.values().some(isUnseen)) return
-    const damaged = this.#options.spool.damaged.splice(0)
-    for (const { source } of damaged) this.#identifier.claim(source)
-    const gone = this.#identifier.unclaimed().filter(isGone)
-    for (const { source } of gone) this.#identifier.claim(source)
+    this.#orphans.seek(now, this.#scanned && !this.#families.values().some(isUnseen))
     this.#changes++
-    const orphans = [
-      ...gone.filter(({ done }) => !done).map((checkpoint) => orphanOf(checkpoint, this.#config, now)),
-      ...damaged.map((name) => spoolOrphanOf(name, this.#identifier.checkpointOf(name.source), this.#config, now)),
-    ]
-    if (orphans.length === 0) return
-    this.#orphans.push(...orphans)
-    for (const orphan of orphans) orphan.state = 'asking'
-    void this.#options.courier.ask(orphans.map(askedOf)).then((answers) => {
-      for (const orphan of orphans) {
-        orphan.resume(answers.get(orphan.source) ?? [])
-        this.#lost(orphan, orphan.lostAs ?? 'deleted')
-      }
-      this.#stir()
-    })
   }
 
   /** Lets go of what is acknowledged to its end and of logs that are gone. */
@@ -545,8 +452,7 @@ export class Tailer {
       this.#families.delete(family.key)
       this.#discovery.forget(family.key)
     }
-    for (const orphan of this.#orphans) if (orphan.ended && orphan.frontier.inFlight === 0) orphan.state = 'done'
-    this.#orphans = this.#orphans.filter(({ state }) => state !== 'done')
+    this.#orphans.retire()
   }
 
   #updateGauges(now: number): void {
@@ -554,7 +460,7 @@ export class Tailer {
     const { metrics, courier } = this.#options
     metrics.inFlightBytes.set(courier.inFlightBytes)
     metrics.connected.set(courier.connected ? 1 : 0)
-    for (const [path, at] of this.#reported) if (now - at > quietMs) this.#reported.delete(path)
+    this.#problems.forget(now)
     if (this.#gaugesAfter === this.#changes) return
     this.#gaugesAfter = this.#changes
     let [sources, openFiles, unreadBytes, unlinkedBytes] = [0, 0, 0, 0]
@@ -572,23 +478,6 @@ export class Tailer {
     metrics.unreadBytes.set(unreadBytes)
     metrics.unlinkedBytes.set(unlinkedBytes)
   }
-
-  #problem(path: string, reason: InputProblem, error?: Error): void {
-    this.#journal.trouble(path, error?.message ?? reason.replaceAll('_', ' '), performance.now())
-    const key = `${reason} ${path}`
-    if (this.#reported.has(key)) return
-    this.#reported.set(key, performance.now())
-    this.#options.metrics.inputProblems.inc(1, reason)
-    this.#options.log.warn(
-      { path, reason, ...(error ? { error: error.message } : {}) },
-      'a log cannot be read; the others are',
-    )
-  }
-}
-
-/** What the ledger is asked about a source. */
-function askedOf({ id, frontier }: Generation): AskedSource {
-  return { source: id, keep: frontier.offset }
 }
 
 function unreadOf(generations: Iterable<Generation>): number {

@@ -1,0 +1,44 @@
+/** What keeps a log from being read: counted and logged once in a while, kept for `why`. */
+import type { Logger } from 'pino'
+import type { Journal } from '../diagnosis/journal.ts'
+import type { CollectorMetrics, InputProblem } from '../metrics.ts'
+
+/** A problem with the same file is logged once in this time, ms. */
+const quietMs = 60_000
+
+export interface InputProblemsOptions {
+  readonly journal: Journal
+  readonly log: Logger
+  readonly metrics: CollectorMetrics
+}
+
+export class InputProblems {
+  readonly #options: InputProblemsOptions
+  /** When a problem with a path was told, ms on the monotonic clock. */
+  readonly #told = new Map<string, number>()
+
+  constructor(options: InputProblemsOptions) {
+    this.#options = options
+  }
+
+  tell(path: string, reason: InputProblem, error?: Error): void {
+    const { journal, log, metrics } = this.#options
+    const now = performance.now()
+    journal.trouble(path, error?.message ?? reason.replaceAll('_', ' '), now)
+    const key = `${reason} ${path}`
+    if (this.#told.has(key)) return
+    this.#told.set(key, now)
+    metrics.inputProblems.inc(1, reason)
+    log.warn({ path, reason, ...(error ? { error: error.message } : {}) }, 'a log cannot be read; the others are')
+  }
+
+  /** A file failed to be read: whether it is broken, or could not be had. */
+  tellError(path: string, error: NodeJS.ErrnoException): void {
+    this.tell(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error)
+  }
+
+  /** Lets what was told long ago be told again. To be called now and then. */
+  forget(now: number): void {
+    for (const [key, at] of this.#told) if (now - at > quietMs) this.#told.delete(key)
+  }
+}
