@@ -3,7 +3,7 @@
  * starts faster than hundreds of small files that first lose their types, and is smaller. What is native code stays a package.
  */
 import { fileURLToPath } from 'node:url'
-import { rolldown } from 'rolldown'
+import { writeBundle } from '../collector/bundle.ts'
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -23,20 +23,10 @@ const entries = {
 
 /** Writes it to `directory`, and returns that. */
 export async function bundleAggregator(directory: string): Promise<string> {
-  await using bundle = await rolldown({
-    input: entries,
-    platform: 'node',
-    treeshake: true,
-    external: [...nativePackages],
-    logLevel: 'warn',
-  })
-  await bundle.write({
-    dir: directory,
-    format: 'esm',
-    entryFileNames: '[name].mjs',
-    chunkFileNames: '[name]-[hash].mjs',
+  await writeBundle(directory, {
+    entries,
+    external: nativePackages,
     banner: ({ name, isEntry }) => (isEntry && name === 'tributary' ? '#!/usr/bin/env node' : ''),
-    minify: 'dce-only',
   })
   return directory
 }

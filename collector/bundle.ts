@@ -3,16 +3,28 @@
  * third of the time that hundreds of small files take, and holds less of them in memory.
  */
 import { fileURLToPath } from 'node:url'
-import { rolldown } from 'rolldown'
+import { type OutputOptions, rolldown } from 'rolldown'
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
-/** Writes it to `directory`, and returns the file to start. What is loaded only when it is used stays a file of its own. */
-export async function bundleCollector(directory: string): Promise<string> {
+export interface BundleOptions {
+  /** Files that are started, by the name they get. */
+  readonly entries: Readonly<Record<string, string>>
+  /** Packages that stay what they are. */
+  readonly external?: readonly string[]
+  readonly banner?: OutputOptions['banner']
+}
+
+/** Writes a bundle to `directory`. What is loaded only when it is used stays a file of its own. */
+export async function writeBundle(
+  directory: string,
+  { entries, external = [], banner = '' }: BundleOptions,
+): Promise<void> {
   await using bundle = await rolldown({
-    input: { main: path('src/main.ts'), 'filter-worker': path('src/filter/worker.ts') },
+    input: { ...entries },
     platform: 'node',
     treeshake: true,
+    external: [...external],
     logLevel: 'warn',
   })
   await bundle.write({
@@ -20,7 +32,15 @@ export async function bundleCollector(directory: string): Promise<string> {
     format: 'esm',
     entryFileNames: '[name].mjs',
     chunkFileNames: '[name]-[hash].mjs',
+    banner,
     minify: 'dce-only',
+  })
+}
+
+/** Writes the collector's to `directory`, and returns the file to start. */
+export async function bundleCollector(directory: string): Promise<string> {
+  await writeBundle(directory, {
+    entries: { main: path('src/main.ts'), 'filter-worker': path('src/filter/worker.ts') },
   })
   return `${directory}/main.mjs`
 }

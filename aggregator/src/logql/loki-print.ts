@@ -5,15 +5,13 @@
 import type {
   BinaryOperation,
   Expression,
-  Extraction,
   Grouping,
   LabelFilter,
-  Matcher,
   RangeAggregation,
   Stage,
   VectorAggregation,
 } from './ast.ts'
-import { printSelector } from './print.ts'
+import { printGrouping, printMatcher, printSelector, printStageAs } from './print.ts'
 import { formatDuration, parseBytes } from './quantity.ts'
 import { quote } from './quote.ts'
 import { printFloat } from './template/value.ts'
@@ -45,45 +43,14 @@ function vectorNumber(value: number): string {
   return text !== '' && Number(text) === value ? text : decimal(value)
 }
 
-export function stageText(stage: Stage): string {
-  switch (stage.kind) {
-    case 'line':
-      return `${stage.op} ${stage.alternatives.map(({ value, ip }) => (ip ? `ip(${quote(value)})` : quote(value))).join(' or ')}`
-    case 'json':
-      return `| json${extractionTexts(stage.extractions)}`
-    case 'logfmt':
-      return `| logfmt${stage.strict ? ' --strict' : ''}${stage.keepEmpty ? ' --keep-empty' : ''}${extractionTexts(stage.extractions)}`
-    case 'regexp':
-    case 'pattern':
-      return `| ${stage.kind} ${quote(stage.pattern)}`
-    case 'unpack':
-    case 'decolorize':
-      return `| ${stage.kind}`
-    case 'label':
-      return `| ${filterText(stage.filter)}`
-    case 'line_format':
-      return `| line_format ${quote(stage.template)}`
-    case 'label_format':
-      return `| label_format ${stage.assignments
-        .map((item) => `${item.name}=${'from' in item ? item.from : quote(item.template)}`)
-        .join(',')}`
-    case 'drop':
-    case 'keep':
-      return `| ${stage.kind} ${stage.choices.map(({ name, matcher }) => (matcher ? matcherText(matcher) : name)).join(',')}`
-  }
-}
-
-const extractionTexts = (extractions: readonly Extraction[]): string =>
-  extractions.length === 0 ? '' : ` ${extractions.map(({ name, path }) => `${name}=${quote(path)}`).join(',')}`
-
-const matcherText = ({ name, op, value }: Matcher): string => `${name}${op}${quote(value)}`
+export const stageText = (stage: Stage): string => printStageAs({ comma: ',', filter: filterText }, stage)
 
 export function filterText(filter: LabelFilter): string {
   switch (filter.kind) {
     case 'string': {
       const { name, op, value } = filter.matcher
       const expression = (op === '=~' || op === '!~') && !isSimple(value) && !/[`\ud800-\udfff]/.test(value)
-      return expression ? `${name}${op}\`${value}\`` : matcherText(filter.matcher)
+      return expression ? `${name}${op}\`${value}\`` : printMatcher(filter.matcher)
     }
     case 'ip':
       return `${filter.name}${filter.op}ip(${quote(filter.value)})`
@@ -116,7 +83,7 @@ function rangeText(range: RangeAggregation): string {
     : ''
   const offset = range.offset === 0n ? '' : ` offset ${goDuration(range.offset)}`
   const first = parameter === undefined ? '' : `${decimal(parameter)},`
-  return `${op}(${first}${printAsLoki(log)}${unwrapped}[${rangeDuration(range.range)}]${offset})${groupingText(grouping, ',')}`
+  return `${op}(${first}${printAsLoki(log)}${unwrapped}[${rangeDuration(range.range)}]${offset})${printGrouping(grouping, ',')}`
 }
 
 function aggregationText({ grouping, inner, op, parameter }: VectorAggregation): string {
@@ -126,10 +93,7 @@ function aggregationText({ grouping, inner, op, parameter }: VectorAggregation):
 
 /** `by ()` around a vector is what there is without it. */
 export const ownGrouping = (grouping: Grouping | undefined, comma: string): string =>
-  grouping && !grouping.without && grouping.labels.length === 0 ? '' : groupingText(grouping, comma)
-
-export const groupingText = (grouping: Grouping | undefined, comma: string): string =>
-  grouping ? ` ${grouping.without ? 'without' : 'by'} (${grouping.labels.join(comma)})` : ''
+  grouping && !grouping.without && grouping.labels.length === 0 ? '' : printGrouping(grouping, comma)
 
 /** The operator with all that stands beside it; as in Loki's text, a blank ends it where labels are matched without a group. */
 export function operatorText({ bool, group, matching, op, right }: BinaryOperation, comma: string): string {

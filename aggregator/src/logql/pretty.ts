@@ -14,17 +14,8 @@ import type {
   VectorAggregation,
 } from './ast.ts'
 import { isComparison } from './ast.ts'
-import {
-  decimal,
-  filterText,
-  groupingText,
-  operatorText,
-  ownGrouping,
-  printAsLoki,
-  rangeDuration,
-  stageText,
-} from './loki-print.ts'
-import { printSelector } from './print.ts'
+import { decimal, filterText, operatorText, ownGrouping, printAsLoki, rangeDuration, stageText } from './loki-print.ts'
+import { printGrouping, printSelector } from './print.ts'
 import { quote } from './quote.ts'
 import { printFloat } from './template/value.ts'
 
@@ -91,7 +82,7 @@ function prettyRange(range: RangeAggregation, level: number): string {
     `${indent(level)}${op}(`,
     ...parameters,
     `${lines.join('\n')} ${window(range)}`,
-    `${indent(level)})${groupingText(grouping, ', ')}`,
+    `${indent(level)})${printGrouping(grouping, ', ')}`,
   ].join('\n')
 }
 

@@ -38,7 +38,7 @@ export function print(expression: Expression): string {
 /** `-0` keeps its sign, as dividing by it shows it. */
 const printNumber = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
-const printMatcher = ({ name, op, value }: Matcher): string => `${name}${op}${quote(value)}`
+export const printMatcher = ({ name, op, value }: Matcher): string => `${name}${op}${quote(value)}`
 
 export const printSelector = (matchers: readonly Matcher[]): string => `{${matchers.map(printMatcher).join(', ')}}`
 
@@ -46,14 +46,24 @@ function printLog(log: LogExpression): string {
   return [printSelector(log.matchers), ...log.stages.map(printStage)].join(' ')
 }
 
-export function printStage(stage: Stage): string {
+/** What the ways of writing a stage differ in. */
+export interface StageStyle {
+  readonly comma: string
+  filter(filter: LabelFilter): string
+}
+
+const exact: StageStyle = { comma: ', ', filter: printFilter }
+
+export const printStage = (stage: Stage): string => printStageAs(exact, stage)
+
+export function printStageAs({ comma, filter }: StageStyle, stage: Stage): string {
   switch (stage.kind) {
     case 'line':
       return `${stage.op} ${stage.alternatives.map(({ value, ip }) => (ip ? `ip(${quote(value)})` : quote(value))).join(' or ')}`
     case 'json':
-      return `| json${printExtractions(stage.extractions)}`
+      return `| json${printExtractions(stage.extractions, comma)}`
     case 'logfmt':
-      return `| logfmt${stage.strict ? ' --strict' : ''}${stage.keepEmpty ? ' --keep-empty' : ''}${printExtractions(stage.extractions)}`
+      return `| logfmt${stage.strict ? ' --strict' : ''}${stage.keepEmpty ? ' --keep-empty' : ''}${printExtractions(stage.extractions, comma)}`
     case 'regexp':
     case 'pattern':
       return `| ${stage.kind} ${quote(stage.pattern)}`
@@ -61,21 +71,21 @@ export function printStage(stage: Stage): string {
     case 'decolorize':
       return `| ${stage.kind}`
     case 'label':
-      return `| ${printFilter(stage.filter)}`
+      return `| ${filter(stage.filter)}`
     case 'line_format':
       return `| line_format ${quote(stage.template)}`
     case 'label_format':
       return `| label_format ${stage.assignments
         .map((item) => `${item.name}=${'from' in item ? item.from : quote(item.template)}`)
-        .join(', ')}`
+        .join(comma)}`
     case 'drop':
     case 'keep':
-      return `| ${stage.kind} ${stage.choices.map((choice) => (choice.matcher ? printMatcher(choice.matcher) : choice.name)).join(', ')}`
+      return `| ${stage.kind} ${stage.choices.map((choice) => (choice.matcher ? printMatcher(choice.matcher) : choice.name)).join(comma)}`
   }
 }
 
-function printExtractions(extractions: readonly Extraction[]): string {
-  return extractions.length === 0 ? '' : ` ${extractions.map(({ name, path }) => `${name}=${quote(path)}`).join(', ')}`
+function printExtractions(extractions: readonly Extraction[], comma: string): string {
+  return extractions.length === 0 ? '' : ` ${extractions.map(({ name, path }) => `${name}=${quote(path)}`).join(comma)}`
 }
 
 export function printFilter(filter: LabelFilter): string {
@@ -111,8 +121,8 @@ function printAggregation(aggregation: VectorAggregation): string {
   return `${aggregation.op}${printGrouping(aggregation.grouping)}(${parameter}${print(aggregation.inner)})`
 }
 
-function printGrouping(grouping: Grouping | undefined): string {
-  return grouping ? ` ${grouping.without ? 'without' : 'by'} (${grouping.labels.join(', ')})` : ''
+export function printGrouping(grouping: Grouping | undefined, comma = ', '): string {
+  return grouping ? ` ${grouping.without ? 'without' : 'by'} (${grouping.labels.join(comma)})` : ''
 }
 
 function printBinary(operation: BinaryOperation): string {
