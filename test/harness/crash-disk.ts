@@ -11,7 +11,8 @@
  */
 import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile } from '@tributary/protocol/disk.ts'
-import { DirectoryNode, FileNode, type Random, randomFrom } from './crash-nodes.ts'
+import { DirectoryNode, FileNode } from './crash-nodes.ts'
+import { type Random, randomFrom } from './random.ts'
 
 export type ChangeKind = 'create' | 'write' | 'truncate' | 'sync' | 'mkdir' | 'rename' | 'unlink' | 'syncDirectory'
 
@@ -96,7 +97,7 @@ export class CrashDisk implements Disk {
   restart({ survives = 'some', ...options }: RestartOptions = {}): CrashDisk {
     this.crash()
     const random = randomFrom(options.seed ?? 0)
-    const keeps = () => survives === 'everything' || (survives === 'some' && random() < 0.5)
+    const keeps = () => survives === 'everything' || (survives === 'some' && random(2) === 0)
     for (const change of this.#unsynced) if (keeps()) change.apply()
     return new CrashDisk(options, this.#root.surviving(survives, random))
   }
@@ -184,7 +185,7 @@ export class CrashDisk implements Disk {
   #handle(file: FileNode, path: string): DiskFile {
     const write = async (data: Uint8Array, position: number) => {
       const part = (length: number) => file.write(data.subarray(0, length), position)
-      await this.#change('write', `${path} ${position}+${data.length}`, () => part(this.#random(data.length)))
+      await this.#change('write', `${path} ${position}+${data.length}`, () => part(this.#random(data.length + 1)))
       part(data.length)
     }
     return {

@@ -1,19 +1,6 @@
 /** The files and directories of the disk in crash-disk.ts: what a process sees beside what is durable. */
 
-/** A number in [0, 1), or an integer in [0, `limit`] when a limit is given. */
-export type Random = (limit?: number) => number
-
-/** Mulberry32: the same numbers for the same seed. */
-export function randomFrom(seed: number): Random {
-  let state = seed | 0
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    const number = ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-    return limit === undefined ? number : Math.floor(number * (limit + 1))
-  }
-}
+import type { Random } from './random.ts'
 
 /** What the medium writes in one piece, in bytes. */
 const sectorBytes = 512
@@ -47,7 +34,7 @@ export class FileNode {
 
   /** Some of what was to be synced gets there; the rest never will, although it is still seen. */
   failSync(random: Random): void {
-    for (const change of this.#unsynced.splice(0)) if (random() < 0.5) this.#durable.apply(change)
+    for (const change of this.#unsynced.splice(0)) if (random(2) === 0) this.#durable.apply(change)
   }
 
   damage(position: number, mask: number): void {
@@ -59,7 +46,7 @@ export class FileNode {
     const after = new FileNode()
     after.#durable = this.#durable.copy()
     // In order, in a random order of sectors, or none: each is what some file system does.
-    const style = survives === 'some' ? (['prefix', 'sectors', 'none'] as const)[random(2)] : undefined
+    const style = survives === 'some' ? (['prefix', 'sectors', 'none'] as const)[random(3)] : undefined
     if (survives === 'everything') for (const change of this.#unsynced) after.#durable.apply(change)
     if (style === 'prefix') after.#applyPrefix(this.#unsynced, random)
     if (style === 'sectors') after.#applySectors(this.#unsynced, random)
@@ -73,24 +60,24 @@ export class FileNode {
   }
 
   #applyPrefix(changes: readonly Unsynced[], random: Random): void {
-    const whole = random(changes.length)
+    const whole = random(changes.length + 1)
     for (const change of changes.slice(0, whole)) this.#durable.apply(change)
     const torn = changes[whole]
     if (torn?.kind === 'write') {
-      this.#durable.apply({ ...torn, data: torn.data.subarray(0, random(torn.data.length)) })
+      this.#durable.apply({ ...torn, data: torn.data.subarray(0, random(torn.data.length + 1)) })
     }
   }
 
   #applySectors(changes: readonly Unsynced[], random: Random): void {
     for (const change of changes) {
       if (change.kind === 'truncate') {
-        if (random() < 0.5) this.#durable.apply(change)
+        if (random(2) === 0) this.#durable.apply(change)
         continue
       }
       const { position, data } = change
       for (let at = 0; at < data.length; ) {
         const end = Math.min(data.length, at + sectorBytes - ((position + at) % sectorBytes))
-        if (random() < 0.5) {
+        if (random(2) === 0) {
           this.#durable.apply({ kind: 'write', position: position + at, data: data.subarray(at, end) })
         }
         at = end

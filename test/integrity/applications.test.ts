@@ -3,8 +3,9 @@ import { expect, test } from 'vitest'
 import { Application, type ApplicationMode, type ApplicationVerdict, judgeApplication } from '../harness/application.ts'
 import { freePorts, Pipeline, until } from '../harness/processes.ts'
 import { FaultyProxy } from '../harness/proxy.ts'
+import { randomFrom } from '../harness/random.ts'
 import { type AuditAnswer, readLines } from '../harness/read-back.ts'
-import { chooseSeed, randomFrom } from './run.ts'
+import { chooseSeed } from './run.ts'
 
 const modes: readonly ApplicationMode[] = ['message', 'forward', 'packed', 'gzip', 'zstd', 'packed']
 

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { metric } from 'tributary/status-line.ts'
 import { expect, test } from 'vitest'
 import { Pipeline, until } from '../harness/processes.ts'
+import { randomFrom } from '../harness/random.ts'
 import { readLines } from '../harness/read-back.ts'
-import { chooseSeed, conclude, randomFrom, Writer, wholeVerdict } from './run.ts'
+import { chooseSeed, conclude, Writer, wholeVerdict } from './run.ts'
 
 const longLine = 100 * 1024 * 1024
 

@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Pipeline } from '../harness/processes.ts'
+import { randomFrom } from '../harness/random.ts'
 import { StandIn } from '../harness/stand-in.ts'
 import { type StoreFault, StoreProxy } from '../harness/store-proxy.ts'
-import { chooseSeed, conclude, type Outcome, randomFrom, Writer, wholeVerdict } from './run.ts'
+import { chooseSeed, conclude, type Outcome, Writer, wholeVerdict } from './run.ts'
 
 const load = { containers: 6, rate: 2_000, rotateBytes: 128 * 1024, partial: 2, pieceBytes: 120 } as const
 /** Many blocks, so that many meet a fault. */

@@ -2,7 +2,8 @@
 import { watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Pipeline } from '../harness/processes.ts'
-import { conclude, type Load, type Outcome, randomFrom, Writer } from './run.ts'
+import { randomFrom } from '../harness/random.ts'
+import { conclude, type Load, type Outcome, Writer } from './run.ts'
 
 export interface KillOptions {
   readonly name: string

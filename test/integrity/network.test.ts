@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Pipeline } from '../harness/processes.ts'
 import { FaultyProxy } from '../harness/proxy.ts'
-import { chooseSeed, conclude, randomFrom, Writer, wholeVerdict } from './run.ts'
+import { randomFrom } from '../harness/random.ts'
+import { chooseSeed, conclude, Writer, wholeVerdict } from './run.ts'
 
 test('connections that are cut, reset, stalled or lose acknowledgements cost nothing and double nothing', {
   timeout: 90_000,

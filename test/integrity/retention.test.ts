@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { totals } from 'tributary/generate/truth.ts'
 import { expect, test } from 'vitest'
 import { Pipeline, until } from '../harness/processes.ts'
+import { randomFrom } from '../harness/random.ts'
 import { judge, readLines, settle } from '../harness/read-back.ts'
-import { chooseSeed, randomFrom, Writer } from './run.ts'
+import { chooseSeed, Writer } from './run.ts'
 
 interface Dropped {
   readonly ok: boolean

@@ -14,17 +14,6 @@ export function chooseSeed(): number {
   return given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)
 }
 
-/** Whole numbers below n, decided by the seed. */
-export function randomFrom(seed: number): (n: number) => number {
-  let state = seed >>> 0
-  return (n) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n)
-  }
-}
-
 /** For runs of minutes: prints how far one is, with the seed, so that one that hangs tells where. */
 export function progress(seed: number): (what: string) => void {
   const begun = performance.now()

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { dnsmasq } from '../harness/dnsmasq.ts'
 import { namespacesMissing } from '../harness/namespaces.ts'
+import { randomFrom } from '../harness/random.ts'
 import { type Member, SeveralAggregators } from '../harness/several-aggregators.ts'
-import { chooseSeed, conclude, progress, randomFrom, Writer, wholeVerdict } from './run.ts'
+import { chooseSeed, conclude, progress, Writer, wholeVerdict } from './run.ts'
 
 const noNamespaces = namespacesMissing()
 if (noNamespaces !== undefined) {

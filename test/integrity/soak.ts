@@ -4,8 +4,9 @@
  */
 import { parseArgs } from 'node:util'
 import { rotationKinds } from 'tributary/generate/rotation.ts'
+import { randomFrom } from '../harness/random.ts'
 import { killAndCompare } from './kills.ts'
-import { chooseSeed, isSound, type Load, randomFrom } from './run.ts'
+import { chooseSeed, isSound, type Load } from './run.ts'
 
 const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' } },

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Pipeline } from '../harness/processes.ts'
+import { randomFrom } from '../harness/random.ts'
 import { readLines } from '../harness/read-back.ts'
-import { chooseSeed, randomFrom } from './run.ts'
+import { chooseSeed } from './run.ts'
 
 const containers = 6
 const seconds = 5
