@@ -242,14 +242,20 @@ test('what is durable is shown within moments', async () => {
 })
 
 test('delay_for waits for what comes late, and puts it in order', async () => {
-  // As long as the three pushes may take on a busy machine.
   const client = await new Client({ query: '{app="late"}', delay_for: '4' }).open()
   await push('late', ['begin'])
   await expect.poll(() => client.lines).toEqual(['begin'])
-  const times = [3, 1, 2].map((n) => String(lastTime + BigInt(n)))
-  for (const time of times) await push('late', [[time, time]])
-  lastTime += 10n
-  await expect.poll(() => client.lines).toEqual(['begin', ...[...times].sort()])
+  // On a machine so busy that the three pushes take as long as is waited for them, they are tried again.
+  const pushLate = async () => {
+    const begun = performance.now()
+    const times = [3, 1, 2].map((n) => String(lastTime + BigInt(n)))
+    lastTime += 10n
+    for (const time of times) await push('late', [[time, time]])
+    return { times: times.sort(), inTime: performance.now() - begun < 3500 }
+  }
+  let late = await pushLate()
+  while (!late.inTime) late = await pushLate()
+  await expect.poll(() => client.lines.slice(-3)).toEqual(late.times)
   await client.close()
 })
 
