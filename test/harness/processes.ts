@@ -37,7 +37,7 @@ export interface ProcessOptions {
 
 /** One process that can be killed and started again. */
 export class ManagedProcess {
-  readonly #options: ProcessOptions
+  #options: ProcessOptions
   #child: ChildProcess | undefined
   #output = ''
   /** Exits that nobody here asked for. */
@@ -59,6 +59,12 @@ export class ManagedProcess {
   /** The last of what it printed, of this and earlier lives. */
   get output(): string {
     return this.#output
+  }
+
+  /** What the next start runs, with the arguments as before: another version of the same process. */
+  become(script: string): void {
+    const [, ...rest] = this.#options.args
+    this.#options = { ...this.#options, args: [script, ...rest] }
   }
 
   start(): void {
@@ -121,7 +127,9 @@ export const compileCache = fileURLToPath(new URL('../../node_modules/.cache/tri
 export const node = 'node-1'
 export const cluster = 'test'
 
-const script = (name: 'collector' | 'aggregator') => fileURLToPath(import.meta.resolve(`@tributary/${name}/main.ts`))
+/** The entry of a process. */
+export const script = (name: 'collector' | 'aggregator') =>
+  fileURLToPath(import.meta.resolve(`@tributary/${name}/main.ts`))
 
 /** Collector, aggregator and its engine in temporary directories, on free ports. */
 export class Pipeline {
