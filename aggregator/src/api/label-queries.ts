@@ -86,10 +86,10 @@ export async function readIndexStats(
 ): Promise<IndexStats> {
   const parameters = new Parameters()
   const statement = parameters.statement(
-    'SELECT toString(uniqExact(tenant, sid, day)) AS chunks FROM streams',
+    'SELECT toString(uniqExact(tenant, sid, day)) AS chunks, toString(uniqExact(tenant, sid)) AS streams FROM streams',
     `WHERE ${all(streamConditions(parameters, reader.tenant, matchers, range.start, range.end))}`,
   )
-  const [row] = await reader.read<{ chunks: string }>(statement)
+  const [row] = await reader.read<{ chunks: string; streams: string }>(statement)
   const streams = await findStreams(reader, matchers, range.start, range.end)
   let entries = 0
   let bytes = 0
@@ -97,5 +97,5 @@ export async function readIndexStats(
     entries += Number(volume.entries)
     bytes += Number(volume.size)
   }
-  return { streams: streams.streams.size, chunks: Number(row?.chunks ?? 0), bytes, entries }
+  return { streams: Number(row?.streams ?? 0), chunks: Number(row?.chunks ?? 0), bytes, entries }
 }

@@ -13,6 +13,7 @@ import type { Reader, Statement } from './rows.ts'
 import { type Split, split } from './split.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
 import { findStreams, rowConditions, type StreamSet } from './streams.ts'
+import { max, min } from './windows.ts'
 
 export interface LogRequest {
   readonly log: LogExpression
@@ -53,35 +54,55 @@ interface Slice {
   readonly last: bigint
 }
 
-/** The first slice, and how much longer each is than the one before: most queries are answered by the first. */
-const firstSlice = 600_000_000_000n
+/** How much longer each slice is than the one before. */
 const sliceGrowth = 4n
 /** For what is in few lines: there is little to sort, however long a slice is, and each costs a statement. */
 const rareSliceGrowth = 64n
+/** The first slice where stages filter out nobody knows how much. */
+const filteredSlice = 600_000_000_000n
+/** What it would be for entries that come evenly, so many times over: most queries are to be answered by it. */
+const sliceReserve = 2
+const longestFirstSlice = 86_400_000_000_000n
+/** The sort key of the store begins with five minutes: a part of them costs as much as the whole. */
+const sliceUnit = 300_000_000_000n
+
+/** How long the first slice is to be, nanoseconds. @param density entries in each nanosecond, about */
+export function firstSlice(limit: number, density: number, filters: boolean): bigint {
+  if (filters || density === 0) return filteredSlice
+  const length = (limit * sliceReserve) / density
+  return length < Number(longestFirstSlice) ? BigInt(Math.ceil(length)) : longestFirstSlice
+}
 
 /**
- * Cuts a stretch of time into growing slices in the order in which entries are wanted. The sort key of the store does not begin
- * with the exact time, so that asking for the newest entries of a long stretch would sort all of it.
+ * Cuts a stretch of time into growing slices in the order in which entries are wanted, at whole {@link sliceUnit}s. The sort key of the
+ * store does not begin with the exact time, so that asking for the newest entries of a long stretch would sort all of it.
+ *
+ * @param length of the first one at least, nanoseconds
  */
 export function* slices(
   first: bigint,
   last: bigint,
   direction: LogRequest['direction'],
+  length = filteredSlice,
   growth = sliceGrowth,
 ): Generator<Slice> {
   let [from, to] = [first, last]
-  for (let length = firstSlice; from <= to; length *= growth) {
+  for (; from <= to; length = (length > sliceUnit ? length : sliceUnit) * growth) {
     if (direction === 'forward') {
-      const end = from + length - 1n < to ? from + length - 1n : to
+      const end = min(upTo(from + length) - 1n, to)
       yield { first: from, last: end }
       from = end + 1n
     } else {
-      const start = to - length + 1n > from ? to - length + 1n : from
+      const start = max(downTo(to - length + 1n), from)
       yield { first: start, last: to }
       to = start - 1n
     }
   }
 }
+
+/** The whole unit at or before a time. */
+const downTo = (time: bigint): bigint => time - (((time % sliceUnit) + sliceUnit) % sliceUnit)
+const upTo = (time: bigint): bigint => downTo(time + sliceUnit - 1n)
 
 /** Entries of equal time are in the order of their source and place in it, and in the opposite order backward. */
 export function entriesStatement(
@@ -111,7 +132,9 @@ export async function evaluateLog(reader: Reader, request: LogRequest): Promise<
   if (streams.streams.size === 0) return []
   const search = new Search(reader, request, streams)
   const growth = request.log.stages.some(isRare) ? rareSliceGrowth : sliceGrowth
-  for (const slice of slices(streams.first, streams.last, request.direction, growth))
+  const filters = request.interval > 0n || request.log.stages.some(canFilter)
+  const length = firstSlice(request.limit, streams.density, filters)
+  for (const slice of slices(streams.first, streams.last, request.direction, length, growth))
     if (!(await search.read(slice))) break
   reader.totals.lines += search.entries.length
   return search.entries

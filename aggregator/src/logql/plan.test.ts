@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { slices } from './logs.ts'
+import { firstSlice, slices } from './logs.ts'
 import { parseQuery } from './parser.ts'
 import { plan, type SamplePlan } from './plan.ts'
 
@@ -55,6 +55,20 @@ test('slices tile a stretch of time in the order in which entries are wanted, an
   for (let i = 1; i < forward.length; i++) expect(forward[i]!.first).toBe(forward[i - 1]!.last + 1n)
   for (let i = 1; i < backward.length; i++) expect(backward[i]!.last).toBe(backward[i - 1]!.first - 1n)
   expect(forward.length).toBe(5)
+  // The sort key's buckets are read whole.
+  for (const { last: end } of forward.slice(0, -1)) expect((end + 1n) % 300_000_000_000n).toBe(0n)
+  for (const { first: start } of backward.slice(0, -1)) expect(start % 300_000_000_000n).toBe(0n)
   expect([...slices(5n, 5n, 'backward')]).toEqual([{ first: 5n, last: 5n }])
   expect([...slices(6n, 5n, 'backward')]).toEqual([])
+})
+
+test('the first slice is as long as the wanted entries take, twice over, where nothing is filtered out', () => {
+  const second = 1_000_000_000n
+  // 200 entries a second.
+  expect(firstSlice(1000, 200 / 1e9, false)).toBe(10n * second)
+  expect(firstSlice(1000, 200 / 1e9, true)).toBe(600n * second)
+  expect(firstSlice(1000, 0, false)).toBe(600n * second)
+  expect(firstSlice(5000, 1e-15, false)).toBe(86_400n * second)
+  const [newest] = slices(0n, 1_700_000_123n * second, 'backward', 10n * second)
+  expect(newest).toEqual({ first: 1_700_000_100n * second, last: 1_700_000_123n * second })
 })

@@ -1,6 +1,7 @@
 /** The store as queries see it: SQL with bound parameters in, rows out. */
 import { setImmediate } from 'node:timers/promises'
 import { defaultQueryLimits, type QueryLimits } from './limits.ts'
+import { Remembered } from './remembered.ts'
 import type { TenantScope } from './tenant-scope.ts'
 
 /** SQL and the values of its `{name:Type}` parameters. Nothing that came with a request is part of the text. */
@@ -32,6 +33,16 @@ export interface RowStore {
   query<Row>(sql: string, params: Record<string, unknown>, options?: QueryOptions): Promise<QueryResult<Row>>
   /** The rows in ClickHouse's format RowBinary, in pieces that can end anywhere. Leaving the loop ends the query. */
   queryBytes(sql: string, params: Record<string, unknown>, options?: QueryOptions): AsyncIterable<Buffer>
+  /** Grows before anybody is told that something was written; undefined where others may write unseen. */
+  readonly revision?: number | undefined
+}
+
+const remembered = new WeakMap<RowStore, Remembered>()
+
+function rememberedOf(store: RowStore): Remembered {
+  let found = remembered.get(store)
+  if (found === undefined) remembered.set(store, (found = new Remembered()))
+  return found
 }
 
 /** Collects what a request made the store read. */
@@ -72,6 +83,16 @@ export class Reader {
     this.totals.rows += result.readRows
     this.totals.bytes += result.readBytes
     return result.rows
+  }
+
+  /**
+   * What a key stands for, read anew where something may have been written since it was read.
+   *
+   * @param key names the tenants too
+   * @param sizeOf in streams
+   */
+  remembered<T>(key: string, read: () => Promise<T>, sizeOf: (value: T) => number): Promise<T> {
+    return rememberedOf(this.#store).get(key, () => this.#store.revision, read, sizeOf)
   }
 
   /** The rows of a statement as bytes, see {@link RowStore.queryBytes}. What was read of them the caller adds to the totals. */

@@ -21,6 +21,8 @@ export interface StreamSet {
   /** Nanoseconds, both included; first > last when there are no streams. */
   readonly first: bigint
   readonly last: bigint
+  /** About how many entries they have together in each nanosecond. */
+  readonly density: number
 }
 
 /** Conditions for rows of `streams` that match and have entries between first and last, both included. */
@@ -58,7 +60,7 @@ export function streamsStatement(
   const parameters = new Parameters()
   const conditions = streamConditions(parameters, tenant, matchers, first, last)
   return parameters.statement(
-    `SELECT ${tenant.streamId} AS id, toString(sid) AS number, tenant AS owner, any(labels) AS pairs,`,
+    `SELECT ${tenant.streamId} AS id, toString(sid) AS number, tenant AS owner, any(labels) AS pairs, toString(sum(entries)) AS rows,`,
     'toString(toUnixTimestamp64Nano(min(first_ts))) AS first, toString(toUnixTimestamp64Nano(max(last_ts))) AS last',
     'FROM streams',
     `WHERE ${all(conditions)}`,
@@ -71,9 +73,22 @@ interface StreamRow {
   readonly number: string
   readonly owner: string
   readonly pairs: Record<string, string>
+  readonly rows: string
   readonly first: string
   readonly last: string
 }
+
+/** A stream, and between which times it has how many entries: all of those of its days, or some. */
+interface OccupiedStream extends Stream {
+  readonly first: bigint
+  readonly last: bigint
+  readonly entries: number
+}
+
+/** Streams are looked up for stretches of whole units, nanoseconds: what is asked up to now soon stands for another time. */
+const lookUpUnit = 300_000_000_000n
+/** A stream of a few entries at one time says nothing of how many come in another, nanoseconds. */
+const shortestLife = 60e9
 
 export async function findStreams(
   reader: Reader,
@@ -81,16 +96,24 @@ export async function findStreams(
   first: bigint,
   last: bigint,
 ): Promise<StreamSet> {
-  const statement = streamsStatement(reader.tenant, matchers, first, last)
-  const rows = await reader.read<StreamRow>(statement)
+  const from = first - (((first % lookUpUnit) + lookUpUnit) % lookUpUnit)
+  const to = last + lookUpUnit - (((last % lookUpUnit) + lookUpUnit) % lookUpUnit)
+  const key = JSON.stringify([reader.tenant.tenants, matchers, String(from), String(to)])
+  const found = await reader.remembered(
+    key,
+    () => readStreams(reader, matchers, from, to),
+    ({ length }) => length,
+  )
   const streams = new Map<string, Stream>()
   let earliest = last + 1n
   let latest = first - 1n
-  for (const row of rows) {
-    streams.set(row.id, { id: row.id, sid: row.number, labels: reader.tenant.labelsOf(row.owner, row.pairs) })
-    const [from, to] = [BigInt(row.first), BigInt(row.last)]
-    if (from < earliest) earliest = from
-    if (to > latest) latest = to
+  let density = 0
+  for (const stream of found) {
+    if (stream.last < first || stream.first > last) continue
+    streams.set(stream.id, stream)
+    if (stream.first < earliest) earliest = stream.first
+    if (stream.last > latest) latest = stream.last
+    density += stream.entries / Math.max(Number(stream.last - stream.first), shortestLife)
   }
   return {
     scope: reader.tenant,
@@ -98,7 +121,25 @@ export async function findStreams(
     matchers,
     first: earliest > first ? earliest : first,
     last: latest < last ? latest : last,
+    density,
   }
+}
+
+async function readStreams(
+  reader: Reader,
+  matchers: readonly Matcher[],
+  first: bigint,
+  last: bigint,
+): Promise<readonly OccupiedStream[]> {
+  const rows = await reader.read<StreamRow>(streamsStatement(reader.tenant, matchers, first, last))
+  return rows.map((row) => ({
+    id: row.id,
+    sid: row.number,
+    labels: reader.tenant.labelsOf(row.owner, row.pairs),
+    first: BigInt(row.first),
+    last: BigInt(row.last),
+    entries: Number(row.rows),
+  }))
 }
 
 /** Above so many streams a statement names them by a subquery instead: its text is limited to 256 KiB by default. */

@@ -45,6 +45,7 @@ export class StoreClient {
   readonly #endpoints: Endpoints
   readonly #insertPatience: Patience
   readonly #log: StoreLog | undefined
+  readonly #revision: Int32Array | undefined
   #shards = 0
   #shardsUntil = 0
   #shard = 0
@@ -57,6 +58,21 @@ export class StoreClient {
     this.#endpoints = new Endpoints(connection, log)
     this.#insertPatience = new Patience(connection.insertTimeout)
     this.#log = log
+    this.#revision = connection.revision && new Int32Array(connection.revision)
+  }
+
+  /** Grows before anybody is told that something was written, whichever thread wrote it; undefined where others may write unseen. */
+  get revision(): number | undefined {
+    return this.#revision && Atomics.load(this.#revision, 0)
+  }
+
+  /** Whatever became of it: a statement that failed may have written. */
+  async #written(statement: Promise<void>): Promise<void> {
+    try {
+      await statement
+    } finally {
+      if (this.#revision) Atomics.add(this.#revision, 0, 1)
+    }
   }
 
   /** How many addresses there are, and how many of them worked the last time. */
@@ -188,7 +204,7 @@ export class StoreClient {
 
   /** A statement without rows: DDL. */
   command(sql: string, parameters: QueryParameters = {}, options: QueryOptions = {}): Promise<void> {
-    return this.#ask(options, {}, async (client, settings) => {
+    const done = this.#ask(options, {}, async (client, settings) => {
       await client.command({
         query: sql,
         query_params: parameters,
@@ -196,6 +212,7 @@ export class StoreClient {
         ...(options.signal === undefined ? {} : { abort_signal: options.signal }),
       })
     })
+    return this.#written(done)
   }
 
   /**
@@ -234,7 +251,7 @@ export class StoreClient {
     own: ClickHouseSettings,
     options: InsertOptions,
   ): Promise<void> {
-    return this.#ask(options, own, (client, settings) =>
+    const done = this.#ask(options, own, (client, settings) =>
       this.#insertPatience.run(options.signal, async (signal) => {
         const { stream } = await client.exec({
           query: `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`,
@@ -247,6 +264,7 @@ export class StoreClient {
         }
       }),
     )
+    return this.#written(done)
   }
 
   async close(): Promise<void> {

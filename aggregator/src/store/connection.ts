@@ -30,6 +30,11 @@ export interface StoreConnection {
   readonly insertTimeout?: number | undefined
   /** How many replicas must have an insert before it counts; 0 or undefined: one. */
   readonly insertQuorum?: number | 'auto' | undefined
+  /**
+   * Of a store that nobody writes into but this process: one Int32 that its threads share and that grows with each statement that may have
+   * written. Undefined: others write too.
+   */
+  readonly revision?: SharedArrayBuffer | undefined
   /** What every address must show to be the same store ({@link migrate} made it); undefined: not looked at. */
   readonly identity?: string | undefined
 }

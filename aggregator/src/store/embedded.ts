@@ -155,7 +155,10 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedSt
   options.log.info({ pid: engine.pid, port, directory: options.directory }, 'the store engine is open')
   const host = net.isIPv6(listen) ? `[${listen}]` : listen === '0.0.0.0' ? '127.0.0.1' : listen
   const spool = spoolDirectory(resolve(options.directory))
-  const connection = { engine: 'embedded' as const, urls: [`http://${host}:${port}`], spool, ...credentials }
+  // What others are served they write too.
+  const revision = options.server === undefined ? new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT) : undefined
+  const urls = [`http://${host}:${port}`]
+  const connection = { engine: 'embedded' as const, urls, spool, revision, ...credentials }
   return new EmbeddedStore(options, connection, engine, engineRestarts(options.registry))
 }
 

@@ -1,0 +1,89 @@
+/** Streams that a query looked up are remembered until somebody writes, whichever client of the process that is. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { StoreClient } from '../store/client.ts'
+import { type Fixture, listen, openFixture } from './fixture.ts'
+
+let fixture: Fixture
+beforeAll(async () => {
+  fixture = await openFixture()
+})
+afterAll(() => fixture?.[Symbol.asyncDispose]())
+
+const second = 1_000_000_000n
+/** Five minutes begin here, which look-ups are made for. */
+const base = 1_700_000_100n * second
+const entry = (pod: string, at: number, line = pod) => ({
+  time: base + BigInt(at) * second,
+  stream: { app: 'web', pod },
+  level: '',
+  meta: {},
+  line,
+  source: 'ab'.repeat(16),
+  offset: at,
+})
+
+/** How often streams were looked up, and the API in front of the store that counts it. */
+async function counted(stack: AsyncDisposableStack) {
+  const counts = { lookUps: 0 }
+  const { client } = fixture
+  const url = await listen(stack, {
+    store: {
+      query: (sql, parameters, options) => {
+        if (sql.includes('FROM streams')) counts.lookUps++
+        return client.query(sql, parameters, options)
+      },
+      queryBytes: (sql, parameters, options) => client.queryBytes(sql, parameters, options),
+      get revision() {
+        return client.revision
+      },
+    },
+  })
+  const lines = async (from: number, to: number, query = '{app="web"}') => {
+    const parameters = new URLSearchParams({
+      query,
+      start: String(base + BigInt(from) * second),
+      end: String(base + BigInt(to) * second),
+      direction: 'forward',
+    })
+    const response = await fetch(`${url}/loki/api/v1/query_range?${parameters}`)
+    const { data } = (await response.json()) as { data: { result: { values: [string, string][] }[] } }
+    return data.result.flatMap(({ values }) => values.map(([, line]) => line)).sort()
+  }
+  return { counts, lines }
+}
+
+test('entries of streams that came since the last query are found', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { counts, lines } = await counted(stack)
+  await fixture.insert([entry('a', 0), entry('b', 100)])
+  expect(await lines(0, 200)).toEqual(['a', 'b'])
+  expect(await lines(0, 200)).toEqual(['a', 'b'])
+  // Times near to those asked for share a look-up, and decide over streams all the same.
+  expect(await lines(1, 199)).toEqual(['b'])
+  expect(await lines(0, 100)).toEqual(['a'])
+  expect(await lines(1, 100)).toEqual([])
+  expect(counts.lookUps).toBe(1)
+  await fixture.insert([entry('c', 150), entry('a', 160, 'later')])
+  expect(await lines(0, 200)).toEqual(['a', 'b', 'c', 'later'])
+  expect(await lines(0, 200, '{pod="c"}')).toEqual(['c'])
+  expect(counts.lookUps).toBe(3)
+})
+
+test('what another thread inserts counts, and what fails too', async () => {
+  // A thread gets the connection as a copy, which shares the revision.
+  const other = new StoreClient(structuredClone(fixture.client.connection))
+  try {
+    const before = fixture.client.revision!
+    await other.command('SELECT 1')
+    expect(fixture.client.revision).toBe(before + 1)
+    await expect(other.insertNative('logs', ['nonsense'], Buffer.from('x'), 'token')).rejects.toThrow()
+    expect(fixture.client.revision).toBe(before + 2)
+  } finally {
+    await other.close()
+  }
+})
+
+test('of a store that others write into nothing is known', () => {
+  const { revision: _, ...connection } = fixture.client.connection
+  expect(new StoreClient({ ...connection, engine: 'clickhouse' }).revision).toBeUndefined()
+})
