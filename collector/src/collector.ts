@@ -138,6 +138,7 @@ export async function startCollector(
     progress: () => `${tailer.progress} ${ledgerOfCheckpoints()}`,
   })
   const reading = tailer.run(stop.signal)
+  pods?.watch()
   log.info(
     {
       logs: config.logs.path,

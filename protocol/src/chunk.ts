@@ -2,7 +2,7 @@
  * What a chunk says about itself, in the option map of its Forward message, under the key `tributary` (docs/formats/wire.md).
  * A plain Fluentd ignores that key and reads the records; our aggregator takes range and metadata from it.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { encode, MsgpackError } from './msgpack.ts'
 import type { ByteRange, ByteRanges } from './ranges.ts'
@@ -66,7 +66,7 @@ export interface ChunkHeader extends StreamMetadata {
 
 /** Sixteen bytes derived from (source, first offset, end offset), in base64: a retry of the same range has the same id. */
 export function chunkId(source: SourceId, [first, end]: ByteRange): string {
-  return createHash('sha256').update(source).update(`:${first}-${end}`).digest().subarray(0, 16).toString('base64')
+  return hash('sha256', Buffer.concat([source, Buffer.from(`:${first}-${end}`)]), 'buffer').toString('base64', 0, 16)
 }
 
 export type Compression = 'zstd' | 'gzip' | 'none'

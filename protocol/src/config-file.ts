@@ -47,7 +47,8 @@ export function parseConfig<Schema extends z.ZodType>(
   const problems: string[] = []
   const value = substitute(document.toJS() ?? {}, environment, [], problems)
   if (problems.length > 0) throw new ConfigError(file, problems)
-  const parsed = schema.safeParse(value)
+  // zod would write and compile a function for each object: of use for a schema that is applied more than once.
+  const parsed = schema.safeParse(value, { jitless: true })
   if (!parsed.success) throw new ConfigError(file, parsed.error.issues.flatMap(describeIssue))
   return parsed.data
 }

@@ -84,7 +84,8 @@ async function readAll(collectorScript: string, format: 'tributary' | 'fluentd',
       async () => (await pipeline.metric('collector_acked_bytes_total')) === bytes,
       120_000,
       () => `not all of ${bytes} bytes were acknowledged`,
-      200,
+      // Its page of metrics costs a collector 2 ms, and nobody asks for it five times a second.
+      1000,
     )
     const cpu = cpuSeconds(pid)
     return {

@@ -170,12 +170,11 @@ export class Courier {
     const { format, metrics } = this.#options
     const { source, range, seam } = header
     const tag = format === 'fluentd' ? fluentdTag(header) : 'tributary'
-    const id = chunkId(source, range)
-    const own = chunkOptions({ ...header, session: this.#session }, count, compression)
     const options =
       format === 'fluentd'
-        ? { chunk: id, size: count, ...(compression === 'none' ? {} : { compressed: compression }) }
-        : own
+        ? { chunk: chunkId(source, range), size: count, ...(compression === 'none' ? {} : { compressed: compression }) }
+        : chunkOptions({ ...header, session: this.#session }, count, compression)
+    const id = options['chunk'] as string
     const pieces = forwardMessage(tag, entries, options)
     const readAt = performance.now()
     await this.#send({ kind: 'chunk', id, pieces, source, next: seam?.source })

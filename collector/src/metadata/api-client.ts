@@ -52,8 +52,8 @@ export async function* getPieces(access: ApiAccess, asked: ApiRequest): AsyncGen
 
 async function send(access: ApiAccess, { path, accept, signal }: ApiRequest): Promise<ClientRequest> {
   const { headers, tls } = await credentialsOf(access, signal)
-  // Each loaded only where it is used: TLS alone is 7 MiB.
-  const { request } = access.server.protocol === 'http:' ? await import('node:http') : await import('node:https')
+  // Each loaded only where it is used: TLS alone is 7 MiB. An import of node:http would load undici, too: see http.ts.
+  const { request } = process.getBuiltinModule(access.server.protocol === 'http:' ? 'node:http' : 'node:https')
   const options: RequestOptions = {
     ...tls,
     agent: false,

@@ -51,6 +51,7 @@ async function open({ kubernetes = {}, user = {}, timing: changed = {} }: Settin
   const config = kubernetesConfig.parse({ enabled: true, kubeconfig, ...(kubernetes as object) })
   const options = { disk: nodeDisk, log: pino({ level: 'silent' }), metrics, timing: { ...timing, ...changed } }
   const pods = await openPodDirectory({ node: 'n1', stateDir, kubernetes: config }, options)
+  pods.watch()
   opened.push(pods)
   return pods
 }
@@ -370,6 +371,7 @@ describe('on disk', () => {
     const options = { disk: { ...nodeDisk, open }, log: pino({ level: 'silent' }), metrics, timing }
     const kubernetes = kubernetesConfig.parse({ kubeconfig })
     const pods = await openPodDirectory({ node: 'n1', stateDir, kubernetes }, options)
+    pods.watch()
     opened.push(pods)
     await watching()
     api.put(makePod({ name: 'a', uid: 'a' }))

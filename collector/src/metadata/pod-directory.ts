@@ -40,7 +40,7 @@ const metadataOnly = {
   watch: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json',
 }
 
-/** Knows at once what it knew when it was closed or killed; the API is asked behind it, for ever. Never rejects. */
+/** Knows at once what it knew when it was closed or killed; what is new it learns once it watches. Never rejects. */
 export async function openPodDirectory(config: PodDirectoryConfig, options: PodDirectoryOptions): Promise<WatchedPods> {
   const path = join(config.stateDir, 'pods')
   const { pods, damaged } = await loadPods(options.disk, path)
@@ -98,6 +98,11 @@ export class WatchedPods implements PodDirectory {
       this.#watches.push(watch(allNamespaces, this.#namespaceSink(compileGlobs(kubernetes.namespaceLabels))))
     this.#expiring = setInterval(() => this.#expire(), Math.min(60_000, kubernetes.keepDeleted || 60_000)).unref()
     this.#count()
+  }
+
+  /** Asks the API from now on. Not part of opening it: what that takes of a small quota of CPU, reading does not wait for. */
+  watch(): void {
+    for (const watch of this.#watches) watch.start()
   }
 
   find(uid: string): PodFacts | undefined {

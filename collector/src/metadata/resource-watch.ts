@@ -74,7 +74,7 @@ const repeatTrouble = 300_000
 export class ResourceWatch {
   readonly #options: ResourceWatchOptions
   readonly #stop = new AbortController()
-  readonly #running: Promise<void>
+  #running: Promise<void> | undefined
   /** Where the watch is; undefined before a list. */
   #version: string | undefined
   #failures = 0
@@ -84,7 +84,11 @@ export class ResourceWatch {
 
   constructor(options: ResourceWatchOptions) {
     this.#options = options
-    this.#running = this.#run()
+  }
+
+  /** Asks from now on, and again for ever, until it is closed. Never throws. */
+  start(): void {
+    this.#running ??= this.#run()
   }
 
   /** Why nothing is heard from the API server; undefined while all is well. */

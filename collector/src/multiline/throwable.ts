@@ -161,8 +161,10 @@ function isExceptionName(b: Buffer, start: number, end: number): boolean {
   }
   const byte = b[last - 1]
   if (byte !== 0x6e && byte !== 0x72 && byte !== 0x65) return false
-  const ending = endings.find((text) => endsWith(b, start, last, text))
-  if (ending === undefined) return false
-  const before = b[last - ending.length - 1]
-  return last - ending.length === start || isBlank(before) || isWord(before) || before === 0x2e
+  for (const ending of endings) {
+    if (!endsWith(b, start, last, ending)) continue
+    const before = b[last - ending.length - 1]
+    return last - ending.length === start || isBlank(before) || isWord(before) || before === 0x2e
+  }
+  return false
 }

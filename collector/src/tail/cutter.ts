@@ -90,11 +90,16 @@ export class ChunkCutter {
   }
   #request!: CutRequest
   #seam = Number.POSITIVE_INFINITY
+  /** Of bytes that are not UTF-8 as a whole: how far they were looked at piece by piece, and whether the last piece is. */
+  readonly #pieceBytes: number
+  #piecesTo = 0
+  #pieceIsUtf8 = false
 
   constructor(options: { maxLineBytes: number; maxLines: number }) {
     this.maxLineBytes = options.maxLineBytes
     this.maxLines = options.maxLines
     this.windowBytes = windowLines * options.maxLineBytes
+    this.#pieceBytes = this.windowBytes / 64
     this.#writer = new RecordWriter(this.windowBytes + this.windowBytes / 4 + splitOverhead)
     this.#run = new LineRun(this.#writer, this, { ...options, spare: splitOverhead })
   }
@@ -146,7 +151,7 @@ export class ChunkCutter {
     this.midLine = request.midLine
     this.pendingTo = -1
     this.pendingPart = false
-    this.#pendingCount = this.#pendingBytes = 0
+    this.#pendingCount = this.#pendingBytes = this.#piecesTo = 0
     for (const stream of [0, 1] as const) this.#parts[stream].active = this.#groups[stream].active = false
     this.#run.begin()
   }
@@ -154,7 +159,7 @@ export class ChunkCutter {
   /** The lines of the first `whole` bytes, the last of which may lack its LF; true when it stopped early because the output is full. */
   #cutLines(whole: number): boolean {
     const { bytes, parser } = this.#request
-    const { out, valid } = this.#writer
+    const { out } = this.#writer
     const { head } = parser
     const runs = Math.min(whole, this.#seam)
     let at = 0
@@ -165,8 +170,9 @@ export class ChunkCutter {
       this.consumed = at = Math.min(end + 1, whole)
     }
     while (at < whole) {
-      if (head !== undefined && valid && this.#pendingCount === 0 && at < runs) {
-        this.consumed = at = this.#run.take(this.#request, head, at, runs)
+      const utf8 = head !== undefined && this.#pendingCount === 0 && at < runs ? this.#utf8To(at, runs) : at
+      if (at < utf8) {
+        this.consumed = at = this.#run.take(this.#request, head!, at, utf8)
         if (this.#run.opened !== 0) this.#beginGroup(this.#run.held!, this.#run.opened)
         if (at === whole) break
       }
@@ -177,6 +183,18 @@ export class ChunkCutter {
       this.consumed = at = Math.min(end + 1, whole)
     }
     return false
+  }
+
+  /** Up to where the lines from `at` on are UTF-8, at most to `end`. One line that is not must not cost the others of its chunk their run. */
+  #utf8To(at: number, end: number): number {
+    if (this.#writer.valid) return end
+    const { bytes } = this.#request
+    if (at >= this.#piecesTo) {
+      const feed = bytes.lastIndexOf(10, Math.min(at + this.#pieceBytes, end) - 1)
+      this.#piecesTo = feed < at ? Math.min(lineEnd(bytes, at, end) + 1, end) : feed + 1
+      this.#pieceIsUtf8 = isUtf8(bytes.subarray(at, this.#piecesTo))
+    }
+    return this.#pieceIsUtf8 ? this.#piecesTo : at
   }
 
   /** False when the chunk is to end before this line. */
