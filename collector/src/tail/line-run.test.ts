@@ -25,12 +25,14 @@ const reached = {
   malformed: 0,
   rolledBack: 0,
   invalid: 0,
+  long: 0,
 }
 
 const first = fc.constantFrom('T', 'T', '+', 'x', '')
+const rest = fc.constantFrom('', '', '', '', 'long'.repeat(97), 'longer'.repeat(67))
 const usual = fc
-  .tuple(fc.constantFrom('00', '00', '01'), fc.constantFrom('stdout', 'stdout', 'stderr'), first)
-  .map(([second, stream, first]) => `2026-11-23T14:00:${second}.123456789Z ${stream} F ${first}\n`)
+  .tuple(fc.constantFrom('00', '00', '01'), fc.constantFrom('stdout', 'stdout', 'stderr'), first, rest)
+  .map(([second, stream, first, rest]) => `2026-11-23T14:00:${second}.123456789Z ${stream} F ${first}${rest}\n`)
 const odd = fc
   .record({
     second: fc.constantFrom('00', '60'),
@@ -103,8 +105,9 @@ test('lines that go through a run become what they become one by one', () => {
       fc.nat(),
       fc.option(fc.nat(), { nil: undefined }),
       fc.constantFrom(0, 2 ** 32 - 100, 2 ** 40),
-      (file, both, rest, missing, seamAt, offset) => {
-        const limits = { maxLineBytes: 64, maxLines: 5 }
+      fc.constantFrom(64, 1024),
+      (file, both, rest, missing, seamAt, offset, maxLineBytes) => {
+        const limits = { maxLineBytes, maxLines: 5 }
         const [quick, careful] = [new ChunkCutter(limits), new ChunkCutter(limits)]
         const [parser, same] = [new CriParser(), headless(new CriParser())]
         // Behind other bytes, as in the reader's buffer; the rest of a window follows.
@@ -140,6 +143,7 @@ test('lines that go through a run become what they become one by one', () => {
           if (found.malformed > 0) reached.malformed++
           if (found.pendingTo !== -1) reached.rolledBack++
           if (texts.some((text) => text.includes('\xff'))) reached.invalid++
+          if (texts.some((text) => text.length > 384)) reached.long++
           at += found.consumed
           if (found.consumed === 0 || found.midLine) break
         }

@@ -13,9 +13,8 @@ import { HeldLine } from './pending.ts'
 import type { RecordWriter } from './record-writer.ts'
 
 const emptyLine = 256
-/** From here on a call into the runtime copies, or finds, faster than a loop. Bytes. */
-const longCopy = 64
-const longSearch = 512
+/** From here on calls into the runtime find and copy faster than a loop. Bytes. */
+const longLine = 384
 
 /** Time of the last record. */
 export interface Clock {
@@ -44,6 +43,8 @@ export class LineRun {
   readonly #maxLineBytes: number
   /** How far the output may be filled. */
   readonly #room: number
+  /** Bytes before the text of the last record, by stream. */
+  readonly #headBytes: [number, number] = [0, 0]
 
   /** @param spare what must be free in the output behind every record, bytes */
   constructor(writer: RecordWriter, clock: Clock, { maxLineBytes, spare }: { maxLineBytes: number; spare: number }) {
@@ -70,7 +71,7 @@ export class LineRun {
     const { view } = head
     const [writer, clock, lines] = [this.#writer, this.#clock, this.lines]
     const { out, view: outView } = writer
-    const [maxLineBytes, room] = [this.#maxLineBytes, this.#room]
+    const [maxLineBytes, room, headBytes] = [this.#maxLineBytes, this.#room, this.#headBytes]
     let { encodedBytes, records } = writer
     let { seconds, nanoseconds } = clock
     let at = from
@@ -79,10 +80,13 @@ export class LineRun {
     lines[1].active = last === lines[1]
     let suspect: HeldLine | undefined
     do {
-      const end = lineEnd(bytes, view, start, whole)
+      const { stream } = head
+      // Nearly always it goes where the text of the line before went, behind a head of the same size.
+      const to = encodedBytes + headBytes[stream]
+      const found = copyLine(view, start, whole, outView, to)
+      const end = found === -1 ? longLineEnd(bytes, start, whole) : found
       const length = end - start
       if (length > maxLineBytes || encodedBytes + end - at > room) break
-      const { stream } = head
       const detector = detectors[stream]
       const own = lines[stream]
       if (own.active && detector!.mayContinue[length === 0 ? emptyLine : bytes[start]!] === 1) {
@@ -103,10 +107,10 @@ export class LineRun {
       last = own
       seconds = head.seconds
       nanoseconds = head.nanoseconds
-      encodedBytes = writeLineHead(outView, encodedBytes, seconds, nanoseconds, offset + at, length, stream)
-      if (length >= longCopy) bytes.copy(out, encodedBytes, start, end)
-      else for (let i = 0; i < length; i++) out[encodedBytes + i] = bytes[start + i]!
-      encodedBytes += length
+      const text = writeLineHead(outView, encodedBytes, seconds, nanoseconds, offset + at, length, stream)
+      if (text !== to || found === -1) bytes.copy(out, text, start, end)
+      headBytes[stream] = text - encodedBytes
+      encodedBytes = text + length
       at = end < whole ? end + 1 : whole
       start = head.match(at, whole)
     } while (start !== -1)
@@ -153,16 +157,29 @@ function opens(detector: RecordDetector, bytes: Buffer, before: HeldLine, start:
   return state === 0 || detector.next(state, bytes, start, end) === 0 ? 0 : state
 }
 
-/** Where the line ends that goes on at `at`: its line feed, or `whole`. */
-function lineEnd(bytes: Buffer, view: DataView, at: number, whole: number): number {
-  let p = at
-  for (const stop = Math.min(whole, at + longSearch) - 4; p <= stop; p += 4) {
-    // Borrowed from: a byte that was zero here, and so a line feed.
-    const zeroWhereFeed = view.getInt32(p, true) ^ 0x0a0a0a0a
-    if (((zeroWhereFeed - 0x01010101) & ~zeroWhereFeed & 0x80808080) !== 0) break
+/**
+ * Copies the line at `at`, without its line feed, and returns where that is; `end` when there is none, -1 when the line is too long for this. To find
+ * the end and to copy are one pass over words. Up to three bytes behind the copy are overwritten.
+ */
+function copyLine(bytes: DataView, at: number, end: number, out: DataView, to: number): number {
+  let [p, q] = [at, to]
+  for (const stop = Math.min(end, at + longLine) - 4; p <= stop; p += 4, q += 4) {
+    const word = bytes.getInt32(p, true)
+    out.setInt32(q, word, true)
+    // Borrowed from: a byte that was zero here, and so a line feed. Of several marks the lowest is one.
+    const zeroWhereFeed = word ^ 0x0a0a0a0a
+    const marks = (zeroWhereFeed - 0x01010101) & ~zeroWhereFeed & 0x80808080
+    if (marks !== 0) return p + ((31 - Math.clz32(marks & -marks)) >> 3)
   }
-  for (const stop = Math.min(whole, p + 4); p < stop; p++) if (bytes[p] === 10) return p
-  if (p === whole) return whole
-  const feed = bytes.indexOf(10, p)
+  for (const stop = Math.min(end, p + 4); p < stop; p++, q++) {
+    const byte = bytes.getUint8(p)
+    if (byte === 10) return p
+    out.setUint8(q, byte)
+  }
+  return p === end ? end : -1
+}
+
+function longLineEnd(bytes: Buffer, at: number, whole: number): number {
+  const feed = bytes.indexOf(10, at + longLine)
   return feed === -1 || feed > whole ? whole : feed
 }
