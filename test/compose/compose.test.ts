@@ -66,6 +66,9 @@ async function linesOf(url: string, namespace: string): Promise<number> {
   return Number(data.result[0]?.value[1] ?? 0)
 }
 
+/** How many lines `tributary generate` says that it wrote. */
+const writtenOf = (output: string): number => Number(/(\d+) lines, /.exec(output)![1])
+
 /** From 0 on, none missing and none doubled. */
 function expectEachOnce(numbers: ReadonlyMap<string, readonly number[]>): number {
   let lines = 0
@@ -129,14 +132,20 @@ describe.skipIf(missing !== undefined)('docker compose', () => {
     }
     await compose.ready(compose.url)
     await expect.poll(() => compose.run(query), { timeout: 60_000, interval: 1000 }).toContain('level=error')
-    // What is there is compared when nobody writes.
-    await compose.run('docker compose stop demo')
-    await expect
-      .poll(() => compose.run(`${audit} --wait 20s`), { timeout: 60_000 })
-      .toMatch(/Nothing is missing and nothing is doubled\.$/)
+    // What is there is compared when nobody writes, and all of it was seen: an audit knows of nothing else.
+    const writeNoMore = async (earlier: number) => {
+      await compose.run('docker compose stop demo')
+      const written = earlier + writtenOf(await compose.run('docker compose logs --no-log-prefix demo'))
+      await expect.poll(() => linesOf(compose.url, 'demo'), { timeout: 60_000, interval: 1000 }).toBe(written)
+      await expect
+        .poll(() => compose.run(`${audit} --wait 20s`), { timeout: 60_000 })
+        .toMatch(/Nothing is missing and nothing is doubled\.$/)
+      return written
+    }
+    const written = await writeNoMore(0)
     const before = await numbersOf(compose.url, 'demo')
-    console.log(`docker compose up: ${expectEachOnce(before)} lines of ${before.size} containers`)
-    expect(before.size).toBe(6)
+    console.log(`docker compose up: ${written} lines of ${before.size} containers`)
+    expect([expectEachOnce(before), before.size]).toEqual([written, 6])
     await compose.interrupt()
     const ended = await compose.run('docker compose ps --all --format "{{.Service}} {{.ExitCode}}"')
     expect(ended.split('\n').toSorted()).toEqual(['aggregator 0', 'collector 0', 'demo 0'])
@@ -146,12 +155,9 @@ describe.skipIf(missing !== undefined)('docker compose', () => {
     await compose.ready(compose.url)
     const containers = async () => (await numbersOf(compose.url, 'demo')).size
     await expect.poll(containers, { timeout: 60_000, interval: 1000 }).toBe(12)
-    await compose.run('docker compose stop demo')
-    await expect
-      .poll(() => compose.run(`${audit} --wait 20s`), { timeout: 60_000 })
-      .toMatch(/Nothing is missing and nothing is doubled\.$/)
+    const total = await writeNoMore(written)
     const after = await numbersOf(compose.url, 'demo')
-    expectEachOnce(after)
+    expect(expectEachOnce(after)).toBe(total)
     for (const [id, numbers] of before) expect(after.get(id)?.length, id).toBe(numbers.length)
     await compose.interrupt()
     await compose.run(down)
@@ -167,8 +173,7 @@ describe.skipIf(missing !== undefined)('docker compose', () => {
     await compose.run(`${base} --profile storm up --detach --no-recreate storm`)
     await sleep(5000)
     await compose.run(`${base} --profile storm stop storm demo`)
-    const said = await compose.run(`${base} --profile storm logs --no-log-prefix storm`)
-    const written = Number(/(\d+) lines, /.exec(said)![1])
+    const written = writtenOf(await compose.run(`${base} --profile storm logs --no-log-prefix storm`))
     for (const url of [compose.url, compose.scaleUrl])
       await expect.poll(() => linesOf(url, 'storm'), { timeout: 120_000, interval: 1000 }).toBe(written)
     for (const service of ['aggregator', 'scale-aggregator-1']) {
