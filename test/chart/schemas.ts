@@ -4,9 +4,13 @@
  *
  *     node schemas.ts kubernetes SWAGGER.json DIRECTORY
  *     node schemas.ts custom MODULE… DIRECTORY
+ *
+ * Those definitions as they are, for an API server:
+ *
+ *     node schemas.ts definitions MODULE… DIRECTORY
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
 
 type Schema = { [key: string]: unknown }
@@ -113,18 +117,30 @@ function write(directory: string, schemas: readonly [name: string, schema: Schem
   console.log(`${directory}: ${schemas.length} kinds`)
 }
 
+/** The files of the definitions, in these modules. */
+function definitionFiles(modules: readonly string[]): string[] {
+  const files = modules
+    .flatMap((module) => definitions.map((name) => join(module, name)))
+    .filter((file) => existsSync(file))
+  if (files.length !== definitions.length) throw new Error(`found only ${files.join(', ')}`)
+  return files
+}
+
 if (import.meta.main) {
   const [from, ...paths] = process.argv.slice(2)
   const directory = paths.pop()!
   if (from === 'kubernetes') write(directory, kubernetesSchemas(JSON.parse(readFileSync(paths[0]!, 'utf8'))))
-  else {
-    const files = paths
-      .flatMap((module) => definitions.map((name) => join(module, name)))
-      .filter((file) => existsSync(file))
-    if (files.length !== definitions.length) throw new Error(`found only ${files.join(', ')}`)
-    const found = files.flatMap((file) =>
+  else if (from === 'custom') {
+    const found = definitionFiles(paths).flatMap((file) =>
       parseAllDocuments(readFileSync(file, 'utf8')).map((document) => document.toJS() as Schema | null),
     )
     write(directory, found.filter((document) => document !== null).flatMap(customSchemas))
+  } else {
+    // Files of modules may not be written to: copies may.
+    const made = `${directory}.new`
+    rmSync(made, { recursive: true, force: true })
+    mkdirSync(made, { recursive: true })
+    for (const file of definitionFiles(paths)) writeFileSync(join(made, basename(file)), readFileSync(file))
+    renameSync(made, directory)
   }
 }
