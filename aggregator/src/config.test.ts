@@ -1,4 +1,5 @@
-import { ConfigError, parseConfig } from '@tributary/protocol/config-file.ts'
+import { parseConfig } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { expect, test } from 'vitest'
 import { aggregatorConfig } from './config.ts'
 

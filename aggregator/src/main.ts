@@ -1,6 +1,7 @@
 /** The aggregator's process: `node aggregator/src/main.ts --config FILE`. */
 import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig, parseConfig } from '@tributary/protocol/config-file.ts'
+import { loadConfig, parseConfig } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { startAggregator } from './aggregator.ts'
 import { type AggregatorConfig, aggregatorConfig } from './config.ts'

@@ -1,5 +1,6 @@
 /** The `tributary` command. Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage or configuration. */
-import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
+import { loadConfig } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { parseDuration, parseSize } from '@tributary/protocol/units.ts'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Kind } from './check.ts'

@@ -4,7 +4,8 @@ import type { LogAnswer, WhyAnswer } from '@tributary/collector/diagnosis/explai
 import type { Finding, Level } from '@tributary/collector/diagnosis/finding.ts'
 import type { LogFilter } from '@tributary/collector/diagnosis/snapshot.ts'
 import type { StateOptions } from '@tributary/collector/diagnosis/state-snapshot.ts'
-import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
+import { loadConfig } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { ApiClient } from './api-client.ts'
 import type { Print } from './query.ts'
 

@@ -30,7 +30,7 @@ export interface RunningCollector {
   readonly inputPort: number | undefined
   readonly metrics: CollectorMetrics
   /** Goes by what `load` returns from now on, as far as it may without a restart; by what it did before when that throws. */
-  reload(load: () => CollectorConfig): Promise<ReloadResult>
+  reload(load: () => CollectorConfig | Promise<CollectorConfig>): Promise<ReloadResult>
   /** Stops reading, waits for acknowledgements up to `shutdown.drain`, spools what only it can still read, saves the checkpoints. */
   close(): Promise<void>
 }
@@ -138,7 +138,9 @@ export async function startCollector(
     progress: () => `${tailer.progress} ${ledgerOfCheckpoints()}`,
   })
   const reading = tailer.run(stop.signal)
+  // What a small quota of CPU is not spent on before the first byte is read.
   pods?.watch()
+  metrics.collectProcess()
   log.info(
     {
       logs: config.logs.path,

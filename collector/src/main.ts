@@ -1,6 +1,6 @@
 /** `node collector/src/main.ts --config FILE`: one collector, until it is told to stop. */
 import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig } from '@tributary/protocol/config-file.ts'
+import { ConfigError, readConfig } from '@tributary/protocol/config-value.ts'
 import { hiddenInLogs } from '@tributary/protocol/log-secrets.ts'
 import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { pino } from 'pino'
@@ -9,11 +9,11 @@ import { collectorConfig } from './config.ts'
 import { watchConfig } from './reload/config-watch.ts'
 
 export async function runCollector(file: string): Promise<void> {
-  const config = loadConfig(file, collectorConfig)
+  const config = await readConfig(file, collectorConfig)
   const log = pino({ name: 'collector', level: config.log.level, redact: hiddenInLogs })
   const stop = stopRequest(['SIGTERM', 'SIGINT'])
   const started = startCollector(config, { log, configFile: file })
-  const reload = async () => (await started).reload(() => loadConfig(file, collectorConfig))
+  const reload = async () => (await started).reload(() => readConfig(file, collectorConfig))
   const stopping = new AbortController()
   void watchConfig({ file }, reload, stopping.signal)
   // At its default the signal would end the process, also while it starts.

@@ -1,32 +1,15 @@
-/** Reads one YAML configuration file against a zod schema: strict, with the environment filled in, every error named by its path. */
-import { readFileSync } from 'node:fs'
+/** Reads one YAML configuration file against a zod schema. */
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
+import { ConfigError, checkValue, readText } from './config-value.ts'
 
-/** What is wrong with a configuration file, one sentence for each thing, each with the key's path. */
-export class ConfigError extends Error {
-  readonly file: string
-  readonly problems: readonly string[]
-  constructor(file: string, problems: readonly string[]) {
-    super(problems.map((problem) => `${file}: ${problem}`).join('\n'))
-    this.name = 'ConfigError'
-    this.file = file
-    this.problems = problems
-  }
-}
-
+/** Throws {@link ConfigError}. */
 export function loadConfig<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
   environment: NodeJS.ProcessEnv = process.env,
 ): z.output<Schema> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new ConfigError(file, [`cannot be read: ${(error as Error).message}`])
-  }
-  return parseConfig(file, text, schema, environment)
+  return parseConfig(file, readText(file), schema, environment)
 }
 
 /** As {@link loadConfig}, from text. `file` is only the name used in messages. */
@@ -44,52 +27,5 @@ export function parseConfig<Schema extends z.ZodType>(
       document.errors.map((error) => error.message.split('\n')[0]!),
     )
   }
-  const problems: string[] = []
-  const value = substitute(document.toJS() ?? {}, environment, [], problems)
-  if (problems.length > 0) throw new ConfigError(file, problems)
-  // zod would write and compile a function for each object: of use for a schema that is applied more than once.
-  const parsed = schema.safeParse(value, { jitless: true })
-  if (!parsed.success) throw new ConfigError(file, parsed.error.issues.flatMap(describeIssue))
-  return parsed.data
-}
-
-/** Fills `${VAR}` and `${VAR:-default}` into every string; `$${` stands for a literal `${`. */
-function substitute(value: unknown, environment: NodeJS.ProcessEnv, path: string[], problems: string[]): unknown {
-  if (typeof value === 'string') return substituteText(value, environment, path, problems)
-  if (Array.isArray(value)) return value.map((item, i) => substitute(item, environment, [...path, String(i)], problems))
-  if (value !== null && typeof value === 'object') {
-    return Object.fromEntries(
-      Object.entries(value).map(([key, item]) => [key, substitute(item, environment, [...path, key], problems)]),
-    )
-  }
-  return value
-}
-
-function substituteText(text: string, environment: NodeJS.ProcessEnv, path: string[], problems: string[]): unknown {
-  if (!text.includes('${')) return text
-  const filled = text.replace(/\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (whole, name, fallback) => {
-    if (whole === '$${') return '${'
-    const found = environment[name as string]
-    if (found !== undefined && (found !== '' || fallback === undefined)) return found
-    if (fallback !== undefined) return fallback as string
-    problems.push(
-      `${path.join('.')}: the environment variable ${name} is not set; set it or write \${${name}:-default}`,
-    )
-    return ''
-  })
-  // A key that takes a number or a switch must be able to come from the environment, where everything is text.
-  if (/^\$\{[^}]*\}$/.test(text)) {
-    if (/^-?\d+$/.test(filled)) return Number(filled)
-    if (filled === 'true' || filled === 'false') return filled === 'true'
-  }
-  return filled
-}
-
-function describeIssue(issue: z.core.$ZodIssue): string[] {
-  const at = (key: PropertyKey) => [...issue.path, key].map(String).join('.')
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${at(key)}: unknown key; remove it or see the configuration reference for its name`)
-  }
-  const path = issue.path.map(String).join('.')
-  return [path === '' ? issue.message : `${path}: ${issue.message}`]
+  return checkValue(file, document.toJS() ?? {}, schema, environment)
 }

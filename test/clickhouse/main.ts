@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { clickhouseConfig, clickhouseConnection } from '@tributary/aggregator/store/config.ts'
-import { ConfigError } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { StandIn } from '../harness/stand-in.ts'
 import { checkPipeline } from './pipeline.ts'
 import { checks, type Subject } from './store-checks.ts'

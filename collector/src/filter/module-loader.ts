@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ConfigError } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import type { FilterModule } from './module.ts'
 
 /**

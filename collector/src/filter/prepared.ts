@@ -1,5 +1,5 @@
 /** All of the configured filters that can fail is done here, once: regular expressions are compiled, parsers made, modules loaded. */
-import { ConfigError } from '@tributary/protocol/config-file.ts'
+import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { builtInParser } from '../parse/built-in.ts'
 import { builtInParsers } from '../parse/names.ts'
 import type { Parser } from '../parse/parser.ts'

@@ -45,17 +45,17 @@ export class Reloader {
   }
 
   /** Takes what `load` returns; whatever it throws is why the file can't be used. Never rejects. */
-  reload(load: () => CollectorConfig): Promise<ReloadResult> {
+  reload(load: () => CollectorConfig | Promise<CollectorConfig>): Promise<ReloadResult> {
     const result = this.#last.then(() => this.#reload(load))
     this.#last = result
     return result
   }
 
-  async #reload(load: () => CollectorConfig): Promise<ReloadResult> {
+  async #reload(load: () => CollectorConfig | Promise<CollectorConfig>): Promise<ReloadResult> {
     const { log, metrics } = this.#options
     let result: ReloadResult
     try {
-      result = await this.#take(load())
+      result = await this.#take(await load())
     } catch (error) {
       this.#stale = `the configuration file is not used: ${(error as Error).message}`
       log.error(

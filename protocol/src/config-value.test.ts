@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { parseConfig } from './config-file.ts'
+import { ConfigError, readConfig, valueOfWritten } from './config-value.ts'
+
+const fromEnvironment = '$' + '{N}'
+const value = { node: fromEnvironment, logs: { path: '/l', include: [] }, kubernetes: {} }
+
+test.for([
+  { what: 'JSON in one line', text: JSON.stringify(value), written: true },
+  { what: 'JSON that is indented', text: `${JSON.stringify(value, null, 2)}\n`, written: true },
+  { what: 'YAML', text: 'node: a\n', written: false },
+  { what: 'nothing', text: '', written: false },
+  { what: 'a list', text: '[]', written: false },
+  { what: 'JSON that a person wrote', text: '{ "node": "a" }', written: false },
+  { what: 'a key that is there twice', text: '{"node":"a","node":"b"}', written: false },
+  { what: "YAML's braces", text: '{node: a}', written: false },
+  { what: 'JSON with a comment', text: '{"node":"a"} # here', written: false },
+  { what: 'an escape that JavaScript would not write', text: '{"node":"\\u003c"}', written: false },
+])('$what is read without a parser of YAML: $written', ({ text, written }) => {
+  expect(valueOfWritten(text) !== undefined).toBe(written)
+})
+
+test('what is read without a parser of YAML is what that would have read', () => {
+  let nested = 0
+  const plain = fc.dictionary(
+    fc.string().filter((key) => key !== '__proto__'),
+    fc.jsonValue({ noUnicodeString: false }),
+  )
+  fc.assert(
+    fc.property(plain, fc.constantFrom(undefined, 2), (object, indent) => {
+      const text = JSON.stringify(object, null, indent)
+      const read = valueOfWritten(text)
+      // Keys that are numbers change places, and -0 is written as 0: read the other way, or the same.
+      if (read === undefined) return
+      expect(read).toEqual(parseConfig('f', text, z.any()))
+      if (Object.values(object).some((one) => typeof one === 'object' && one !== null)) nested++
+    }),
+  )
+  expect(nested).toBeGreaterThan(10)
+})
+
+test('a file is read either way with the environment filled in, and what is wrong is named', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'config-'))
+  const file = join(directory, 'c.yaml')
+  const schema = z.strictObject({ node: z.string(), count: z.int().default(3) })
+  try {
+    for (const text of ['node: N\n', '{"node":"N"}', '{ "node": "N" }']) {
+      writeFileSync(file, text.replace('N', fromEnvironment))
+      expect(await readConfig(file, schema, { N: 'n1' })).toEqual({ node: 'n1', count: 3 })
+    }
+    for (const text of ['node: a\nextra: 1\n', '{"node":"a","extra":1}']) {
+      writeFileSync(file, text)
+      await expect(readConfig(file, schema)).rejects.toThrow(/c\.yaml: extra: unknown key/)
+    }
+    writeFileSync(file, '{"node":"a","node":"b"}')
+    await expect(readConfig(file, schema)).rejects.toThrow(/unique/)
+    await expect(readConfig(join(directory, 'none'), schema)).rejects.toThrow(ConfigError)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
