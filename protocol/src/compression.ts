@@ -7,6 +7,7 @@
 import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib'
 import type { Compression } from './chunk.ts'
 import { ZstdCompressor } from './zstd-compressor.ts'
+import type { ZstdDecompressor } from './zstd-decompressor.ts'
 
 /** Compressed bytes that are broken, or that grow beyond what is allowed. */
 export class CompressionError extends Error {
@@ -43,9 +44,10 @@ const trustedSize = 16 << 20
  * bytes are returned as they are.
  *
  * @param maxBytes cap on the output
+ * @param kept is used where it can be: then what is returned is valid until it is used again
  * @throws {@link CompressionError}
  */
-export function decompress(bytes: Uint8Array, maxBytes: number): Buffer {
+export function decompress(bytes: Uint8Array, maxBytes: number, kept?: ZstdDecompressor): Buffer {
   const compression = compressionOf(bytes)
   if (compression === 'none') return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (compression === 'gzip') return capped(() => gunzipSync(bytes, { maxOutputLength: maxBytes }), maxBytes)
@@ -55,6 +57,10 @@ export function decompress(bytes: Uint8Array, maxBytes: number): Buffer {
     const frame = zstdFrame(bytes, at)
     if (!frame.skippable) {
       if ((frame.contentBytes ?? 0) > left) throw tooLarge(maxBytes)
+      if (at === 0 && frame.end === bytes.length && frame.contentBytes !== undefined) {
+        const content = kept?.decompress(bytes, frame.contentBytes)
+        if (content !== undefined) return content
+      }
       const part = capped(
         () =>
           zstdDecompressSync(bytes.subarray(at, frame.end), {

@@ -1,7 +1,8 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Context, ZstdCompressor } from './zstd-compressor.ts'
+import { ZstdCompressor } from './zstd-compressor.ts'
+import type { Context } from './zstd-handle.ts'
 
 /** What Node's own call makes of it. */
 const ordinary = (raw: Uint8Array) =>

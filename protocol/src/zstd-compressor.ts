@@ -3,27 +3,7 @@
  * and of each V8 has to be told and to collect it: with one context a collector reads a fifth more lines per CPU-second (docs/decisions/0011).
  */
 import { constants, createZstdCompress, type ZstdOptions, zstdCompressSync } from 'node:zlib'
-
-/** What Node has below its zstd streams. It is not part of Node's interface: whoever takes it looks first whether it is there. */
-export interface Handle {
-  /** Compresses `[inAt, inAt + inLength)` into `[outAt, outAt + outLength)`; what is left of either it writes to the stream's state. */
-  writeSync(
-    flush: number,
-    input: Uint8Array,
-    inAt: number,
-    inLength: number,
-    out: Uint8Array,
-    outAt: number,
-    outLength: number,
-  ): void
-  close(): void
-}
-
-export interface Context {
-  readonly handle: Handle
-  /** Room left in the output, input left; written by the handle. */
-  readonly state: Uint32Array
-}
+import { type Context, contextOf } from './zstd-handle.ts'
 
 /** What is larger is compressed in the ordinary way: the output buffer is kept, and nothing that is sent often is that large. Bytes. */
 const maxKeptInput = 2 << 20
@@ -85,11 +65,5 @@ function copyOf(from: Buffer, length: number): Buffer {
 
 /** Null where Node is not built as expected. */
 function openContext(params: Record<number, number>): Context | null {
-  const stream = createZstdCompress({ params, chunkSize: 64 })
-  // What goes wrong in the handle is told to its stream; here it shows in the state.
-  stream.on('error', () => undefined)
-  const { _handle: handle, _writeState: state } = stream as { _handle?: Partial<Handle>; _writeState?: unknown }
-  if (typeof handle?.writeSync !== 'function' || typeof handle.close !== 'function') return null
-  if (!(state instanceof Uint32Array) || state.length !== 2) return null
-  return { handle: handle as Handle, state }
+  return contextOf(createZstdCompress({ params, chunkSize: 64 }))
 }

@@ -9,6 +9,7 @@ import { type ForwardMessage, parseMessage } from '@tributary/protocol/forward.t
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import { decodeAttributes, RecordScanner, stderr, truncatedFlag } from '@tributary/protocol/records.ts'
+import { ZstdDecompressor } from '@tributary/protocol/zstd-decompressor.ts'
 import type { TenantLimits } from '../access/tenant-limits.ts'
 import { headerOfTenant } from '../ledger/tenant-source.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
@@ -68,6 +69,7 @@ const lastSecond = 65_535 * 86_400 + 86_399
 
 export class MessageDecoder {
   readonly #options: DecodeOptions
+  readonly #decompressor = new ZstdDecompressor()
   /** By the JSON of tenant, source and metadata. */
   readonly #streams = new Map<string, OwnStreams>()
   #foreignSource: Buffer = Buffer.alloc(0)
@@ -92,7 +94,7 @@ export class MessageDecoder {
     const sent = chunkHeader(parsed.options)
     const header = sent && headerOfTenant(sent, tenant)
     if (header?.outcome !== undefined) return nothing
-    const entries = decompress(parsed.entries, this.#options.maxEntriesBytes)
+    const entries = decompress(parsed.entries, this.#options.maxEntriesBytes, this.#decompressor)
     if (header?.relayed) return this.#foreignRows(parsed, entries, relayedSource(header), tenant, sink, header)
     if (header !== undefined) return this.#ownRows(header, entries, accepted, tenant, sink)
     return this.#foreignRows(parsed, entries, foreignSource(this.#options.id, start), tenant, sink)
