@@ -4,7 +4,12 @@ import type { Purpose } from './session-counts.ts'
 /** A query may take this part of the engine's memory, so that inserts go on beside it. */
 const queryShare = 0.6
 
-/** Server configuration, XML, as `--config-file` reads it. `memoryBytes` is what all of the engine may take, `more` further elements. */
+/**
+ * Server configuration, XML, as `--config-file` reads it. `memoryBytes` is what all of the engine may take, `more` further elements.
+ *
+ * Parts are merged column by column (vertically) whatever their rows: the other way, the default below 131,072 rows, puts each value of ten dictionaries
+ * into its place by itself, and was measured to take twice the CPU time.
+ */
 export function engineConfig(memoryBytes: number, more = ''): string {
   return `<clickhouse>
   <logger><level>none</level><console>0</console></logger>
@@ -21,6 +26,7 @@ export function engineConfig(memoryBytes: number, more = ''): string {
     <fsync_part_directory>1</fsync_part_directory>
     <min_rows_to_fsync_after_merge>1</min_rows_to_fsync_after_merge>
     <min_compressed_bytes_to_fsync_after_merge>1</min_compressed_bytes_to_fsync_after_merge>
+    <vertical_merge_algorithm_min_rows_to_activate>1</vertical_merge_algorithm_min_rows_to_activate>
     <max_suspicious_broken_parts>100000</max_suspicious_broken_parts>
     <max_suspicious_broken_parts_bytes>1099511627776</max_suspicious_broken_parts_bytes>
   </merge_tree>${more}
