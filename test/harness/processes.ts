@@ -116,6 +116,8 @@ export interface PipelineOptions {
   readonly collector?: Record<string, unknown>
   /** What is started as the collector; default: the sources. */
   readonly collectorScript?: string
+  /** What is started as the aggregator; default: the sources. */
+  readonly aggregatorScript?: string
   readonly aggregator?: Record<string, unknown>
   /** Where the collector sends to, instead of directly to the aggregator: the port of a proxy. */
   readonly via?: (forwardPort: number) => Promise<number>
@@ -176,7 +178,7 @@ export class Pipeline {
       },
       options.collector ?? {},
     )
-    this.aggregator = this.#process('aggregator', script('aggregator'), aggregator, [])
+    this.aggregator = this.#process('aggregator', options.aggregatorScript ?? script('aggregator'), aggregator, [])
     this.collector = this.#process('collector', options.collectorScript ?? script('collector'), collector, nodeFlags)
   }
 
