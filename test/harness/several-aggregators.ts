@@ -5,9 +5,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { nodeFlags } from '@tributary/collector/node-flags.ts'
 import { metric } from 'tributary/status-line.ts'
+import { type BundledScript, writeBundle } from './bundled.ts'
 import { Dnsmasq } from './dnsmasq.ts'
 import { NetworkNamespace } from './namespaces.ts'
 import { cluster, freePorts, ManagedProcess, node, until } from './processes.ts'
@@ -20,8 +20,6 @@ export interface SeveralOptions {
   readonly aggregator?: Record<string, unknown>
 }
 
-const main = (name: 'collector' | 'aggregator') => fileURLToPath(import.meta.resolve(`@tributary/${name}/main.ts`))
-const engineMain = fileURLToPath(new URL('../../aggregator/src/store/engine/standalone.ts', import.meta.url))
 const clock = new URL('jumping-clock.ts', import.meta.url)
 const name = 'aggregator.test'
 const forwardPort = 24224
@@ -35,7 +33,14 @@ export class Member {
   readonly dataDir: string
   readonly #clockFile: string
 
-  constructor(root: string, number: number, namespace: NetworkNamespace, proxy: FaultyProxy, config: object) {
+  constructor(
+    script: string,
+    root: string,
+    number: number,
+    namespace: NetworkNamespace,
+    proxy: FaultyProxy,
+    config: object,
+  ) {
     this.namespace = namespace
     this.proxy = proxy
     this.dataDir = join(root, `aggregator-${number}`)
@@ -46,7 +51,7 @@ export class Member {
       name: `aggregator-${number}`,
       prefix: namespace.prefix,
       nodeArgs: ['--import', `${clock.href}?${encodeURIComponent(this.#clockFile)}`],
-      args: [main('aggregator'), '--config', file],
+      args: [script, '--config', file],
       logFile: join(root, `aggregator-${number}.out`),
       supervised: true,
     })
@@ -74,9 +79,9 @@ export class Member {
 }
 
 export class SeveralAggregators {
-  readonly root = mkdtempSync(join(tmpdir(), 'tributary-several-'))
+  readonly root: string
   /** What the load generator gets as `out`. */
-  readonly logs = join(this.root, 'logs')
+  readonly logs: string
   readonly members: Member[] = []
   readonly dns: Dnsmasq
   readonly engine: ManagedProcess
@@ -87,6 +92,8 @@ export class SeveralAggregators {
   asked: Member
 
   private constructor(
+    root: string,
+    script: (name: BundledScript) => string,
     options: SeveralOptions,
     {
       dns,
@@ -95,6 +102,8 @@ export class SeveralAggregators {
       open,
     }: { dns: Dnsmasq; proxies: FaultyProxy[]; ports: number[]; open: AsyncDisposableStack },
   ) {
+    this.root = root
+    this.logs = join(root, 'logs')
     this.dns = dns
     this.#open = open
     const [enginePort, collectorPort, proxyPort] = ports as [number, number, number]
@@ -105,7 +114,15 @@ export class SeveralAggregators {
     this.engine = new ManagedProcess({
       name: 'engine',
       args: [
-        ...[engineMain, '--directory', join(this.root, 'engine'), '--listen', '0.0.0.0', '--port', String(enginePort)],
+        ...[
+          script('store-stand-in'),
+          '--directory',
+          join(this.root, 'engine'),
+          '--listen',
+          '0.0.0.0',
+          '--port',
+          String(enginePort),
+        ],
         ...['--password-file', passwordFile],
       ],
       logFile: join(this.root, 'engine.out'),
@@ -123,7 +140,7 @@ export class SeveralAggregators {
         shutdown: { drain: '60s' },
         ...options.aggregator,
       }
-      this.members.push(new Member(this.root, i, namespace, proxies[i]!, config))
+      this.members.push(new Member(script('aggregator'), this.root, i, namespace, proxies[i]!, config))
       proxies[i]!.target = { host: namespace.address, port: forwardPort }
     }
     this.asked = this.members[0]!
@@ -145,7 +162,7 @@ export class SeveralAggregators {
     writeFileSync(file, JSON.stringify(config))
     this.collector = new ManagedProcess({
       name: 'collector',
-      args: [main('collector'), '--config', file],
+      args: [script('collector'), '--config', file],
       nodeArgs: nodeFlags,
       logFile: join(this.root, 'collector.out'),
       supervised: true,
@@ -162,7 +179,10 @@ export class SeveralAggregators {
       const where = { host: proxyAddress(i), port: ports[2]! }
       proxies.push(open.use(await FaultyProxy.listen(() => 0, where)))
     }
-    const started = new SeveralAggregators(options, { dns, proxies, ports, open: open.move() })
+    const root = mkdtempSync(join(tmpdir(), 'tributary-several-'))
+    mkdirSync(join(root, 'bundle'))
+    const script = await writeBundle(join(root, 'bundle'))
+    const started = new SeveralAggregators(root, script, options, { dns, proxies, ports, open: open.move() })
     try {
       started.engine.start()
       for (const member of started.members.slice(0, running)) member.process.start()

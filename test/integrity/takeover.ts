@@ -1,10 +1,10 @@
 /** Two aggregators on one store. One after another is killed at chosen moments of a block's way, and the other one goes on. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createLog } from '@tributary/aggregator/log.ts'
 import { openEmbedded } from '@tributary/aggregator/store/embedded.ts'
+import { writeBundle } from '../harness/bundled.ts'
 import { freePorts, ManagedProcess, Pipeline, until } from '../harness/processes.ts'
 import { type StoreFault, StoreProxy, type StoreRequest } from '../harness/store-proxy.ts'
 
@@ -57,6 +57,9 @@ export class Pair implements AsyncDisposable {
     await using resources = new AsyncDisposableStack()
     const directory = mkdtempSync(join(tmpdir(), 'tributary-shared-'))
     resources.defer(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
+    // They start more than a dozen times.
+    mkdirSync(join(directory, 'bundle'))
+    const script = await writeBundle(join(directory, 'bundle'))
     const store = resources.use(
       await openEmbedded({ directory: join(directory, 'store'), memoryBytes: 5e8, log: createLog('fatal') }),
     )
@@ -67,7 +70,7 @@ export class Pair implements AsyncDisposable {
     const [portA, portB, httpB] = (await freePorts(3)) as [number, number, number]
     const configOf = (name: Name) => ({
       replicas: 2,
-      takeover: { after: '4s' },
+      takeover: { after: '3s' },
       shutdown: { drain: '60s' },
       load: { blockDelay: '200ms' },
       ...aggregator,
@@ -75,10 +78,12 @@ export class Pair implements AsyncDisposable {
     })
     const listen = '127.0.0.1'
     const pipeline = await Pipeline.create({
+      aggregatorScript: script('aggregator'),
+      collectorScript: script('collector'),
       aggregator: { ...configOf('a'), forward: { listen, port: portA } },
       collector: {
         logs: { scanInterval: '200ms' },
-        aggregator: { address: [`${listen}:${portA}`, `${listen}:${portB}`], takeoverAfter: '3s' },
+        aggregator: { address: [`${listen}:${portA}`, `${listen}:${portB}`], takeoverAfter: '2s' },
       },
     })
     resources.use(pipeline)
@@ -89,10 +94,9 @@ export class Pair implements AsyncDisposable {
       file,
       JSON.stringify({ ...configOf('b'), dataDir: volumes.b, http, forward: { listen, port: portB } }),
     )
-    const script = fileURLToPath(import.meta.resolve('@tributary/aggregator/main.ts'))
     const b = new ManagedProcess({
       name: 'aggregator',
-      args: [script, '--config', file],
+      args: [script('aggregator'), '--config', file],
       logFile: join(pipeline.root, 'b.out'),
     })
     resources.defer(async () => void (await b.kill()))
