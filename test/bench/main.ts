@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- collector|receiver|store|end-to-end|limits|query|many-files|all [--save]`: measures and compares with the goals. With `--save` the figures
+ * `npm run bench -- collector|receiver|store|end-to-end|limits|query|beside-queries|many-files|all [--save]`: measures and compares with the goals. With `--save` the figures
  * become test/bench/baseline.json and docs/performance.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -15,6 +15,7 @@ const benches: Record<string, () => Promise<BenchResult>> = {
   'end-to-end': async () => (await import('./end-to-end.ts')).run(),
   limits: async () => (await import('./limits.ts')).run(),
   query: async () => (await import('./query.ts')).run(),
+  'beside-queries': async () => (await import('./beside.ts')).run(),
   'many-files': async () => (await import('./many-files.ts')).run(),
 }
 

@@ -92,7 +92,8 @@ async function measure(aggregatorScript: string): Promise<Cost> {
   }
 }
 
-async function feed(address: string, chunks: readonly Prepared[]): Promise<void> {
+/** Sends chunks with up to so many unacknowledged, until all are acknowledged. */
+export async function feed(address: string, chunks: readonly Prepared[]): Promise<void> {
   const sender = new Sender({
     name: address,
     to: { host: '127.0.0.1', port: Number(address.split(':')[1]), serverName: '' },

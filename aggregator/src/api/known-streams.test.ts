@@ -24,12 +24,15 @@ const entry = (pod: string, at: number, line = pod) => ({
 
 /** How often streams were looked up, and the API in front of the store that counts it. */
 async function counted(stack: AsyncDisposableStack) {
-  const counts = { lookUps: 0 }
+  const counts = { lookUps: 0, ofRows: [] as string[], during: async () => {} }
   const { client } = fixture
   const url = await listen(stack, {
     store: {
-      query: (sql, parameters, options) => {
+      query: async (sql, parameters, options) => {
         if (sql.includes('FROM streams')) counts.lookUps++
+        if (!sql.includes('FROM logs')) return client.query(sql, parameters, options)
+        counts.ofRows.push(sql)
+        await counts.during()
         return client.query(sql, parameters, options)
       },
       queryBytes: (sql, parameters, options) => client.queryBytes(sql, parameters, options),
@@ -49,7 +52,13 @@ async function counted(stack: AsyncDisposableStack) {
     const { data } = (await response.json()) as { data: { result: { values: [string, string][] }[] } }
     return data.result.flatMap(({ values }) => values.map(([, line]) => line)).sort()
   }
-  return { counts, lines }
+  const sums = async (query: string) => {
+    const parameters = new URLSearchParams({ query, time: String(base + 3600n * second) })
+    const response = await fetch(`${url}/loki/api/v1/query?${parameters}`)
+    const { data } = (await response.json()) as { data: { result: { metric: object; value: [number, string] }[] } }
+    return data.result.map(({ metric, value }) => [metric, Number(value[1])])
+  }
+  return { counts, lines, sums }
 }
 
 test('entries of streams that came since the last query are found', async () => {
@@ -67,6 +76,33 @@ test('entries of streams that came since the last query are found', async () => 
   expect(await lines(0, 200)).toEqual(['a', 'b', 'c', 'later'])
   expect(await lines(0, 200, '{pod="c"}')).toEqual(['c'])
   expect(counts.lookUps).toBe(3)
+})
+
+test('rows are not asked for their stream where a selector chose all, unless one came meanwhile', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { counts, sums } = await counted(stack)
+  const big = { ...entry('big', 20), stream: { app: 'web', pod: 'big', zone: 'z' } }
+  await fixture.insert([entry('a', 10), big])
+  // So many that it is worth it.
+  await fixture.client.command(
+    `INSERT INTO streams SELECT * REPLACE (10000000 AS entries) FROM streams WHERE labels['pod'] = 'big' LIMIT 1`,
+  )
+  const query = 'sum by (zone) (count_over_time({app="web"} |= "new" [2h]))'
+  const ofStream = (sql: string) => sql.includes('sid IN')
+  const selective = 'sum by (zone) (count_over_time({pod="big"} |= "big" [2h]))'
+  expect(await sums(selective)).toEqual([[{ zone: 'z' }, 1]])
+  expect(await sums(query)).toEqual([])
+  expect(counts.ofRows.map(ofStream)).toEqual([true, false])
+  // Its metadata is no label where a stream has one of that name; only what is known of the streams tells.
+  const late = { ...entry('late', 30, 'new'), meta: { zone: 'meta' } }
+  counts.during = async () => {
+    counts.during = async () => {}
+    await fixture.insert([late])
+  }
+  expect(await sums(query)).toEqual([])
+  expect(counts.ofRows.slice(2).map(ofStream)).toEqual([false, true])
+  expect(await sums(query)).toEqual([[{ zone: 'meta' }, 1]])
+  expect(counts.ofRows.slice(4).map(ofStream)).toEqual([false])
 })
 
 test('what another thread inserts counts, and what fails too', async () => {

@@ -24,7 +24,7 @@ import type { Reader, Statement } from './rows.ts'
 import type { Series } from './series.ts'
 import { split } from './split.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
-import { rowConditions, type StreamSet } from './streams.ts'
+import { isEverything, rowConditions, type StreamSet } from './streams.ts'
 import type { TenantScope } from './tenant-scope.ts'
 import { BucketSteps, bucketSql, max, min, type Windows } from './windows.ts'
 
@@ -66,7 +66,8 @@ export function countSource({ keys, log }: SamplePlan, windows: Windows, streams
   return typeof rollup === 'string' ? rows(rollup) : { from: 'rollup', rollup, labels }
 }
 
-export function countsStatement(plan: SamplePlan, windows: Windows, streams: StreamSet): Statement {
+/** @param everything the streams are all that there are: rows are asked for nothing but their tenant */
+export function countsStatement(plan: SamplePlan, windows: Windows, streams: StreamSet, everything = false): Statement {
   const parameters = new Parameters()
   const { scope } = streams
   const { conditions, labels } = pipelineSql(parameters, split(plan.log.stages), streams)
@@ -74,7 +75,7 @@ export function countsStatement(plan: SamplePlan, windows: Windows, streams: Str
   const to = min(windows.last, streams.last)
   const { bucket, conditions: windowConditions } = bucketSql(parameters, windows)
   const where = [
-    ...rowConditions(parameters, scope, streams, from, to),
+    ...(everything ? [scope.condition(parameters)] : rowConditions(parameters, scope, streams, from, to)),
     ...timeConditions(parameters, from, to),
     ...windowConditions,
     ...conditions,
@@ -178,7 +179,7 @@ export async function readCounts(
   const fromRollup =
     source.from === 'rollup' ? await readGroups(reader, rollupStatement(plan, windows, streams, source)) : undefined
   // By streams there may be more groups than by their labels.
-  const rows = fromRollup ?? (await readGroups(reader, countsStatement(plan, windows, streams)))
+  const rows = fromRollup ?? (await countRows(reader, plan, windows, streams))
   if (rows === undefined) throw tooManyCounts()
   const labels =
     fromRollup !== undefined && source.from === 'rollup'
@@ -188,6 +189,26 @@ export async function readCounts(
   const seconds = plan.op === 'rate' || plan.op === 'bytes_rate' ? Number(plan.range) / 1e9 : 1
   for (const { entries } of rows) for (const count of entries) reader.totals.lines += Number(count)
   return [...collected.values()].map((sums) => sums.series(ofBytes(plan), seconds))
+}
+
+/** Of so many rows, about, it is worth to look up all streams, which may save the condition on them: it is asked of each row. */
+const manyRows = 500_000
+
+/** Undefined where there are too many. */
+async function countRows(
+  reader: Reader,
+  plan: SamplePlan,
+  windows: Windows,
+  streams: StreamSet,
+): Promise<GroupRow[] | undefined> {
+  const [first, last] = [max(windows.origin, streams.first), min(windows.last, streams.last)]
+  const all = () => isEverything(reader, streams, windows.origin, windows.last)
+  if (reader.ownStore && streams.density * Number(last - first) > manyRows && (await all())) {
+    const rows = await readGroups(reader, countsStatement(plan, windows, streams, true))
+    // Else rows of a new stream may have been counted.
+    if (await all()) return rows
+  }
+  return readGroups(reader, countsStatement(plan, windows, streams))
 }
 
 /** Undefined where there are too many. */

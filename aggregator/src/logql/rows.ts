@@ -85,6 +85,11 @@ export class Reader {
     return result.rows
   }
 
+  /** Nobody but this process writes into the store, and a row's stream is there before it. */
+  get ownStore(): boolean {
+    return this.#store.revision !== undefined
+  }
+
   /**
    * What a key stands for, read anew where something may have been written since it was read.
    *

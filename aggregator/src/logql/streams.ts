@@ -125,6 +125,15 @@ export async function findStreams(
   }
 }
 
+/**
+ * Whether a set has all streams that the tenants have between first and last, so that conditions on streams would leave no row out. Rows are
+ * inserted behind their streams and deleted before them: where it is so before and after rows are read, none of them was of another stream.
+ */
+export async function isEverything(reader: Reader, set: StreamSet, first: bigint, last: bigint): Promise<boolean> {
+  const { streams } = await findStreams(reader, [], first, last)
+  return streams.size <= set.streams.size && [...streams.keys()].every((id) => set.streams.has(id))
+}
+
 async function readStreams(
   reader: Reader,
   matchers: readonly Matcher[],

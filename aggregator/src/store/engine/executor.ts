@@ -1,5 +1,6 @@
 /** Runs the statements of requests on the pool's sessions, and kills those nobody waits for any more. */
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import type { Readable } from 'node:stream'
 import type { ChdbResult, StreamChunk } from 'chdb'
 import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
@@ -10,6 +11,11 @@ import type { PooledSession, SessionPool } from './session-pool.ts'
 import type { Spool } from './spool.ts'
 import { dataInsertOf, insertFromFile, quoteLiteral } from './statement.ts'
 
+/** Threads of a query that begins while rows come in: what takes them has work for one core, and what brings them for another. */
+const threadsBesideInserts = Math.max(1, Math.floor(availableParallelism() / 2))
+/** Rows count as coming in for so long behind an insert, milliseconds: the next block follows within it. */
+const insertPause = 2000
+
 /** A statement that does not stop is asked again this often, in milliseconds: the first time may come before it has begun. */
 const killInterval = 100
 
@@ -19,6 +25,8 @@ export class Executor {
   /** By `database.table`. */
   readonly #directories = new Map<string, string>()
   #count = 0
+  #inserting = 0
+  #inserted = Number.NEGATIVE_INFINITY
 
   constructor(pool: SessionPool, spool: Spool) {
     this.#pool = pool
@@ -65,11 +73,24 @@ export class Executor {
       throw exception(exceptionCodes.unknownFormat, 'UNKNOWN_FORMAT', 'Rows are taken in the format Native only.')
     }
     const rows = request.spooled === undefined ? body : request.spooled
-    return this.#spool.with(rows, async (path) => {
-      const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
-      await syncTable(await this.#directoryOf(insert.table, request.database))
-      return result
-    })
+    this.#inserting++
+    try {
+      return await this.#spool.with(rows, async (path) => {
+        const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
+        await syncTable(await this.#directoryOf(insert.table, request.database))
+        return result
+      })
+    } finally {
+      this.#inserting--
+      this.#inserted = performance.now()
+    }
+  }
+
+  /** Queries must not take the cores from what comes in. */
+  #threadsOf(purpose: Purpose, { settings }: EngineRequest): readonly (readonly [string, string])[] {
+    const free = this.#inserting === 0 && performance.now() - this.#inserted > insertPause
+    if (purpose !== 'query' || free || settings.has('max_threads')) return []
+    return [['max_threads', String(threadsBesideInserts)]]
   }
 
   /** Where the engine keeps a table. */
@@ -101,7 +122,7 @@ export class Executor {
         purpose,
         async (session) => {
           const name = `statement-${this.#count++}`
-          const settings = new Map(request.settings).set('log_comment', name)
+          const settings = new Map([...request.settings, ...this.#threadsOf(purpose, request), ['log_comment', name]])
           await session.prepare(sql, { database: request.database, settings, parameters: request.parameters })
           signal.throwIfAborted()
           using _watch = this.#killWhenAborted(name, signal)

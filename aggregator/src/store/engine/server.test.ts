@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
@@ -237,6 +238,19 @@ describe('rows', () => {
     const nowhere = new StoreClient({ ...client.connection, spool: join(opened.directory, 'none') })
     await expect(nowhere.insertNative('small', ['n'], rows, 'x')).rejects.toMatchObject({ code: 'unavailable' })
     await nowhere.close()
+  })
+
+  test('have the cores before queries that begin while they come in', async () => {
+    const threads = async (given = {}) => {
+      const answer = await post("SELECT toUInt64(getSetting('max_threads'))", given)
+      return Number(await answer.text())
+    }
+    const half = Math.max(1, Math.floor(availableParallelism() / 2))
+    await opened.client.insertNative('small', ['n'], rows, 'before a query')
+    expect(await threads()).toBe(half)
+    expect(await threads({ max_threads: '7' })).toBe(7)
+    // Long behind the last insert a query has all of them again.
+    await expect.poll(() => threads(), { timeout: 10_000, interval: 200 }).toBe(availableParallelism())
   })
 
   test('are taken in no other format', async () => {
