@@ -4,12 +4,12 @@ import type { Courier } from './forward/courier.ts'
 import { type Health, HealthCheck } from './health.ts'
 import type { CollectorMetrics } from './metrics.ts'
 import type { Family } from './tail/family.ts'
-import { backlogOf } from './tail/snapshot.ts'
+import { type Backlog, backlogOf } from './tail/snapshot.ts'
 import type { Tailer } from './tail/tailer.ts'
 
 export interface VitalsOptions {
   readonly logsPath: string
-  readonly tailer: Pick<Tailer, 'view' | 'ready'>
+  readonly tailer: Pick<Tailer, 'view' | 'ready' | 'changes'>
   readonly courier: Pick<Courier, 'connected' | 'aggregators' | 'refusal'>
   readonly metrics: CollectorMetrics
   /** How long it may stand still, ms. */
@@ -23,6 +23,8 @@ export class Vitals {
   readonly #check: HealthCheck
   readonly #timer: NodeJS.Timeout
   #health: Health = { healthy: true }
+  #backlog: Backlog | undefined
+  #backlogAfter: number | undefined
 
   constructor(options: VitalsOptions) {
     this.#options = options
@@ -46,11 +48,9 @@ export class Vitals {
   }
 
   #look(): void {
-    const { tailer, courier, metrics } = this.#options
+    const { courier, metrics } = this.#options
     const now = performance.now()
-    const { readableBytes, unfinishedBytes, oldestSince, worst } = backlogOf(tailer.view, now)
-    metrics.unfinishedBytes.set(unfinishedBytes)
-    for (const [state, count] of countLogs(tailer.view.families)) metrics.logs.set({ state }, count)
+    const { readableBytes, oldestSince, worst } = this.#lookAtLogs(now)
     metrics.oldestUnread.set(oldestSince === undefined ? 0 : (now - oldestSince) / 1000)
     const aggregators = courier.aggregators()
     const waitingChunks = aggregators.reduce((sum, { waiting }) => sum + waiting, 0)
@@ -62,6 +62,21 @@ export class Vitals {
       { connected: courier.connected, readableBytes, waitingChunks, acked, worst },
       now,
     )
+  }
+
+  /** On a quiet node, where nothing is unread, all logs are as they were: they are not gone through again. */
+  #lookAtLogs(now: number): Backlog {
+    const { tailer, metrics } = this.#options
+    const { changes, view } = tailer
+    const before = this.#backlog
+    const quiet = before?.readableBytes === 0 && before.unfinishedBytes === 0
+    if (quiet && changes !== undefined && changes === this.#backlogAfter) return before
+    const backlog = backlogOf(view, now)
+    this.#backlog = backlog
+    this.#backlogAfter = changes
+    metrics.unfinishedBytes.set(backlog.unfinishedBytes)
+    for (const [state, count] of countLogs(view.families)) metrics.logs.set({ state }, count)
+    return backlog
   }
 }
 

@@ -74,7 +74,7 @@ export class Tailer {
   /** Counts turns of the loop in which something had happened: what is told of all logs is as it was while it stays the same. */
   #changes = 0
   #gaugesAfter = -1
-  #progress = { after: -1, text: '' }
+  #progress: { after: number | undefined; text: string } = { after: undefined, text: '' }
   /** No log is to be looked at before, ms on the monotonic clock. */
   #pollAt = 0
   /** There is a log to be decided about. */
@@ -188,10 +188,15 @@ export class Tailer {
     return [...kept.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
   }
 
+  /** The same number as long as nothing happened to any log; undefined while something does. */
+  get changes(): number | undefined {
+    return this.#stirred ? undefined : this.#changes
+  }
+
   /** Changes whenever {@link checkpoints} do. */
   get progress(): string {
-    const changes = this.#stirred ? -1 : this.#changes
-    if (changes === -1 || this.#progress.after !== changes) {
+    const { changes } = this
+    if (changes === undefined || this.#progress.after !== changes) {
       const text = progressOf(this.#families.values(), this.#orphans.generations, this.#identifier.unclaimed())
       this.#progress = { after: changes, text }
     }
