@@ -61,9 +61,9 @@ const rareSliceGrowth = 64n
 /** The first slice where stages filter out nobody knows how much. */
 const filteredSlice = 600_000_000_000n
 /** What it would be for entries that come evenly, so many times over: most queries are to be answered by it. */
-const sliceReserve = 2
+const sliceReserve = 3
 const longestFirstSlice = 86_400_000_000_000n
-/** The sort key of the store begins with five minutes: a part of them costs as much as the whole. */
+/** The sort key of the store begins with five minutes: a longer slice costs no less for a part of them. A shorter one reads fewer parts. */
 const sliceUnit = 300_000_000_000n
 
 /** How long the first slice is to be, nanoseconds. @param density entries in each nanosecond, about */
@@ -74,8 +74,8 @@ export function firstSlice(limit: number, density: number, filters: boolean): bi
 }
 
 /**
- * Cuts a stretch of time into growing slices in the order in which entries are wanted, at whole {@link sliceUnit}s. The sort key of the
- * store does not begin with the exact time, so that asking for the newest entries of a long stretch would sort all of it.
+ * Cuts a stretch of time into growing slices in the order in which entries are wanted, at whole {@link sliceUnit}s but for what is shorter. The
+ * sort key of the store does not begin with the exact time, so that asking for the newest entries of a long stretch would sort all of it.
  *
  * @param length of the first one at least, nanoseconds
  */
@@ -89,11 +89,12 @@ export function* slices(
   let [from, to] = [first, last]
   for (; from <= to; length = (length > sliceUnit ? length : sliceUnit) * growth) {
     if (direction === 'forward') {
-      const end = min(upTo(from + length) - 1n, to)
+      const end = min((length < sliceUnit ? from + length : upTo(from + length)) - 1n, to)
       yield { first: from, last: end }
       from = end + 1n
     } else {
-      const start = max(downTo(to - length + 1n), from)
+      const edge = to - length + 1n
+      const start = max(length < sliceUnit ? edge : downTo(edge), from)
       yield { first: start, last: to }
       to = start - 1n
     }

@@ -62,13 +62,17 @@ test('slices tile a stretch of time in the order in which entries are wanted, an
   expect([...slices(6n, 5n, 'backward')]).toEqual([])
 })
 
-test('the first slice is as long as the wanted entries take, twice over, where nothing is filtered out', () => {
+test('the first slice is as long as the wanted entries take, three times over, where nothing is filtered out', () => {
   const second = 1_000_000_000n
   // 200 entries a second.
-  expect(firstSlice(1000, 200 / 1e9, false)).toBe(10n * second)
+  expect(firstSlice(1000, 200 / 1e9, false)).toBe(15n * second)
   expect(firstSlice(1000, 200 / 1e9, true)).toBe(600n * second)
   expect(firstSlice(1000, 0, false)).toBe(600n * second)
   expect(firstSlice(5000, 1e-15, false)).toBe(86_400n * second)
-  const [newest] = slices(0n, 1_700_000_123n * second, 'backward', 10n * second)
-  expect(newest).toEqual({ first: 1_700_000_100n * second, last: 1_700_000_123n * second })
+  const [newest, before] = slices(0n, 1_700_000_123n * second, 'backward', 10n * second)
+  expect(newest).toEqual({ first: 1_700_000_113n * second + 1n, last: 1_700_000_123n * second })
+  expect(before).toEqual({ first: 1_699_998_900n * second, last: 1_700_000_113n * second })
+  const [oldest, behind] = slices(5n, 1_700_000_123n * second, 'forward', 10n * second)
+  expect(oldest).toEqual({ first: 5n, last: 10n * second + 4n })
+  expect(behind).toEqual({ first: 10n * second + 5n, last: 1500n * second - 1n })
 })
