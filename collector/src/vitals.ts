@@ -67,15 +67,15 @@ export class Vitals {
   /** On a quiet node, where nothing is unread, all logs are as they were: they are not gone through again. */
   #lookAtLogs(now: number): Backlog {
     const { tailer, metrics } = this.#options
-    const { changes, view } = tailer
+    const { changes } = tailer
     const before = this.#backlog
     const quiet = before?.readableBytes === 0 && before.unfinishedBytes === 0
     if (quiet && changes !== undefined && changes === this.#backlogAfter) return before
-    const backlog = backlogOf(view, now)
+    const backlog = backlogOf(tailer.view, now)
     this.#backlog = backlog
     this.#backlogAfter = changes
     metrics.unfinishedBytes.set(backlog.unfinishedBytes)
-    for (const [state, count] of countLogs(view.families)) metrics.logs.set({ state }, count)
+    for (const [state, count] of countLogs(tailer.view.families)) metrics.logs.set({ state }, count)
     return backlog
   }
 }
