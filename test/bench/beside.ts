@@ -11,8 +11,8 @@ import { feed } from './receiver.ts'
 import type { BenchResult } from './result.ts'
 
 /** Of all phases together. */
-const lines = 2_000_000
-const phases = 4
+const lines = 4_500_000
+const phases = 8
 /** Dashboards that are open, and how often each asks its two queries anew, milliseconds. */
 const dashboards = 5
 const refresh = 5_000
