@@ -13,7 +13,7 @@ import { HeldLine } from './pending.ts'
 import type { RecordWriter } from './record-writer.ts'
 
 const emptyLine = 256
-/** From here on calls into the runtime find and copy faster than a loop. Bytes. */
+/** From here on calls into the runtime find and copy faster than a loop. Bytes; less than {@link LineRun} is told to leave free. */
 const longLine = 384
 
 /** Time of the last record. */
@@ -46,7 +46,7 @@ export class LineRun {
   /** Bytes before the text of the last record, by stream. */
   readonly #headBytes: [number, number] = [0, 0]
 
-  /** @param spare what must be free in the output behind every record, bytes */
+  /** @param spare what must be free in the output behind every record, bytes: also what a line is copied to before it is known to fit */
   constructor(writer: RecordWriter, clock: Clock, { maxLineBytes, spare }: { maxLineBytes: number; spare: number }) {
     this.#writer = writer
     this.#clock = clock
