@@ -164,16 +164,23 @@ test('without its checkpoints the collector goes on where the ledger says', asyn
 
 test('lost chunks, lost acks and cut connections lose and double nothing', async () => {
   const faults = ['drop', 'mute', 'reset', undefined, undefined] as const
-  await openSink({ fault: (n) => (n < 40 ? faults[n % faults.length] : undefined) })
+  const met = new Set<string | undefined>()
+  const fault = (n: number) => {
+    const one = n < 40 ? faults[n % faults.length] : undefined
+    met.add(one)
+    return one
+  }
+  await openSink({ fault })
   const log = container('cart')
   await start({}, { ackTimeout: '200ms' })
-  for (let i = 0; i < 20; i++) {
-    write(log, numbered(i * 10, i * 10 + 10))
+  let written = 0
+  while (written < 200 || faults.some((one) => !met.has(one))) {
+    write(log, numbered(written, written + 10))
+    written += 10
     await sleep(30)
   }
-  await untilLines(200)
-  expect(sink.lines()).toEqual(numbered(0, 200))
-  expect(sink.duplicates).toBeGreaterThan(0)
+  await untilLines(written)
+  expect(sink.lines()).toEqual(numbered(0, written))
 })
 
 test('copytruncate: what the copy holds is read from it, also for plain text whose generations begin alike', async () => {
