@@ -107,6 +107,12 @@ const keyOf = (time: bigint | number, labels: Record<string, string>) =>
   `${time} ${JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))}`
 
 test('whatever is counted, by whatever steps, is as if it were counted row by row', { timeout: 120_000 }, async () => {
+  const countedEnough = () => Object.values(from).every((count) => count > 3)
+  do await compareCounts()
+  while (!countedEnough())
+})
+
+async function compareCounts(): Promise<void> {
   await fc.assert(
     fc.asyncProperty(question, async ({ selector, by, op, stages, range, offset, start, step, points }) => {
       const query = `sum by (${by}) (${op}(${selector} ${stages} [${range}]${offset}))`
@@ -132,8 +138,7 @@ test('whatever is counted, by whatever steps, is as if it were counted row by ro
     }),
     { numRuns: 80 },
   )
-  for (const [source, count] of Object.entries(from)) expect(count, `counts from ${source}`).toBeGreaterThan(3)
-})
+}
 
 test('volumes and stats are exact wherever they begin and end', { timeout: 60_000 }, async () => {
   const asked = fc.record({
