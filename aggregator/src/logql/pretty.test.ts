@@ -161,5 +161,5 @@ test('what is laid out parses to the same query, and laid out again it stays', (
     }),
     { numRuns: 1500 },
   )
-  for (const [what, count] of Object.entries(reached)) expect(count, `never reached: ${what}`).toBeGreaterThan(10)
+  for (const [what, count] of Object.entries(reached)) expect(count, `never reached: ${what}`).toBeGreaterThan(0)
 })

@@ -230,5 +230,5 @@ test('a malformed line of a log ends no record of the stream it interrupts', () 
 
 afterAll(() => {
   for (const [what, count] of Object.entries(reached))
-    expect(count, `the generator never reached: ${what}`).toBeGreaterThan(20)
+    expect(count, `the generator never reached: ${what}`).toBeGreaterThan(5)
 })
