@@ -67,11 +67,9 @@ function save(results: readonly BenchResult[]): void {
     // The first time there is none.
   }
   const kept = old.filter(({ bench }) => !results.some((one) => one.bench === bench))
-  const order = Object.keys(benches)
+  const placeOf = ({ bench }: BenchResult) => Object.keys(benches).indexOf(bench.split(',')[0]!)
   const date = new Date().toISOString().slice(0, 10)
-  const all = [...kept, ...results.map((result) => ({ ...result, date }))].sort(
-    (a, b) => order.indexOf(a.bench) - order.indexOf(b.bench),
-  )
+  const all = [...kept, ...results.map((result) => ({ ...result, date }))].sort((a, b) => placeOf(a) - placeOf(b))
   const machine = `${cpus().length} cores (${cpus()[0]!.model.trim()})`
   const baseline = { machine, node: process.versions.node, results: all }
   writeFileSync(baselinePath, `${JSON.stringify(baseline, undefined, 2)}\n`)

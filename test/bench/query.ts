@@ -224,7 +224,7 @@ export async function run(): Promise<BenchResult> {
     figures.push(...(await measure(url, question, store.pid, rows, Number(bytes))))
   const million = rows / 1e6
   return {
-    bench: 'query',
+    bench: million === 5 ? 'query' : `query, ${million} M rows`,
     what: `queries over HTTP on ${million} M rows of ${Math.round(Number(bytes) / rows)} bytes of line, ${streams} streams over ${hours} hours: the first time after a start (cold for the engine; the files are in the page cache), then again. CPU of the API's process and the engine's together${besideLoad()}`,
     figures,
   }
