@@ -2,14 +2,13 @@
  * A backup of an aggregator that runs; its volume is lost; a new one is filled from the backup. What the backup has is there once. What was
  * acknowledged after it is sent again where the files still have it, and what is missing is what was acknowledged after it and whose files are gone.
  */
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runBackup } from 'tributary/backup.ts'
 import { totals } from 'tributary/generate/truth.ts'
 import { expect, test } from 'vitest'
 import { Pipeline, until } from '../harness/processes.ts'
 import { judge, settle } from '../harness/read-back.ts'
+import { removePods, restoreVolume } from './restore.ts'
 import { chooseSeed, conclude, isSound, Writer, wholeVerdict } from './run.ts'
 
 const load = { containers: 4, rate: 600, rotateBytes: 32 * 1024, partial: 2, pieceBytes: 120 } as const
@@ -18,23 +17,9 @@ const load = { containers: 4, rate: 600, rotateBytes: 32 * 1024, partial: 2, pie
 async function loseVolumeAndRestore(pipeline: Pipeline, archive: string): Promise<void> {
   const engine = pipeline.enginePid()!
   await pipeline.aggregator.kill()
-  await until(
-    () => !existsSync(`/proc/${engine}`),
-    20_000,
-    () => 'the engine outlives its aggregator',
-  )
-  rmSync(pipeline.dataDir, { recursive: true, maxRetries: 5 })
-  mkdirSync(pipeline.dataDir, { mode: 0o700 })
-  execFileSync('tar', ['-xf', archive, '-C', pipeline.dataDir])
+  await restoreVolume(pipeline, engine, archive)
   pipeline.aggregator.start()
   await pipeline.ready()
-}
-
-/** Pods of this namespace are gone from the node, with their logs. */
-function removePods(pipeline: Pipeline, namespace: string): void {
-  const { logs } = pipeline
-  execFileSync('find', [join(logs, 'containers'), '-name', `*_${namespace}_*`, '-delete'])
-  execFileSync('find', [join(logs, 'pods'), '-mindepth', '1', '-path', `*/${namespace}_*`, '-delete'])
 }
 
 async function backUp(pipeline: Pipeline): Promise<string> {

@@ -2,8 +2,7 @@
  * From the former version to this one, on what the former one's processes left: store, write-ahead log, ledger, checkpoints, spool and backup.
  * Containers write all the time. Nothing is missing, doubled or out of order, over the way back too.
  */
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { migrations } from '@tributary/aggregator/store/schema.ts'
 import { runBackup } from 'tributary/backup.ts'
@@ -12,6 +11,7 @@ import { expect, test } from 'vitest'
 import { Pipeline, type PipelineOptions, script, until } from '../harness/processes.ts'
 import { settle } from '../harness/read-back.ts'
 import { Former, formerSchema } from './former/former.ts'
+import { removePods, restoreVolume } from './restore.ts'
 import { chooseSeed, conclude, isSound, Writer, wholeVerdict } from './run.ts'
 
 const load = { containers: 4, rate: 800, rotateBytes: 32 * 1024, partial: 2, pieceBytes: 120 } as const
@@ -195,14 +195,7 @@ test('back: after the migration the former aggregator only keeps what it is sent
   await replace(pipeline, 'collector', present)
   const engine = pipeline.enginePid()!
   await pipeline.aggregator.stop()
-  await until(
-    () => !existsSync(`/proc/${engine}`),
-    20_000,
-    () => 'the engine outlives its aggregator',
-  )
-  rmSync(pipeline.dataDir, { recursive: true, maxRetries: 5 })
-  mkdirSync(pipeline.dataDir, { mode: 0o700 })
-  execFileSync('tar', ['-xf', archive, '-C', pipeline.dataDir])
+  await restoreVolume(pipeline, engine, archive)
   pipeline.aggregator.become(former.aggregator)
   pipeline.aggregator.start()
   await pipeline.ready()
@@ -213,9 +206,3 @@ test('back: after the migration the former aggregator only keeps what it is sent
   await expectMigrated(pipeline)
   await expectWhole(pipeline, [truth], 'forward again', seed)
 })
-
-/** Pods of this namespace are gone from the node, with their logs. */
-function removePods({ logs }: Pipeline, namespace: string): void {
-  execFileSync('find', [join(logs, 'containers'), '-name', `*_${namespace}_*`, '-delete'])
-  execFileSync('find', [join(logs, 'pods'), '-mindepth', '1', '-path', `*/${namespace}_*`, '-delete'])
-}
