@@ -34,6 +34,12 @@ export function engineConfig(memoryBytes: number, more = ''): string {
 `
 }
 
+/**
+ * A query gets a thread for so much of the engine's memory as is free, bytes: what a thread takes that reads all columns. The engine's own
+ * default, 1 GiB, would leave an engine of this size with one thread for each query, whatever the cores.
+ */
+const memoryOfThread = 64 * 1024 * 1024
+
 /** What every statement starts from. A setting that a request gives goes back to this when the request is done. */
 export function baseSettings(memoryBytes: number, purpose: Purpose): ReadonlyMap<string, string> {
   return new Map([
@@ -46,6 +52,7 @@ export function baseSettings(memoryBytes: number, purpose: Purpose): ReadonlyMap
     ['max_insert_threads', '1'],
     // Records may carry any time: a block over a hundred days must not be refused.
     ['max_partitions_per_insert_block', '0'],
+    ['max_threads_min_free_memory_per_thread', String(memoryOfThread)],
     ['max_memory_usage', purpose === 'query' ? String(Math.round(memoryBytes * queryShare)) : '0'],
   ])
 }

@@ -150,6 +150,10 @@ describe('what one request sets', () => {
     expect(await Promise.all(many.map(async () => (await post(sql)).text()))).toEqual(many.map(() => before))
     expect(before).toBe('0\t65409\t300000000\n')
   })
+  test('has its threads, though the engine has little memory', async () => {
+    const plan = await post('EXPLAIN PIPELINE SELECT sum(number) FROM numbers_mt(10000000)', { max_threads: '3' })
+    expect(await plan.text()).toContain('AggregatingTransform × 3')
+  })
   test('is taken back after a setting that was refused', async () => {
     expect((await post('SELECT 1', { max_threads: '1', max_execution_time: 'x' })).status).not.toBe(200)
     const many = Array.from({ length: 8 })
