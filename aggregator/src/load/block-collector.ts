@@ -37,6 +37,12 @@ export interface CollectorHooks {
 /** A block grows to so many times `blockRows` at most. */
 const mostRows = 4
 
+/** More followed than a block takes. */
+export const isFull = (
+  { rows, bytes }: Pick<Block<unknown>, 'rows' | 'bytes'>,
+  { blockRows, blockBytes }: Pick<CollectorOptions<unknown, Block<unknown>>, 'blockRows' | 'blockBytes'>,
+): boolean => bytes >= blockBytes || rows >= mostRows * blockRows
+
 export class BlockCollector<Entry, B extends Block<Entry>> {
   readonly #options: CollectorOptions<Entry, B>
   #committed: WalPosition
@@ -70,10 +76,10 @@ export class BlockCollector<Entry, B extends Block<Entry>> {
 
   /** The entries of the next block; undefined when it is time to stop. */
   async collect(stop: AbortSignal, cut: AbortSignal, { busy, idle }: CollectorHooks): Promise<B | undefined> {
-    const { newBlock, blockRows, blockBytes, blockDelay } = this.#options
+    const { newBlock, blockRows, blockDelay } = this.#options
     const block = newBlock()
     let due = Number.POSITIVE_INFINITY
-    while (block.bytes < blockBytes && block.rows < mostRows * blockRows) {
+    while (!isFull(block, this.#options)) {
       // Larger blocks cost the store much less for each row: one grows while there is more to read and it isn't late, or would only wait.
       if (block.rows >= blockRows && !busy() && performance.now() >= due) break
       if (cut.aborted) return undefined

@@ -1,4 +1,5 @@
 /** A block of rows on its way into the store: what the loader collects, and how it is inserted. */
+import type { ClickHouseSettings } from '@clickhouse/client'
 import { CompressionError } from '@tributary/protocol/compression.ts'
 import { MsgpackError } from '@tributary/protocol/msgpack.ts'
 import type { StoreClient } from '../store/client.ts'
@@ -67,9 +68,18 @@ export class BlockPool {
   }
 }
 
-/** Resolves when the rows are durably in the store. With the same token again nothing is inserted twice. */
-export async function insertBlock(client: StoreClient, { log }: StoreBlock, token: string): Promise<void> {
+/**
+ * Resolves when the rows are durably in the store. With the same token again nothing is inserted twice.
+ *
+ * @param settings of the insert of rows
+ */
+export async function insertBlock(
+  client: StoreClient,
+  { log }: StoreBlock,
+  token: string,
+  settings: ClickHouseSettings = {},
+): Promise<void> {
   // Streams first: queries find rows through them.
   await client.insertNative('streams', log.streams.columns, log.streams.encode(), token)
-  await client.insertNative('logs', log.columns, log.encode(), token)
+  await client.insertNative('logs', log.columns, log.encode(), token, { settings })
 }

@@ -14,10 +14,12 @@ import { acceptedRecords } from '../recover.ts'
 import { StoreClient } from '../store/client.ts'
 import type { StoreLog } from '../store/endpoints.ts'
 import { retryDelay, StoreError, type StoreErrorCode } from '../store/error.ts'
+import { LateIndexes, withoutIndexes } from '../store/late-indexes.ts'
 import type { DamagedRecord } from '../wal/event.ts'
 import { comparePositions, formatPosition, type WalPosition } from '../wal/position.ts'
 import { WalReader } from '../wal/reader.ts'
 import type { WalEntry } from '../wal/wal.ts'
+import { isFull } from './block-collector.ts'
 import { ClaimBlock, insertClaimed } from './claim-block.ts'
 import { type Cursor, openCursor } from './cursor.ts'
 import { MessageDecoder } from './decode-message.ts'
@@ -135,6 +137,8 @@ async function loadAlone({ client, cursor, decoder, pool, quarantine }: Tools): 
       if (event.kind === 'corrupt' && event.lost !== undefined) for (const lost of event.lost) await book(lost)
     },
   })
+  const indexes = new LateIndexes(client, storeLog)
+  indexes.later()
   const loader = new Loader<WalEntry, StoreBlock>({
     ...pace,
     disk: nodeDisk,
@@ -142,7 +146,11 @@ async function loadAlone({ client, cursor, decoder, pool, quarantine }: Tools): 
     cursor,
     reader,
     newBlock: () => new StoreBlock(pool.take(), decoder, (entry, error) => setAside(quarantine, entry, error)),
-    insert: (block, token) => insertBlock(client, block, token),
+    insert: async (block, token) => {
+      const full = isFull(block, settings)
+      await insertBlock(client, block, token, full ? withoutIndexes : {})
+      if (full) indexes.later()
+    },
     onStored: (position) => tell({ kind: 'stored', position }),
     onBlock: (block, insertSeconds) => {
       report(block, insertSeconds)
@@ -154,6 +162,7 @@ async function loadAlone({ client, cursor, decoder, pool, quarantine }: Tools): 
   try {
     await loader.run(stop.signal, cut.signal)
   } finally {
+    indexes.close()
     await reader.close()
   }
 }

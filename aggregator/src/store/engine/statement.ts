@@ -23,6 +23,7 @@ const allowedSettings = new Set([
   'query_plan_max_limit_for_lazy_materialization',
   'use_skip_indexes',
   'insert_deduplicate',
+  'materialize_skip_indexes_on_insert',
   'insert_deduplication_token',
   'insert_distributed_sync',
   'insert_quorum',
