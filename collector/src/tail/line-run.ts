@@ -162,7 +162,8 @@ function opens(detector: RecordDetector, bytes: Buffer, before: HeldLine, start:
  * the end and to copy are one pass over words. Up to three bytes behind the copy are overwritten.
  */
 function copyLine(bytes: DataView, at: number, end: number, out: DataView, to: number): number {
-  let [p, q] = [at, to]
+  let p = at
+  let q = to
   for (const stop = Math.min(end, at + longLine) - 4; p <= stop; p += 4, q += 4) {
     const word = bytes.getInt32(p, true)
     out.setInt32(q, word, true)
