@@ -12,7 +12,11 @@ import { decode, encode, MsgpackError, readUint, skip } from './msgpack.ts'
  * @param entries the encoded `[time, record]` sequence, compressed or not; not copied
  */
 export function forwardMessage(tag: string, entries: Uint8Array, options: Record<string, unknown>): Buffer[] {
-  const name = encode(tag)
+  return packedMessage(encode(tag), entries, encode(options))
+}
+
+/** {@link forwardMessage} of a tag and an option map that are encoded already. */
+export function packedMessage(name: Buffer, entries: Uint8Array, options: Buffer): Buffer[] {
   const head = Buffer.allocUnsafe(1 + name.length + 5)
   head[0] = 0x93
   name.copy(head, 1)
@@ -20,7 +24,7 @@ export function forwardMessage(tag: string, entries: Uint8Array, options: Record
   head[at] = 0xc6
   head.writeUInt32BE(entries.length, at + 1)
   const body = Buffer.from(entries.buffer, entries.byteOffset, entries.length)
-  return [head, body, encode(options)]
+  return [head, body, options]
 }
 
 /** How a message carries its entries. */

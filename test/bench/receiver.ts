@@ -106,9 +106,9 @@ export async function feed(address: string, chunks: readonly Prepared[]): Promis
   sender.onOpen = () => sender.resume()
   const waiting = new Set<Promise<unknown>>()
   for (const { id, message } of chunks) {
-    const acked: Promise<unknown> = new Promise((settle) => sender.put({ id, pieces: message, settle })).then(() =>
-      waiting.delete(acked),
-    )
+    const acked: Promise<unknown> = new Promise((settle) =>
+      sender.put({ id, pieces: message, writing: 0, settle }),
+    ).then(() => waiting.delete(acked))
     waiting.add(acked)
     if (waiting.size >= window) await Promise.race(waiting)
   }

@@ -195,3 +195,24 @@ test('with Fluentd, which keeps no ledger, all take all, and what is in doubt go
   fleet.pass(11_000)
   expect(fleet.sender('b').waiting).toBe(1)
 })
+
+test('memory of what is acknowledged is given back at once, but not while a connection still writes it', async () => {
+  using fleet = new Fleet()
+  fleet.list('a')
+  fleet.connect('a')
+  // What is smaller lies in memory that Node shares out.
+  const large = Buffer.alloc(100_000, 'x')
+  const chunks = [0, 10].map((first) => fleet.courier.deliver(header(source, first), large, 1))
+  const [done, stalled] = fleet.sender('a').held
+  stalled!.writing = 1
+  const lengths = () => [done!, stalled!].map(({ pieces }) => pieces[1]!.length)
+  expect(lengths()).toEqual([100_000, 100_000])
+  fleet.sender('a').ack(2)
+  await Promise.all(chunks)
+  expect(lengths()).toEqual([0, 100_000])
+  const small = fleet.courier.deliver(header(source, 20), records, 1)
+  const [shared] = fleet.sender('a').held
+  fleet.sender('a').ack()
+  await small
+  expect(shared!.pieces[1]).toEqual(records)
+})

@@ -9,12 +9,13 @@ import {
   type ChunkHeader,
   type Compression,
   chunkId,
-  chunkOptions,
   ledgerQueryOptions,
   type StreamMetadata,
 } from '@tributary/protocol/chunk.ts'
+import { ChunkEncoder, type EncodedOptions } from '@tributary/protocol/chunk-encoder.ts'
 import { compress } from '@tributary/protocol/compression.ts'
-import { forwardMessage } from '@tributary/protocol/forward.ts'
+import { forwardMessage, packedMessage } from '@tributary/protocol/forward.ts'
+import { encode } from '@tributary/protocol/msgpack.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
 import type { SourceId } from '@tributary/protocol/source.ts'
 import type { AggregatorSnapshot, RouteSnapshot } from '../diagnosis/snapshot.ts'
@@ -40,6 +41,7 @@ export interface CourierOptions {
 /** Sources asked for in one ledger query. */
 const queryBatch = 4096
 const nothing = new Uint8Array(0)
+const chunkTag = encode('tributary')
 /** What a message costs besides its bytes while it waits: a hundred bytes of log must not hold a kilobyte nobody counts. */
 const relayOverhead = 1024
 /** Multiples of it, modulo 1, are spread evenly however many are taken. */
@@ -49,6 +51,7 @@ export class Courier {
   readonly #options: CourierOptions
   /** Names this process to the aggregators, which take no more chunks of the one before it. */
   readonly #session = randomBytes(8).toString('hex')
+  readonly #chunks = new ChunkEncoder(this.#session)
   readonly #fluentd = new FluentdEncoder()
   readonly #encoded = new WeakMap<StreamMetadata['metadata'], readonly [Buffer, Buffer]>()
   readonly #assignments = new Assignments<Aggregator>()
@@ -169,15 +172,13 @@ export class Courier {
   async #sendChunk(header: ChunkHeader, entries: Uint8Array, count: number, compression: Compression): Promise<void> {
     const { format, metrics } = this.#options
     const { source, range, seam } = header
-    const tag = format === 'fluentd' ? fluentdTag(header) : 'tributary'
-    const options =
-      format === 'fluentd'
-        ? { chunk: chunkId(source, range), size: count, ...(compression === 'none' ? {} : { compressed: compression }) }
-        : chunkOptions({ ...header, session: this.#session }, count, compression)
-    const id = options['chunk'] as string
-    const pieces = forwardMessage(tag, entries, options)
+    const fluentd = format === 'fluentd'
+    const { id, bytes } = fluentd
+      ? fluentdOptions(header, count, compression)
+      : this.#chunks.encode(header, count, compression)
+    const pieces = packedMessage(fluentd ? encode(fluentdTag(header)) : chunkTag, entries, bytes)
     const readAt = performance.now()
-    await this.#send({ kind: 'chunk', id, pieces, source, next: seam?.source })
+    await this.#send({ kind: 'chunk', id, pieces, source, next: seam?.source, entries })
     metrics.ackDelay.observe((performance.now() - readAt) / 1000)
     metrics.ackedChunks.inc()
     metrics.ackedBytes.inc(range[1] - range[0])
@@ -224,21 +225,28 @@ export class Courier {
 
   /** Hands a message to an aggregator and resolves with its acknowledgement, whoever gives it in the end. */
   #send(
-    message: Pick<Parcel, 'kind' | 'id' | 'pieces' | 'source'> & { readonly next?: SourceId | undefined },
+    message: Pick<Parcel, 'kind' | 'id' | 'pieces' | 'source'> & {
+      readonly next?: SourceId | undefined
+      /** Among the pieces, and nobody else's: its memory is given back. */
+      readonly entries?: Uint8Array
+    },
     to?: Aggregator,
   ): Promise<Ack> {
-    const { kind, pieces, next } = message
+    const { next, entries, ...rest } = message
+    const { kind, pieces } = rest
     const bytes =
       kind === 'query' ? 0 : pieces.reduce((sum, { length }) => sum + length, kind === 'relay' ? relayOverhead : 0)
     const release = this.#options.budget.take(bytes)
     return new Promise((resolve) => {
       const parcel: Parcel = {
-        ...message,
+        ...rest,
         next,
         bytes,
+        writing: 0,
         settle: (ack) => {
           this.#over(parcel)
           release()
+          if (entries !== undefined && parcel.writing === 0) giveBack(entries)
           resolve(ack)
         },
       }
@@ -307,6 +315,20 @@ export class Courier {
     }
     return found
   }
+}
+
+/**
+ * Gives memory that nobody uses any more back at once. V8 comes to it when it collects garbage, which the sizes of such buffers make it do: a
+ * whole heap is gone through for the sake of a few of them.
+ */
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  // What is a part of a buffer shares it with others.
+  if (byteLength > 0 && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
+function fluentdOptions({ source, range }: ChunkHeader, size: number, compression: Compression): EncodedOptions {
+  const id = chunkId(source, range)
+  return { id, bytes: encode({ chunk: id, size, ...(compression === 'none' ? {} : { compressed: compression }) }) }
 }
 
 /** The tag Fluent Bit gives to the same file, which people's match rules know. */

@@ -48,7 +48,7 @@ test('a message goes over TLS to a server whose certificate is trusted, and to n
   const [trusting, wary, misnamed] = [open({ ca }), open({}), open({ ca }, 'another.example')]
   try {
     const pieces = forwardMessage('t', new Uint8Array(0), { chunk: 'a' })
-    const acked = new Promise((settle) => trusting.put({ id: 'a', pieces, settle }))
+    const acked = new Promise((settle) => trusting.put({ id: 'a', pieces, writing: 0, settle }))
     expect(await acked).toEqual({ ack: 'a' })
     await expect.poll(() => Math.min(wary.failures, misnamed.failures)).toBeGreaterThan(0)
     expect([wary.connected, misnamed.connected]).toEqual([false, false])

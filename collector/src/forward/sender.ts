@@ -46,6 +46,8 @@ export interface SenderOptions {
 export interface Message {
   readonly id: string
   readonly pieces: readonly Buffer[]
+  /** Connections that still have to write it, or to give it up. As long as there are any its memory must stay. */
+  writing: number
   readonly settle: (ack: Ack) => void
 }
 
@@ -116,7 +118,7 @@ export class Sender<M extends Message = Message> {
   /** Sends a message, now and as often as it takes, until it is acknowledged or withdrawn. The buffers must not change until then. */
   put(message: M): void {
     this.#waiting.set(message.id, message)
-    if (this.#socket && this.#flowing) this.#write(this.#socket, message.pieces)
+    if (this.#socket && this.#flowing) this.#writeMessage(this.#socket, message)
   }
 
   /** Sends all that waits over the present connection, and what comes from now on. */
@@ -124,7 +126,7 @@ export class Sender<M extends Message = Message> {
     if (this.#socket === undefined || this.#flowing) return
     this.#flowing = true
     if (this.#waiting.size > 0) this.#options.metrics.resentChunks.inc(this.#waiting.size)
-    for (const { pieces } of this.#waiting.values()) this.#write(this.#socket, pieces)
+    for (const message of this.#waiting.values()) this.#writeMessage(this.#socket, message)
   }
 
   /** Takes back what waits and is wanted elsewhere, in the order of sending. Its acknowledgement, should it still come, is a stray one. */
@@ -235,13 +237,21 @@ export class Sender<M extends Message = Message> {
     this.#write(socket, forwardMessage('tributary', nothing, ledgerQueryOptions(id, [])))
   }
 
-  #write(socket: net.Socket, pieces: readonly Buffer[]): void {
+  #writeMessage(socket: net.Socket, message: M): void {
+    message.writing++
+    // Called in any case: when the kernel has taken all of it, and when the connection broke before it could.
+    this.#write(socket, message.pieces, () => message.writing--)
+  }
+
+  #write(socket: net.Socket, pieces: readonly Buffer[], written?: () => void): void {
     // Messages of applications come many at a time: what this turn writes goes out in one call.
     if (socket.writableCorked === 0) {
       socket.cork()
       process.nextTick(() => socket.uncork())
     }
-    for (const piece of pieces) socket.write(piece)
+    const last = pieces.length - 1
+    for (let i = 0; i < last; i++) socket.write(pieces[i]!)
+    socket.write(pieces[last]!, written)
   }
 
   #receive(socket: net.Socket, splitter: ValueSplitter, data: Buffer): void {
