@@ -78,3 +78,27 @@ test('a store that is away is asked again, until it is closed', { timeout: 60_00
   await new Promise((resolve) => setTimeout(resolve, 50))
   expect(failures.length).toBe(told)
 })
+
+test('the index of a large part is not compressed, all else of it is', { timeout: 120_000 }, async () => {
+  await using opened = await openTestStore()
+  const { client } = opened
+  await migrate(client, quietLog)
+  // 72 MB that don't compress, of as few rows as that takes.
+  for (const first of [0, 600])
+    await client.command(
+      `INSERT INTO logs (tenant, ts, sid, line, offset, longest_word)
+       SELECT 'fake', toDateTime64(${start}, 9, 'UTC'), number, randomString(60000), number, 0 FROM numbers({first:UInt64}, 600)`,
+      { first },
+    )
+  await client.command('OPTIMIZE TABLE logs FINAL')
+  const { rows } = await client.query<{ codec: string; rollup: string; index: string }>(
+    `SELECT default_compression_codec AS codec, toString(secondary_indices_compressed_bytes - secondary_indices_uncompressed_bytes) AS index,
+       (SELECT any(default_compression_codec) FROM system.projection_parts WHERE active AND database = currentDatabase()) AS rollup
+     FROM system.parts WHERE database = currentDatabase() AND table = 'logs' AND active`,
+  )
+  expect(rows).toEqual([{ codec: 'NONE', rollup: 'LZ4', index: expect.stringMatching(/^\d+$/) }])
+  const columns = await client.query<{ bare: string }>(
+    `SELECT groupArray(name) AS bare FROM system.columns WHERE database = currentDatabase() AND table = 'logs' AND compression_codec = ''`,
+  )
+  expect(columns.rows).toEqual([{ bare: [] }])
+})

@@ -187,4 +187,12 @@ export const migrations: readonly Migration[] = [
     // What is there already is counted in the background: see backfill.ts.
     statements: (dialect) => [...addVolume, countVolume].map((change) => dialect.alterParts(logsTable, change)),
   },
+  {
+    version: 7,
+    name: 'tenants compressed',
+    // Whatever the engine compresses columns with that name no codec: large parts of the embedded one with nothing (engine-config.ts).
+    statements: (dialect) => [
+      dialect.alterParts(logsTable, 'MODIFY COLUMN tenant LowCardinality(String) CODEC(ZSTD(1))'),
+    ],
+  },
 ]
