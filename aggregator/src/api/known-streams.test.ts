@@ -35,18 +35,23 @@ async function counted(stack: AsyncDisposableStack) {
         await counts.during()
         return client.query(sql, parameters, options)
       },
-      queryBytes: (sql, parameters, options) => client.queryBytes(sql, parameters, options),
+      async *queryBytes(sql, parameters, options) {
+        counts.ofRows.push(sql)
+        await counts.during()
+        yield* client.queryBytes(sql, parameters, options)
+      },
       get revision() {
         return client.revision
       },
     },
   })
-  const lines = async (from: number, to: number, query = '{app="web"}') => {
+  const lines = async (from: number, to: number, query = '{app="web"}', limit = 100) => {
     const parameters = new URLSearchParams({
       query,
       start: String(base + BigInt(from) * second),
       end: String(base + BigInt(to) * second),
       direction: 'forward',
+      limit: String(limit),
     })
     const response = await fetch(`${url}/loki/api/v1/query_range?${parameters}`)
     const { data } = (await response.json()) as { data: { result: { values: [string, string][] }[] } }
@@ -103,6 +108,32 @@ test('rows are not asked for their stream where a selector chose all, unless one
   expect(counts.ofRows.slice(2).map(ofStream)).toEqual([false, true])
   expect(await sums(query)).toEqual([[{ zone: 'meta' }, 1]])
   expect(counts.ofRows.slice(4).map(ofStream)).toEqual([false])
+})
+
+test('nor where an id is sought in all of them, and what is of a stream that came meanwhile is left out', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { counts, lines } = await counted(stack)
+  const id = '0123456789abcdef'
+  await fixture.insert([entry('huge', 50, `huge ${id}`), entry('huge', 60, `more ${id}`)])
+  await fixture.client.command(
+    `INSERT INTO streams SELECT * REPLACE (100000000 AS entries) FROM streams WHERE labels['pod'] = 'huge' LIMIT 1`,
+  )
+  const ofStream = () => counts.ofRows.splice(0).map((sql) => sql.includes('sid IN'))
+  expect(await lines(0, 3600, `{pod="huge"} |= "${id}"`)).toEqual([`huge ${id}`, `more ${id}`])
+  expect(ofStream()).toContain(true)
+  expect(await lines(0, 3600, '{app="web"} |= "huge"')).toHaveLength(1)
+  expect(ofStream()).toContain(true)
+  counts.during = async () => {
+    counts.during = async () => {}
+    await fixture.insert([40, 50].map((at) => entry('newcomer', at, `new ${id}`)))
+  }
+  // The newcomers' lines come first, and don't count.
+  expect(await lines(0, 3600, `{app="web"} |= "${id}"`, 1)).toEqual([`huge ${id}`])
+  expect(ofStream()).not.toContain(true)
+  expect(await lines(0, 3600, `{app="web"} |= "${id}"`)).toEqual(
+    [`huge ${id}`, `more ${id}`, `new ${id}`, `new ${id}`].sort(),
+  )
+  expect(ofStream()).not.toContain(true)
 })
 
 test('what another thread inserts counts, and what fails too', async () => {

@@ -24,7 +24,7 @@ import type { Reader, Statement } from './rows.ts'
 import type { Series } from './series.ts'
 import { split } from './split.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
-import { isEverything, rowConditions, type StreamSet } from './streams.ts'
+import { isAllOfMany, isEverything, rowConditions, type StreamSet } from './streams.ts'
 import type { TenantScope } from './tenant-scope.ts'
 import { BucketSteps, bucketSql, max, min, type Windows } from './windows.ts'
 
@@ -205,9 +205,6 @@ export async function readCounts(
   return [...collected.values()].map((sums) => sums.series(ofBytes(plan), seconds))
 }
 
-/** Of so many rows, about, it is worth to look up all streams, which may save the condition on them: it is asked of each row. */
-const manyRows = 500_000
-
 /** Undefined where there are too many. */
 async function countRows(
   reader: Reader,
@@ -215,12 +212,11 @@ async function countRows(
   windows: Windows,
   streams: StreamSet,
 ): Promise<GroupRow[] | undefined> {
-  const [first, last] = [max(windows.origin, streams.first), min(windows.last, streams.last)]
-  const all = () => isEverything(reader, streams, windows.origin, windows.last)
-  if (reader.ownStore && streams.density * Number(last - first) > manyRows && (await all())) {
+  const { origin, last } = windows
+  if (await isAllOfMany(reader, streams, origin, last)) {
     const rows = await readGroups(reader, countsStatement(plan, windows, streams, true))
     // Else rows of a new stream may have been counted.
-    if (await all()) return rows
+    if (await isEverything(reader, streams, origin, last)) return rows
   }
   return readGroups(reader, countsStatement(plan, windows, streams))
 }

@@ -12,7 +12,7 @@ import { RowPipeline } from './row-pipeline.ts'
 import type { Reader, Statement } from './rows.ts'
 import { type Split, split } from './split.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
-import { findStreams, rowConditions, type StreamSet } from './streams.ts'
+import { findStreams, isAllOfMany, rowConditions, type StreamSet } from './streams.ts'
 import { max, min } from './windows.ts'
 
 export interface LogRequest {
@@ -105,17 +105,25 @@ export function* slices(
 const downTo = (time: bigint): bigint => time - (((time % sliceUnit) + sliceUnit) % sliceUnit)
 const upTo = (time: bigint): bigint => downTo(time + sliceUnit - 1n)
 
-/** Entries of equal time are in the order of their source and place in it, and in the opposite order backward. */
+/**
+ * Entries of equal time are in the order of their source and place in it, and in the opposite order backward.
+ *
+ * @param everything the streams are all that there are, or were: rows are asked for nothing but their tenant, and may be of streams that came since
+ */
 export function entriesStatement(
   request: LogRequest,
   parts: Split,
   streams: StreamSet,
   slice: Slice,
   limit: number,
+  everything = false,
 ): Statement {
   const parameters = new Parameters()
+  const { scope } = streams
   const where = [
-    ...rowConditions(parameters, streams.scope, streams, slice.first, slice.last),
+    ...(everything
+      ? [scope.condition(parameters)]
+      : rowConditions(parameters, scope, streams, slice.first, slice.last)),
     ...timeConditions(parameters, slice.first, slice.last),
     ...pipelineSql(parameters, parts, streams).conditions,
   ]
@@ -131,8 +139,11 @@ export function entriesStatement(
 export async function evaluateLog(reader: Reader, request: LogRequest): Promise<Entry[]> {
   const streams = await findStreams(reader, request.log.matchers, request.start, request.end - 1n)
   if (streams.streams.size === 0) return []
-  const search = new Search(reader, request, streams)
-  const growth = request.log.stages.some(isRare) ? rareSliceGrowth : sliceGrowth
+  const isOfFew = request.log.stages.some(isRare)
+  // The indexes of all parts are asked for what is in few lines: for that alone, if possible.
+  const everything = isOfFew && (await isAllOfMany(reader, streams, request.start, request.end - 1n))
+  const search = new Search(reader, request, streams, everything)
+  const growth = isOfFew ? rareSliceGrowth : sliceGrowth
   const filters = request.interval > 0n || request.log.stages.some(canFilter)
   const length = firstSlice(request.limit, streams.density, filters)
   for (const slice of slices(streams.first, streams.last, request.direction, length, growth))
@@ -158,17 +169,19 @@ class Search {
   readonly #parts: Split
   readonly #pipeline: RowPipeline
   readonly #filters: boolean
+  readonly #everything: boolean
   #batch: number
   /** Time of the last entry that was taken. */
   #last: bigint | undefined
 
-  constructor(reader: Reader, request: LogRequest, streams: StreamSet) {
+  constructor(reader: Reader, request: LogRequest, streams: StreamSet, everything: boolean) {
     this.#reader = reader
     this.#request = request
     this.#streams = streams
     this.#parts = split(request.log.stages)
     this.#pipeline = new RowPipeline(streams, this.#parts.rest)
     this.#filters = request.interval > 0n || this.#parts.rest.some(canFilter)
+    this.#everything = everything
     this.#batch = Math.max(request.limit, 1000)
   }
 
@@ -194,7 +207,7 @@ class Search {
   async #readBatch(slice: Slice, limit: number, skip: number) {
     const { places = false } = this.#request
     const decoder = new RowDecoder({ bucket: false, place: places, metadata: true })
-    const statement = entriesStatement(this.#request, this.#parts, this.#streams, slice, limit)
+    const statement = entriesStatement(this.#request, this.#parts, this.#streams, slice, limit, this.#everything)
     let rows = 0
     let lastTime = 0n
     let equal = 0
@@ -205,6 +218,7 @@ class Search {
         equal = rows > 0 && time === lastTime ? equal + 1 : 1
         lastTime = time
         if (rows++ < skip) return true
+        if (this.#everything && !this.#streams.streams.has(row.id)) return true
         const entry = this.#isTooNear(time) ? undefined : this.#pipeline.run(row)
         if (entry !== undefined) {
           this.entries.push({

@@ -4,6 +4,7 @@ import type { Labels } from './labels.ts'
 import type { Reader, Statement } from './rows.ts'
 import { all, clampTime, matcherCondition, Parameters, wideLabels } from './sql.ts'
 import type { TenantScope } from './tenant-scope.ts'
+import { max, min } from './windows.ts'
 
 export interface Stream {
   /** As {@link TenantScope.streamId} has it. */
@@ -132,6 +133,15 @@ export async function findStreams(
 export async function isEverything(reader: Reader, set: StreamSet, first: bigint, last: bigint): Promise<boolean> {
   const { streams } = await findStreams(reader, [], first, last)
   return streams.size <= set.streams.size && [...streams.keys()].every((id) => set.streams.has(id))
+}
+
+/** Of so many rows, about, it is worth to look up all streams, which may save the conditions on them: they are asked of each row and each part's index. */
+const manyRows = 500_000
+
+/** The same, where rows are so many that it is worth to know; false for stores whose streams would be read anew. */
+export async function isAllOfMany(reader: Reader, set: StreamSet, first: bigint, last: bigint): Promise<boolean> {
+  const length = Number(min(last, set.last) - max(first, set.first))
+  return reader.ownStore && set.density * length > manyRows && isEverything(reader, set, first, last)
 }
 
 async function readStreams(
