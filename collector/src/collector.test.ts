@@ -4,9 +4,12 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -366,3 +369,46 @@ test('with the shared key and format of a plain Fluentd the records are what its
   await start({ forward: { format: 'fluentd', compression: 'gzip' } })
   await until(() => sink.records === 1)
 })
+
+test.for(['http', 'input'])(
+  'a collector whose %s port is taken tells no aggregator anything, and leaves nothing behind',
+  async (which) => {
+    await openSink()
+    const log = container('cart')
+    write(log, numbered(0, 5))
+    const input = { forward: { enabled: true, port: 0 } }
+    const first = await start({ input })
+    await untilLines(5)
+    const state = () =>
+      readdirSync(join(root, 'state'), { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => [name, readFileSync(join(root, 'state', name), 'utf8')])
+    const saved = () => state().find(([name]) => name === 'checkpoints')?.[1] ?? ''
+    await until(() => saved().includes(`"offset":${statSync(log).size}`))
+    const openLogs = () =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`) === log
+        } catch {
+          return false // closed meanwhile
+        }
+      }).length
+    const before = { accepted: sink.accepted, queries: sink.queries, state: state(), openLogs: openLogs() }
+    expect(before.openLogs).toBe(1)
+    const taken =
+      which === 'http'
+        ? { http: { listen: '127.0.0.1', port: first.httpPort } }
+        : { input: { forward: { ...input.forward, listen: '127.0.0.1', port: first.inputPort } } }
+    await expect(start(taken)).rejects.toThrow(/^(http\.port|input\.forward): 127\.0\.0\.1:\d+ is in use/)
+    await sleep(300)
+    expect({
+      accepted: sink.accepted,
+      queries: sink.queries,
+      state: state(),
+      openLogs: openLogs(),
+    }).toEqual(before)
+    write(log, numbered(5, 10))
+    await untilLines(10)
+    expect([sink.lines(), sink.duplicates]).toEqual([numbered(0, 10), 0])
+  },
+)

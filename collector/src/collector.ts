@@ -13,7 +13,8 @@ import { Taps } from './filter/taps.ts'
 import { ByteBudget } from './forward/budget.ts'
 import { Courier } from './forward/courier.ts'
 import { openAggregators } from './forward/open-aggregators.ts'
-import { portOf, serveHttp } from './http.ts'
+import type { Page } from './http.ts'
+import type { InputParts } from './input/input.ts'
 import { AnnotationProblems } from './metadata/annotation-problems.ts'
 import type { PodDirectoryOptions, WatchedPods } from './metadata/pod-directory.ts'
 import { CollectorMetrics } from './metrics.ts'
@@ -106,6 +107,12 @@ export async function startCollector(
       }
     },
   })
+  const { token, tokenFile } = config.http
+  const asked = Secret.from('http.token', token, tokenFile, fileEvents(log, metrics))
+  // Logs are looked at before all that reading does not need, which a small quota of CPU takes a while for. But nobody is told anything of
+  // them yet: a collector that finds its port taken must not have cost the one that has it anything.
+  const stop = new AbortController()
+  const reading = tailer.run(stop.signal)
   const vitals = new Vitals({ logsPath: config.logs.path, tailer, courier, metrics, stallMs })
   const pages = pagesOf({
     registry: metrics.registry,
@@ -120,14 +127,16 @@ export async function startCollector(
       nameTroubles: found.nameTroubles,
     },
   })
-  const { token, tokenFile } = config.http
-  const asked = Secret.from('http.token', token, tokenFile, fileEvents(log, metrics))
-  const server = await serveHttp({ ...config.http, token: asked }, pages)
-  // Loaded only where it is used: most of an idle collector's memory is code.
-  const input = config.input.forward.enabled
-    ? await (await import('./input/input.ts')).startInput(config, { courier, directory: pods, log, metrics })
-    : undefined
-  const stop = new AbortController()
+  const ports = openPorts(config, { pages, token: asked, input: { courier, directory: pods, log, metrics } })
+  const { server, httpPort, input } = await ports.catch(async (error) => {
+    vitals.close()
+    stop.abort()
+    await reading
+    await tailer.close(AbortSignal.abort())
+    await Promise.all([pods?.close(), found.close()])
+    throw error
+  })
+  found.connect()
   const checkpointer = new Checkpointer({
     disk,
     path,
@@ -137,20 +146,18 @@ export async function startCollector(
     take: () => ({ checkpoints: tailer.checkpoints(), ledger: ledgerOfCheckpoints() }),
     progress: () => `${tailer.progress} ${ledgerOfCheckpoints()}`,
   })
-  const reading = tailer.run(stop.signal)
-  // What a small quota of CPU is not spent on before the first byte is read.
   pods?.watch()
   metrics.collectProcess()
   log.info(
     {
       logs: config.logs.path,
       aggregators: config.aggregator.address.map(({ address }) => address),
-      http: portOf(server),
+      http: httpPort,
     },
     'collector started',
   )
   return {
-    httpPort: portOf(server),
+    httpPort,
     inputPort: input?.port,
     metrics,
     reload: (load) => reloader.reload(load),
@@ -166,6 +173,28 @@ export async function startCollector(
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
+  }
+}
+
+interface PortParts {
+  readonly pages: Map<string, Page>
+  readonly token: Secret | undefined
+  readonly input: InputParts
+}
+
+/** Where the collector is asked, and where applications send to: all of it, or none. */
+async function openPorts(config: CollectorConfig, { pages, token, input }: PortParts) {
+  const { portOf, serveHttp } = await import('./http.ts')
+  const server = await serveHttp({ ...config.http, token }, pages)
+  try {
+    // Loaded only where it is used: most of an idle collector's memory is code.
+    const running = config.input.forward.enabled
+      ? await (await import('./input/input.ts')).startInput(config, input)
+      : undefined
+    return { server, httpPort: portOf(server), input: running }
+  } catch (error) {
+    server.close()
+    throw error
   }
 }
 

@@ -46,7 +46,7 @@ function start() {
     return await (await fetch(`http://127.0.0.1:${port}${path}`)).text()
   }
   const says = (text: string | RegExp) => expect.poll(() => output, { timeout: 15_000 }).toMatch(text)
-  return { child, page, says, exited: once(child, 'exit') }
+  return { child, page, says, output: () => output, exited: once(child, 'exit') }
 }
 
 test('SIGHUP loads the configuration again: a bad file is refused and said, a good one taken, and nothing stops meanwhile', {
@@ -82,4 +82,17 @@ test('a changed file is taken without anybody saying so', { timeout: 30_000 }, a
   await says(/"keys":\["limits\.openFiles"\].*configuration reloaded/)
   child.kill('SIGTERM')
   expect(await exited).toEqual([0, null])
+})
+
+test('a second process on the same port says so and ends', { timeout: 30_000 }, async () => {
+  configure()
+  const first = start()
+  await first.says('collector started')
+  const port = Number(/"http":(\d+)/.exec(first.output())![1])
+  configure({ http: { listen: '127.0.0.1', port } })
+  const second = start()
+  expect(await second.exited).toEqual([1, null])
+  await second.says(`http.port: 127.0.0.1:${port} is in use; set another port, or 0 for a free one`)
+  expect(second.output()).not.toContain('connected to aggregator')
+  expect(first.child.exitCode).toBe(null)
 })

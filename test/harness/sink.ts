@@ -51,6 +51,8 @@ export class Sink {
   readonly #server = net.createServer((socket) => this.#serve(socket))
   readonly #sockets = new Set<net.Socket>()
   #paused = false
+  /** Connections that were made to it so far. */
+  accepted = 0
   queries = 0
   chunks = 0
   records = 0
@@ -111,6 +113,7 @@ export class Sink {
   }
 
   #serve(socket: net.Socket): void {
+    this.accepted++
     const splitter = new ValueSplitter(64 << 20)
     this.#sockets.add(socket)
     socket.on('close', () => this.#sockets.delete(socket))

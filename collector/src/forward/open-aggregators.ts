@@ -1,4 +1,4 @@
-/** Connects to all aggregators that the configuration names, now and as their names come to stand for others. */
+/** All aggregators that the configuration names, now and as their names come to stand for others. */
 import type { Logger } from 'pino'
 import type { CollectorConfig } from '../config.ts'
 import { fileEvents } from '../file-events.ts'
@@ -18,6 +18,8 @@ export interface OpenOptions {
 
 export interface OpenAggregators {
   readonly aggregators: Aggregators
+  /** Connects to them. Until then what is for them waits. */
+  connect(): void
   /** Configured names that do not resolve. */
   readonly nameTroubles: () => readonly NameTrouble[]
   close(): Promise<void>
@@ -49,10 +51,12 @@ export function openAggregators(
     log,
     metrics,
   })
-  directory.onChange = () => aggregators.update(directory.endpoints)
-  aggregators.update(directory.endpoints)
   return {
     aggregators,
+    connect() {
+      directory.onChange = () => aggregators.update(directory.endpoints)
+      aggregators.update(directory.endpoints)
+    },
     nameTroubles: () => directory.troubles,
     async close() {
       await Promise.all([directory.close(), aggregators.close()])

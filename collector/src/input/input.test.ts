@@ -102,7 +102,8 @@ test('what a pod sends carries its name', async () => {
     input: { forward: { enabled: true, port: 0 } },
   })
   await using open = new AsyncDisposableStack()
-  const { aggregators } = open.adopt(openAggregators(config, { log, metrics }), (one) => one.close())
+  const { aggregators, connect } = open.adopt(openAggregators(config, { log, metrics }), (one) => one.close())
+  connect()
   const courier = new Courier({ ...config.forward, aggregators, budget: new ByteBudget(1 << 20), metrics })
   const pod: PodFacts = {
     uid: 'u',
