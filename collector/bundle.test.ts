@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Sink } from '../test/harness/sink.ts'
-import { bundleCollector } from './bundle.ts'
+import { bundleCollector, withoutBuiltinImports } from './bundle.ts'
 
 test('the bundle collects as the sources do, without any of the packages', { timeout: 60_000 }, async () => {
   const root = mkdtempSync(join(tmpdir(), 'tributary-bundle-'))
@@ -28,9 +28,28 @@ test('the bundle collects as the sources do, without any of the packages', { tim
     // A page that is loaded when it is asked for.
     const [, port] = /"http":(\d+)/.exec(output)!
     expect(await (await fetch(`http://127.0.0.1:${port}/why`)).json()).toMatchObject({ ok: true, logsFound: 1 })
-    expect(readdirSync(join(root, 'dist')).every((name) => name.endsWith('.mjs'))).toBe(true)
+    const files = readdirSync(join(root, 'dist'))
+    expect(files.every((name) => name.endsWith('.mjs'))).toBe(true)
+    for (const file of files) expect(readFileSync(join(root, 'dist', file), 'utf8')).not.toMatch(/^import .*"node:/m)
   } finally {
     child.kill('SIGKILL')
     rmSync(root, { recursive: true, force: true })
   }
+})
+
+test.for([
+  ['import fs from "node:fs";', 'const fs = process.getBuiltinModule("node:fs");'],
+  ['import * as fs$1 from "node:fs";', 'const fs$1 = process.getBuiltinModule("node:fs");'],
+  [
+    'import { stat as stat$1, open } from "node:fs/promises";',
+    'const { stat: stat$1, open } = process.getBuiltinModule("node:fs/promises");',
+  ],
+  [
+    'import net, { isIP } from "node:net";',
+    'const net = process.getBuiltinModule("node:net"); const { isIP } = process.getBuiltinModule("node:net");',
+  ],
+  ['import { t as parse } from "./other.mjs";', 'import { t as parse } from "./other.mjs";'],
+  ['const a = `import fs from "node:fs"`;', 'const a = `import fs from "node:fs"`;'],
+])('%s', ([written, expected]) => {
+  expect(withoutBuiltinImports(`a();\n${written}\nb();\n`)).toBe(`a();\n${expected}\nb();\n`)
 })

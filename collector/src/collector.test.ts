@@ -383,8 +383,9 @@ test.for(['http', 'input'])(
       readdirSync(join(root, 'state'), { withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map(({ name }) => [name, readFileSync(join(root, 'state', name), 'utf8')])
-    const saved = () => state().find(([name]) => name === 'checkpoints')?.[1] ?? ''
-    await until(() => saved().includes(`"offset":${statSync(log).size}`))
+    const checkpoints = join(root, 'state', 'checkpoints')
+    const saved = `"offset":${statSync(log).size}`
+    await until(() => existsSync(checkpoints) && readFileSync(checkpoints, 'utf8').includes(saved))
     const openLogs = () =>
       readdirSync('/proc/self/fd').filter((fd) => {
         try {
