@@ -326,6 +326,33 @@ test('a beginning whose end does not come is sent after the time-out, and the ot
   await untilLines(4)
 })
 
+test('a beginning that a rotation cut off from its end is joined with it, however short the time-outs', async () => {
+  await openSink()
+  const log = container('cart')
+  appendFileSync(log, cri('before') + cri('half ', 'P'))
+  await start({ logs: { partialTimeout: '100ms' }, multiline: { timeout: '50ms' } })
+  await until(() => sink.lines().length > 0)
+  renameSync(log, `${log}.20261123-000000`)
+  appendFileSync(log, cri('whole') + cri('after'))
+  await untilLines(3)
+  expect(sink.lines().sort()).toEqual(['after', 'before', 'half whole'])
+})
+
+test('a file that took the place of one with the same content, deleted meanwhile, is read on', async () => {
+  await openSink()
+  const log = container('cart')
+  write(log, numbered(0, 3))
+  await start()
+  await untilLines(3)
+  copyFileSync(log, `${log}.new`)
+  appendFileSync(`${log}.new`, cri('3'))
+  renameSync(`${log}.new`, log)
+  await untilLines(4)
+  write(log, numbered(4, 6))
+  await untilLines(6)
+  expect(sink.lines()).toEqual(numbered(0, 6))
+})
+
 test('what can not be read is counted by reason and disturbs nothing', async () => {
   await openSink()
   mkdirSync(join(logs, 'directory.log'))

@@ -8,7 +8,7 @@ import { readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import { compareGenerations, type GenerationName, type PodIdentity, parseGeneration } from '../discover/layout.ts'
-import { Generation, type Relocation } from './generation.ts'
+import { Generation, type Relocation, settleMs } from './generation.ts'
 import type { Identified, Identifier } from './identifier.ts'
 import { type FileStats, GzipFile, PlainFile } from './log-file.ts'
 import { treatSpooled } from './spooled.ts'
@@ -36,8 +36,6 @@ export interface FamilyEvents {
 
 /** A file system's clock ticks this coarsely at worst: within it a directory can change without a new modification time. */
 const clockTickMs = 50
-/** How long a generation with a successor must stay unchanged before nothing more is expected: whoever writes has reopened its log by then. */
-const settleMs = 5000
 /** Even a quiet log's directory is looked at this often, ms: there are file systems whose change times can't be relied upon. */
 const fullPollMs = 10_000
 /** Writes within this time make a log worth looking at often. */
@@ -256,7 +254,7 @@ export class Family {
     }
     const source = found.id.toString('hex')
     const live = this.generations.find((one) => one.source === source)
-    if (live) return this.#duplicate(live, path, name, found)
+    if (live) return this.#duplicate(live, path, name, found, now)
     const keep = found.checkpoint?.done !== true && (name.rotation === '' || this.#events.mayOpen())
     if (!keep) found.file.close()
     const treatment = this.#decision!.treat(name.restart)
@@ -280,7 +278,15 @@ export class Family {
    * Another file with the content of a source we have: a copy, or its compressed form. Of use when the first is gone, or is done
    * and this is what remains of it; while the first is readable it is left alone.
    */
-  #duplicate(live: Generation, path: string, name: GenerationName, found: Identified): Generation | undefined {
+  #duplicate(
+    live: Generation,
+    path: string,
+    name: GenerationName,
+    found: Identified,
+    now: number,
+  ): Generation | undefined {
+    const { size } = found.file.stat()
+    const more = !name.gzip && size > live.position && this.#identifier.holds(live, found.file)
     found.file.close()
     const gone = live.file === undefined && live.missed > 0 && !live.spooled
     if (!gone && live.state !== 'done') {
@@ -290,6 +296,7 @@ export class Family {
     live.path = path
     live.name = name
     live.identity = { ...found.identity, truncations: live.identity.truncations }
+    if (live.state === 'done' && more) live.revive(size, now)
     return live
   }
 
@@ -306,6 +313,8 @@ export class Family {
       } else {
         generation.path = path
         generation.name = name
+        // A file with its content, and perhaps more, took its place: that is read once all of this one is.
+        if (held && !name.gzip) this.#again = true
       }
       // What is in the spool is read from there, whatever lies beside it.
       if (!spooled) present.add(generation)

@@ -14,6 +14,9 @@ import type { Treatment } from './treatment.ts'
 /** Bytes before the position that are read again with what follows, to see that the file is still the same. */
 export const tailBytes = 64
 
+/** How long a generation with a successor must stay unchanged before nothing more is expected, ms: whoever writes has reopened its log by then. */
+export const settleMs = 5000
+
 export const noTail: Tail = { length: 0, crc: 0 }
 
 export function tailOf(bytes: Uint8Array): Tail {

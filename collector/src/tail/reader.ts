@@ -13,7 +13,7 @@ import type { FilteredRecords } from '../filter/stream-filter.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import { ChunkCutter, type CutRequest } from './cutter.ts'
-import { type Generation, noTail, tailBytes, tailOf } from './generation.ts'
+import { type Generation, noTail, settleMs, tailBytes, tailOf } from './generation.ts'
 import { maySpan, type Seam } from './seam.ts'
 
 /** Bytes one chunk aims at: where the compressor is at its best per CPU, and memory still small. */
@@ -189,7 +189,10 @@ export class Reader {
     const same = stuck !== undefined && (pendingTo === -1 ? stuck.size === size : stuck.to === pendingTo)
     // A renamed file's last record may go on in the next file, of which nothing may be there yet.
     const whole = !pendingPart && (name.rotation === '' || successor !== undefined)
-    const timeout = whole ? this.#joinTimeout : this.#partialTimeout
+    const patience = whole ? this.#joinTimeout : this.#partialTimeout
+    // Only when a rotated file has settled is it known whether the next one has the end.
+    const settles = name.rotation !== '' && !generation.ended
+    const timeout = settles ? Math.max(patience, 2 * settleMs) : patience
     generation.stuck = { since: same ? stuck.since : now, size, to: pendingTo, timeout }
     return 'waiting'
   }
