@@ -122,7 +122,7 @@ test.for(examples.map((example) => [example.at, example] as const))('%s is taken
     const kind = kindOf(example, tree)
     if (kind === undefined) continue
     const taken = kinds[kind](tree)
-    if (kind === 'collector') await detectorsBy((taken as ReturnType<typeof kinds.collector>).multiline)
+    if (kind === 'collector') await detectorsBy((taken as ReturnType<typeof kinds.collector>).multiline, 'example')
   }
 })
 

@@ -29,6 +29,7 @@ test.for([
   ['dataDir: /x\nhttp: {prot: 3100}', 'http.prot: unknown key'],
   ['dataDir: /x\nwal: {maxBytes: much}', 'wal.maxBytes: "much" is not a size'],
   ['node: n\nlogs: {path: [1]}\naggregator: {address: "a:1"}', 'logs.path: '],
+  ['limits: {inFlightBytes: 0}\naggregator: {address: "a:1"}', 'limits.inFlightBytes: must be more than 0'],
   ['dataDir: [', 'config.yaml: '],
 ] as const)('%j is refused by path', ([text, problem]) => {
   const problems = checkFile(file(text))
@@ -48,10 +49,20 @@ test.for([
   ['filters: [{drop: {where: \'line =~ "("\'}}]', /^\S+: filters\.0\.drop\.where: character 9: .*missing closing \)/],
   ['parsers: {own: {regex: "["}}', /^\S+: parsers\.own\.regex: /],
   ['filters: [{module: ./none.ts}]', /^\S+: filters\.0\.module: \S+none\.ts can not be loaded/],
-  ['multiline: {patterns: {own: {start: "["}}}', /multiline\.patterns\.own\.start/],
+  ['multiline: {patterns: {own: {start: "["}}}', /^\S+: multiline\.patterns\.own\.start: .*RE2/],
 ] as const)('%s is wrong in what it names', async ([text, problem]) => {
   const problems = await checkFilters(file(`aggregator: {address: "a:1"}\n${text}`))
   expect(problems).toEqual([expect.stringMatching(problem)])
+})
+
+test('what is wrong with filters and with patterns of records is told at once', async () => {
+  const text = 'filters: [{redact: {custom: {a: "["}}}]\nmultiline: {patterns: {b: {start: "["}, c: {start: "["}}}'
+  const problems = await checkFilters(file(`aggregator: {address: "a:1"}\n${text}`))
+  expect(problems.map((problem) => problem.split(': ')[1])).toEqual([
+    'filters.0.redact.custom.a',
+    'multiline.patterns.b.start',
+    'multiline.patterns.c.start',
+  ])
 })
 
 test.for([

@@ -27,8 +27,8 @@ export function checkFile(file: string, kind?: Kind): string[] {
 export async function checkFilters(file: string): Promise<string[]> {
   try {
     const config = loadConfig(file, collectorConfig)
-    await Promise.all([prepare(config, file), detectorsBy(config.multiline)])
-    return []
+    const made = await Promise.allSettled([prepare(config, file), detectorsBy(config.multiline, file)])
+    return made.flatMap((one) => (one.status === 'rejected' ? (one.reason as Error).message.split('\n') : []))
   } catch (error) {
     return (error as Error).message.split('\n')
   }

@@ -44,7 +44,7 @@ export async function treatmentsBy(config: CollectorConfig, helpers: Helpers): P
       problems.tell(reading.problems, facts?.workload)
       return reading
     },
-    detectorOf: await detectorsBy(config.multiline),
+    detectorOf: await detectorsBy(config.multiline, configFile),
     filterOf: (stream, policy) => filters.forStream(stream, policy),
   })
 }
