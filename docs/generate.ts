@@ -87,7 +87,7 @@ export function configurationPage(): string {
 One YAML file per process. An unknown or wrong key is an error that names it: \`npx tributary check FILE\` tells, with exit code 2.
 
 - \`\${VAR}\` and \`\${VAR:-default}\` are filled in from the environment, in any value; \`$\${\` stands for a literal \`\${\`.
-- Sizes are numbers with a unit: \`64MiB\`, \`1.5GB\`, \`4096\`. Durations likewise: \`250ms\`, \`5s\`, \`1h30m\`, \`7d\`.
+- Sizes are numbers with a unit: \`64MiB\`, \`1.5GB\`, \`4096\`. Durations likewise: \`250ms\`, \`5s\`, \`1h30m\`, \`7d\`. What is waited for is waited for 24 days at most, whatever is said.
 - Every key has a default that is safe. A collector needs only \`aggregator.address\`; an aggregator needs nothing.
 
 ## Collector

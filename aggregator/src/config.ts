@@ -1,6 +1,6 @@
 import { forwardUsers } from '@tributary/protocol/forward-users.ts'
 import { secretFileKey } from '@tributary/protocol/secret.ts'
-import { duration, size } from '@tributary/protocol/units.ts'
+import { size, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { authConfig, limitsConfig, tenantName, tenantsConfig } from './access/config.ts'
 import { defaultTenant } from './logql/tenant-scope.ts'
@@ -55,10 +55,10 @@ const forward = z.strictObject({
   bufferBytes: size
     .prefault('128MiB')
     .describe('Received bytes that are not durable yet, over all connections. Beyond it no connection is read.'),
-  messageTimeout: duration
+  messageTimeout: wait
     .prefault('60s')
     .describe('How long a message may take from its first byte to its last, and a handshake in all.'),
-  idleTimeout: duration.prefault('1h').describe('How long a connection without a message is kept.'),
+  idleTimeout: wait.prefault('1h').describe('How long a connection without a message is kept.'),
 })
 
 const http = z.strictObject({
@@ -79,11 +79,11 @@ const http = z.strictObject({
     .prefault({}),
   auth: authConfig,
   maxConnections: z.int().min(1).default(1024).describe('Connections at a time; further ones are closed at once.'),
-  requestTimeout: duration
+  requestTimeout: wait
     .prefault('60s')
     .describe('How long a request may take from its first byte to the last of its body.'),
-  answerTimeout: duration.prefault('60s').describe('How long a client may take nothing of its answer.'),
-  idleTimeout: duration.prefault('75s').describe('How long a connection without a request is kept.'),
+  answerTimeout: wait.prefault('60s').describe('How long a client may take nothing of its answer.'),
+  idleTimeout: wait.prefault('75s').describe('How long a connection without a request is kept.'),
 })
 
 const push = z.strictObject({
@@ -96,14 +96,14 @@ const push = z.strictObject({
     .describe(
       'Memory for pushes that are not durable yet, together. Beyond it they are answered with 503 and come again.',
     ),
-  patience: duration
+  patience: wait
     .prefault('10s')
     .describe('How long a push waits for the write-ahead log before it is answered with 503.'),
 })
 
 const tail = z.strictObject({
   maxTails: z.int().min(1).default(10).describe('Clients of one tenant that may tail at a time.'),
-  maxDuration: duration.prefault('1h').describe('How long one may. Clients connect again by themselves.'),
+  maxDuration: wait.prefault('1h').describe('How long one may. Clients connect again by themselves.'),
   queueEntries: z
     .int()
     .min(1)
@@ -161,7 +161,7 @@ export const aggregatorConfig = z
       .describe('How many aggregators there are. More than one need store.engine clickhouse, which they share.'),
     takeover: z
       .strictObject({
-        after: duration
+        after: wait
           .refine((ms) => ms >= 1000, 'must be at least 1s')
           .prefault('30s')
           .describe(
@@ -177,7 +177,7 @@ export const aggregatorConfig = z
           .default(50_000)
           .describe('Rows of one insert into the store, at least, while more follow; it grows to four times as many.'),
         blockBytes: size.prefault('64MiB').describe('Bytes of lines that end a block early.'),
-        blockDelay: duration
+        blockDelay: wait
           .prefault('1s')
           .describe('How long a row waits for its block to fill. A larger block costs the store less for each row.'),
       })
@@ -197,7 +197,7 @@ export const aggregatorConfig = z
       .prefault({}),
     shutdown: z
       .strictObject({
-        drain: duration
+        drain: wait
           .prefault('10s')
           .describe(
             'How long to go on loading into the store when told to stop. The rest waits in the write-ahead log.',

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { saidOnce, secretFileKey, secretKey } from '@tributary/protocol/secret.ts'
-import { duration, size } from '@tributary/protocol/units.ts'
+import { duration, size, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { selectionConfig } from './discover/selection.ts'
 import { filtersConfig, parsersConfig } from './filter/config.ts'
@@ -43,13 +43,13 @@ export const collectorConfig = z.strictObject({
         .refine((bytes) => bytes >= 1024 && bytes <= 16 * 1024 * 1024, 'must lie between 1KiB and 16MiB')
         .prefault('256KiB')
         .describe('Longest line of one record. A longer one becomes several records, each flagged `truncated`.'),
-      scanInterval: duration
+      scanInterval: wait
         .prefault('1s')
         .describe('How often files without recent writes are looked at. Busy files are looked at more often.'),
-      flushInterval: duration
+      flushInterval: wait
         .prefault('250ms')
         .describe('How long a written line waits for more lines to share its chunk.'),
-      partialTimeout: duration
+      partialTimeout: wait
         .prefault('10s')
         .describe(
           'How long the beginning of a record waits for its end before it is sent as it is, flagged `truncated`.',
@@ -63,7 +63,7 @@ export const collectorConfig = z.strictObject({
     .strictObject({
       address: addressesConfig,
       dns: dnsConfig,
-      takeoverAfter: duration
+      takeoverAfter: wait
         .refine((ms) => ms >= 1000, 'must be 1s or more')
         .prefault('10s')
         .describe(
@@ -94,7 +94,7 @@ export const collectorConfig = z.strictObject({
           insecureSkipVerify: z.boolean().default(false).describe('Accept any certificate. For tests only.'),
         })
         .prefault({}),
-      ackTimeout: duration
+      ackTimeout: wait
         .prefault('60s')
         .describe('How long to wait for an acknowledgement before connecting anew and sending again.'),
     })
@@ -123,6 +123,7 @@ export const collectorConfig = z.strictObject({
   limits: z
     .strictObject({
       inFlightBytes: size
+        .refine((bytes) => bytes > 0, 'must be more than 0: nothing would be read')
         .prefault('8MiB')
         .describe('Bytes read but not acknowledged. No further byte is read beyond it: the log files are the buffer.'),
       unlinkedBytes: size
@@ -141,7 +142,7 @@ export const collectorConfig = z.strictObject({
     .prefault({}),
   checkpoints: z
     .strictObject({
-      interval: duration.prefault('1s').describe('How often acknowledged offsets are made durable.'),
+      interval: wait.prefault('1s').describe('How often acknowledged offsets are made durable.'),
     })
     .prefault({}),
   kubernetes: kubernetesConfig,
@@ -161,8 +162,8 @@ export const collectorConfig = z.strictObject({
     .prefault({}),
   shutdown: z
     .strictObject({
-      drain: duration.prefault('10s').describe('How long to wait for acknowledgements when told to stop.'),
-      spool: duration
+      drain: wait.prefault('10s').describe('How long to wait for acknowledgements when told to stop.'),
+      spool: wait
         .prefault('15s')
         .describe('How long saving unread bytes of deleted files to the spool may take after that.'),
     })

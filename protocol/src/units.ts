@@ -59,6 +59,12 @@ export const duration = z.string().transform((value, context) => {
   return ms
 })
 
+/** Longest wait of a timer, ms: 24 days. One that is told to wait for longer than 2^31 - 1 ms does not wait at all. */
+export const longestWait = 24 * 86400e3
+
+/** How long something is waited for, such as `5s`, as milliseconds for a timer. Anything beyond {@link longestWait} means that. */
+export const wait = duration.transform((ms) => Math.min(ms, longestWait))
+
 /** `64 MiB` for 67108864: for people, so rounded to three digits. */
 export function formatSize(bytes: number): string {
   const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB']

@@ -1,6 +1,6 @@
 /** What the configuration says about who may do what: credentials of HTTP, tenants, and their limits. */
 import { secretFileKey, secretKey } from '@tributary/protocol/secret.ts'
-import { duration, size } from '@tributary/protocol/units.ts'
+import { duration, size, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { defaultTenant } from '../logql/tenant-scope.ts'
 import { tenantProblem } from './tenant-id.ts'
@@ -88,7 +88,7 @@ const keys = {
   maxStreams: count('Streams of a tenant that had a record in the last hour.'),
   maxAge: duration.describe('How far back the time of a pushed record may lie. 0: any time.'),
   maxFuture: duration.describe('How far ahead the time of a pushed record may lie. 0: any time.'),
-  queryTimeout: duration
+  queryTimeout: wait
     .refine((ms) => ms >= 1000, 'must be at least 1s')
     .describe('How long a query may take before it is answered with 504.'),
   maxQuerySeries: z.int().min(1).describe("Series in a query's answer."),

@@ -1,6 +1,6 @@
 /** The section `store.clickhouse`: how to reach a server or cluster of one's own. */
 import { Secret, secretKey } from '@tributary/protocol/secret.ts'
-import { duration } from '@tributary/protocol/units.ts'
+import { duration, wait } from '@tributary/protocol/units.ts'
 import { WatchedFile } from '@tributary/protocol/watched-file.ts'
 import { z } from 'zod'
 import type { StoreConnection, StoreTls } from './connection.ts'
@@ -54,7 +54,7 @@ export const clickhouseConfig = z
       .describe(
         "Name of a cluster in the server's `remote_servers`: tables are then replicated, and spread over its shards. Default: tables on the one server.",
       ),
-    insertTimeout: duration
+    insertTimeout: wait
       .refine((ms) => ms >= 1000, 'must be at least 1s')
       .prefault('2m')
       .describe(

@@ -1,5 +1,5 @@
 /** What the configuration says about receiving syslog. */
-import { duration, size } from '@tributary/protocol/units.ts'
+import { size, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { tenantName } from '../access/config.ts'
 import { defaultTenant } from '../logql/tenant-scope.ts'
@@ -30,6 +30,6 @@ export const syslogConfig = z.strictObject({
   bufferBytes: size
     .prefault('32MiB')
     .describe('Received bytes that are not durable yet, of syslog and Forward together. Beyond it syslog is not read.'),
-  idleTimeout: duration.prefault('1h').describe('How long a connection without a message is kept.'),
+  idleTimeout: wait.prefault('1h').describe('How long a connection without a message is kept.'),
 })
 export type SyslogConfig = z.output<typeof syslogConfig>

@@ -1,6 +1,6 @@
 import { forwardUsers } from '@tributary/protocol/forward-users.ts'
 import { secretFileKey } from '@tributary/protocol/secret.ts'
-import { duration, size } from '@tributary/protocol/units.ts'
+import { size, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 
 const file = (what: string) => z.string().min(1).optional().describe(what)
@@ -58,7 +58,7 @@ export const inputConfig = z
           .min(1)
           .default(256)
           .describe('Connections at a time; further ones are closed at once. Each may hold 64 KiB beyond the budget.'),
-        messageTimeout: duration
+        messageTimeout: wait
           .prefault('60s')
           .describe('How long a message may take from its first byte to its last, and a handshake in all.'),
       })

@@ -1,4 +1,4 @@
-import { duration } from '@tributary/protocol/units.ts'
+import { duration, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 
 /** Labels that say where a line is from; no pod label may stand in for them. */
@@ -46,7 +46,7 @@ export const kubernetesConfig = z
       .boolean()
       .default(false)
       .describe("Add the image's digest, as `image_id`, to the structured metadata beside `image`."),
-    metadataTimeout: duration
+    metadataTimeout: wait
       .prefault('5s')
       .describe(
         'How long the first records of a pod that is not known yet wait for it. Then they go with what the path says, and `partial_metadata`.',

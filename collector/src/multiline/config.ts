@@ -1,4 +1,4 @@
-import { duration } from '@tributary/protocol/units.ts'
+import { wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 
 export const languages = ['java', 'python', 'go', 'node', 'dotnet', 'ruby', 'php'] as const
@@ -21,7 +21,7 @@ export const multilineConfig = z
       .min(2)
       .default(1000)
       .describe('Lines of one record. What is longer becomes several records, each flagged `truncated`.'),
-    timeout: duration.prefault('1s').describe('How long the last lines of what may be a stack trace wait for more.'),
+    timeout: wait.prefault('1s').describe('How long the last lines of what may be a stack trace wait for more.'),
   })
   .prefault({})
 

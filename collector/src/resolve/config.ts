@@ -1,6 +1,6 @@
 /** Configuration of where the aggregators are. */
 import { isIP } from 'node:net'
-import { duration } from '@tributary/protocol/units.ts'
+import { wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 import { parseTarget } from './target.ts'
 
@@ -55,7 +55,7 @@ export const dnsConfig = z
       .describe(
         "DNS servers to ask for the aggregator's name, as address or address:port. Default: the machine's, and whatever else tells it names (/etc/hosts).",
       ),
-    interval: duration
+    interval: wait
       .refine((ms) => ms >= 1000, 'must be 1s or more')
       .prefault('10s')
       .describe(
