@@ -3,6 +3,7 @@ import { loadConfig } from '@tributary/protocol/config-file.ts'
 import { ConfigError } from '@tributary/protocol/config-value.ts'
 import { parseDuration, parseSize } from '@tributary/protocol/units.ts'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { addressText, durationText, timeText } from './arguments.ts'
 import type { Kind } from './check.ts'
 import { generateDefaults } from './generate/generate.ts'
 import { rotationKinds } from './generate/rotation.ts'
@@ -15,7 +16,15 @@ const program = new Command('tributary')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 
 const address = () =>
-  new Option('--addr <url>', 'address of the aggregator').default('http://localhost:3100').env('TRIBUTARY_ADDR')
+  new Option('--addr <url>', 'address of the aggregator')
+    .default('http://localhost:3100')
+    .env('TRIBUTARY_ADDR')
+    .argParser(addressText)
+const collectorAddress = () =>
+  new Option('--addr <url>', 'address of the collector')
+    .default('http://127.0.0.1:2020')
+    .env('TRIBUTARY_COLLECTOR_ADDR')
+    .argParser(addressText)
 const output = () =>
   new Option('-o, --output <format>', 'how results are printed')
     .choices(outputs)
@@ -99,9 +108,9 @@ program
   .command('query')
   .description('ask for lines or a metric, with LogQL')
   .argument('<logql>', `such as '{namespace="shop"} |= "error"' or 'sum by (pod) (rate({namespace="shop"}[5m]))'`)
-  .option('--since <duration>', 'how far back', '1h')
-  .option('--from <time>', 'from this time on: RFC 3339, seconds since 1970, or a duration ago')
-  .option('--to <time>', 'up to this time (default: now)')
+  .option('--since <duration>', 'how far back', durationText, '1h')
+  .option('--from <time>', 'from this time on: RFC 3339, seconds since 1970, or a duration ago', timeText)
+  .option('--to <time>', 'up to this time (default: now)', timeText)
   .option('--limit <n>', 'at most this many lines', integer(1, Number.MAX_SAFE_INTEGER), 100)
   .option('--forward', 'oldest first')
   .addOption(output())
@@ -112,7 +121,7 @@ program
   .command('tail')
   .description('print lines as they come')
   .argument('<logql>', `such as '{container="api"}'`)
-  .option('--since <duration>', 'begin with the lines since', '10s')
+  .option('--since <duration>', 'begin with the lines since', durationText, '10s')
   .option('--limit <n>', 'at most this many of those', integer(1, 5000), 1000)
   .addOption(output())
   .addOption(address())
@@ -137,7 +146,7 @@ program
   .description('what was read, stored, filtered and lost, by source; exit code 1 when anything is missing or doubled')
   .option('--brief', 'only sources with a loss or a problem')
   .option('--json', 'everything, as JSON')
-  .option('--wait <duration>', 'wait this long for what is accepted to be stored', '30s')
+  .option('--wait <duration>', 'wait this long for what is accepted to be stored', durationText, '30s')
   .addOption(address())
   .action(async (options) => {
     if (!(await (await import('./audit.ts')).runAudit(options, print))) process.exitCode = 1
@@ -149,11 +158,7 @@ program
     "what became of a pod's logs on this node: found, read, acknowledged, waiting for what; exit code 1 when something is wrong",
   )
   .argument('[log]', 'namespace/pod or namespace/pod/container (default: all logs with something wrong)')
-  .addOption(
-    new Option('--addr <url>', 'address of the collector')
-      .default('http://127.0.0.1:2020')
-      .env('TRIBUTARY_COLLECTOR_ADDR'),
-  )
+  .addOption(collectorAddress())
   .option('--state <dir>', 'read the stateDir of a collector instead, which need not be running')
   .option('--logs <dir>', 'the log directory to compare it with', '/var/log/containers')
   .option('-c, --config <file>', "read the directories that a collector's configuration names")
@@ -166,11 +171,7 @@ program
   .command('tap')
   .description("show live what each filter does to the lines of one pod on this collector's node")
   .argument('<log>', 'namespace/pod or namespace/pod/container')
-  .addOption(
-    new Option('--addr <url>', 'address of the collector')
-      .default('http://127.0.0.1:2020')
-      .env('TRIBUTARY_COLLECTOR_ADDR'),
-  )
+  .addOption(collectorAddress())
   .option('--raw', 'with the secrets that filters redact (only where http.listen is 127.0.0.1)')
   .addOption(new Option('-o, --output <format>', 'how it is printed').choices(['text', 'json']).default('text'))
   .action(async (log, options) => {
@@ -185,8 +186,8 @@ program
     'write marked lines to the output, where a collector reads it, and find each once in the store; exit code 1 when one is missing, doubled or without what is expected',
   )
   .option('--lines <n>', 'how many lines', integer(1, 100_000), 100)
-  .option('--timeout <duration>', 'how long all of them may take to be found', '3m')
-  .option('--settle <duration>', 'how long after that none may come a second time', '5s')
+  .option('--timeout <duration>', 'how long all of them may take to be found', durationText, '3m')
+  .option('--settle <duration>', 'how long after that none may come a second time', durationText, '5s')
   .option(
     '--expect <name=value>',
     'label or structured metadata that every line must have; may be repeated',
@@ -209,7 +210,11 @@ program
     integer(0, 100_000_000),
     generateDefaults.rate,
   )
-  .option('--duration <duration>', 'for how long, such as 60 (seconds) or 5m', seconds, 10_000)
+  .addOption(
+    new Option('--duration <duration>', 'for how long, such as 60 (seconds) or 5m')
+      .argParser(seconds)
+      .default(10_000, '10s'),
+  )
   .option('--lines <n>', 'end after so many lines in all', integer(1, Number.MAX_SAFE_INTEGER))
   .option('--seed <n>', 'the same seed writes the same lines', integer(0, 2 ** 31), 1)
   .option('--namespace <name>', 'of the pods', 'demo')
@@ -217,10 +222,18 @@ program
   .option('--line-bytes <n>', 'mean size of a line in the file', integer(80, 100_000), 189)
   .option('--stderr <percent>', 'records on stderr', percent, 10)
   .option('--partial <percent>', 'records that the runtime splits', percent, 0)
-  .option('--piece-bytes <size>', 'where it splits them', bytes, 16 * 1024)
-  .option('--rotate-bytes <size>', 'rotate a log at this size; 0: never', bytes, 10 * 1024 * 1024)
+  .addOption(new Option('--piece-bytes <size>', 'where it splits them').argParser(bytes).default(16 * 1024, '16KiB'))
+  .addOption(
+    new Option('--rotate-bytes <size>', 'rotate a log at this size; 0: never')
+      .argParser(bytes)
+      .default(10 * 1024 * 1024, '10MiB'),
+  )
   .addOption(new Option('--rotation <how>', 'how logs are rotated').choices(rotationKinds).default('kubelet'))
-  .option('--gap <duration>', 'between renaming a log and creating the new one', milliseconds, 10)
+  .addOption(
+    new Option('--gap <duration>', 'between renaming a log and creating the new one')
+      .argParser(milliseconds)
+      .default(10, '10ms'),
+  )
   .option('--keep <n>', 'old generations to keep of each log (default: all)', integer(0, Number.MAX_SAFE_INTEGER))
   .option('--summary <file>', 'what was written, record by record (default: summary.json in --out)')
   .action(async (options) => {

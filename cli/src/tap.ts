@@ -18,7 +18,7 @@ export async function runTap(
   print: Print,
   signal: AbortSignal,
 ): Promise<void> {
-  const { namespace, pod, container } = parseLog(log)
+  const { namespace, pod, container } = parseLog(log, 'tap')
   const query = {
     namespace: namespace!,
     pod: pod!,

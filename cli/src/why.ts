@@ -29,11 +29,11 @@ export async function runWhy(log: string | undefined, options: WhyOptions, print
   return answer.ok
 }
 
-/** `namespace/pod` or `namespace/pod/container`. */
-export function parseLog(text: string): LogFilter {
+/** `namespace/pod` or `namespace/pod/container`. `command` is whose argument it is, for messages. */
+export function parseLog(text: string, command = 'why'): LogFilter {
   const [namespace, pod, container, ...rest] = text.split('/')
   if (!namespace || !pod || container === '' || rest.length > 0)
-    throw new ConfigError('why', [`${text} is no log; write namespace/pod or namespace/pod/container`])
+    throw new ConfigError(command, [`${text} is no log; write namespace/pod or namespace/pod/container`])
   return { namespace, pod, ...(container === undefined ? {} : { container }) }
 }
 

@@ -167,6 +167,12 @@ test.for([
     400,
     "has too many structured metadata labels: '3', limit: '2'",
   ],
+  [
+    `{"streams":[{"stream":{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}},"values":[["${now}","x"]]}]}`,
+    json,
+    400,
+    'streams[0].stream: "a" is nested too deeply',
+  ],
   ['not snappy', protobuf, 400, 'snappy: '],
   [Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 0]), protobuf, 413, 'request body too large'],
   [compressSync(Buffer.from('not protobuf')), protobuf, 400, 'protobuf: '],

@@ -33,7 +33,22 @@ function readStream(item: unknown, index: number): JsonStream {
   if (values !== undefined && values !== null && !Array.isArray(values))
     throw wrong(`streams[${index}].values is not a list`)
   const entries = ((values ?? []) as unknown[]).map((value, i) => readEntry(value, `streams[${index}].values[${i}]`))
-  return { labels: stream ?? {}, entries }
+  const labels = stream ?? {}
+  for (const [name, value] of Object.entries(labels)) {
+    if (!hasText(value)) throw wrong(`streams[${index}].stream: ${JSON.stringify(name)} is nested too deeply`)
+  }
+  return { labels, entries }
+}
+
+/** Of some thousand levels no text can be made. */
+function hasText(value: unknown): boolean {
+  if (typeof value !== 'object') return true
+  try {
+    JSON.stringify(value)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function readEntry(value: unknown, path: string): PushEntry {
