@@ -79,12 +79,12 @@ export class TenantLimits {
     if (beyond(bytes, maxMetadataBytes))
       throw new LimitError(
         'structured_metadata_too_large',
-        `stream '${shown}' has structured metadata too large: '${bytes}' bytes, limit: '${maxMetadataBytes}' bytes. Please see \`limits_config.max_structured_metadata_size\` or contact your Loki administrator to increase it.`,
+        `stream '${shown}' has structured metadata too large: '${bytes}' bytes, limit: '${maxMetadataBytes}' bytes. Please see \`limits_config.max_structured_metadata_size\` or contact your Loki administrator to increase it`,
       )
     if (beyond(count, maxMetadataPairs))
       throw new LimitError(
         'structured_metadata_too_many',
-        `stream '${shown}' has too many structured metadata labels: '${count}', limit: '${maxMetadataPairs}'. Please see \`limits_config.max_structured_metadata_entries_count\` or contact your Loki administrator to increase it.`,
+        `stream '${shown}' has too many structured metadata labels: '${count}', limit: '${maxMetadataPairs}'. Please see \`limits_config.max_structured_metadata_entries_count\` or contact your Loki administrator to increase it`,
       )
   }
 
@@ -185,7 +185,7 @@ function definedOf(limits: TenantsConfig['overrides'][string]): Partial<Limits> 
 }
 
 function iso(nanoseconds: bigint): string {
-  const ms = Number(nanoseconds / 1_000_000n)
+  const ms = Math.floor(Number(nanoseconds) / 1e9) * 1000
   // What no calendar has is shown as the number it is.
-  return Math.abs(ms) > 8.64e15 ? `${nanoseconds}` : new Date(ms).toISOString()
+  return Math.abs(ms) > 8.64e15 ? `${nanoseconds}` : new Date(ms).toISOString().replace('.000Z', 'Z')
 }

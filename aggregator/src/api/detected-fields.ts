@@ -1,13 +1,12 @@
 /** `detected_fields` and `detected_field/{name}/values`: what fields the newest lines of a query have, so that people can look around. */
 
-import { LogqlError } from '../logql/error.ts'
 import type { Entry } from '../logql/logs.ts'
 import { evaluateLog } from '../logql/logs.ts'
 import { parseQuery } from '../logql/parser.ts'
 import { plan } from '../logql/plan.ts'
 import { errorLabels } from '../logql/row-labels.ts'
 import { type FieldType, fieldType, lineFields } from './line-fields.ts'
-import { checkEntryLimit, ParameterError, type Parameters, readQuery } from './params.ts'
+import { checkEntryLimit, ParameterError, type Parameters, parseCount, readQuery } from './params.ts'
 import { type ApiRequest, rangeOf } from './request.ts'
 
 const defaultFields = 1000
@@ -47,16 +46,15 @@ async function readSample(request: ApiRequest): Promise<Entry[]> {
   const limit = readCount(parameters, 'line_limit', defaultLines)
   checkEntryLimit(limit)
   const planned = plan(parseQuery(readQuery(parameters)))
-  if (planned.kind !== 'log') throw new LogqlError('only log selector is supported')
+  if (planned.kind !== 'log') throw new ParameterError('only log selector is supported')
   return evaluateLog(reader, { log: planned.log, ...rangeOf(request), limit, direction: 'backward', interval: 0n })
 }
 
 function readCount(parameters: Parameters, name: string, standard: number): number {
   const text = parameters.get(name)
   if (!text) return standard
-  if (!/^[+-]?\d{1,9}$/.test(text)) throw new ParameterError(`cannot parse ${JSON.stringify(text)} as ${name}`)
-  const count = Number(text)
-  if (count <= 0) throw new ParameterError(`${name} must be a positive value`)
+  const count = parseCount(text)
+  if (count <= 0) throw new ParameterError('limit must be a positive value')
   return count
 }
 

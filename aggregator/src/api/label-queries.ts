@@ -1,19 +1,27 @@
 /** Labels, their values and series: read from the `streams` table alone. */
 
 import type { Matcher } from '../logql/ast.ts'
+import { LogqlError } from '../logql/error.ts'
 import { compareLabels, type Labels } from '../logql/labels.ts'
-import { parseSelectorQuery } from '../logql/parser.ts'
+import { parseQuery, parseSelectorQuery } from '../logql/parser.ts'
 import type { Reader } from '../logql/rows.ts'
 import { all, Parameters } from '../logql/sql.ts'
 import { findStreams, streamConditions } from '../logql/streams.ts'
 import { hiddenTenantLabel, tenantLabel } from '../logql/tenant-scope.ts'
-import type { TimeRange } from './params.ts'
+import { ParameterError, type TimeRange } from './params.ts'
 import { countVolume } from './volume-queries.ts'
 
 /** The matchers of a selector; an absent one selects every stream. */
 export function readSelector(text: string | null): readonly Matcher[] {
   if (!text) return []
-  return parseSelectorQuery(text).matchers
+  try {
+    return parseSelectorQuery(text).matchers
+  } catch (error) {
+    if (!(error instanceof LogqlError)) throw error
+    // Throws where it is no query either.
+    parseQuery(text)
+    throw new ParameterError('only label matchers are supported')
+  }
 }
 
 export async function readLabelNames(

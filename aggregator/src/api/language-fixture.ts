@@ -29,6 +29,7 @@ export const addresses = given(
   'from 192.168.0.7 ok',
   'v6 2001:db8::1 ok',
   'version 1.2.3 only',
+  'mapped ::ffff:10.9.9.9',
 )
 export const access = given('access', '1.1.1.1 - [GET /a] 200', '2.2.2.2 - [POST /b] 503 slow', 'nothing here')
 export const json = given(

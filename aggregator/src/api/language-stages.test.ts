@@ -46,7 +46,13 @@ test.for([
   [addresses, '|= ip("10.1.2.3")', ['from 10.1.2.3:80 ok']],
   [addresses, '|= ip("192.168.0.0/16")', ['from 192.168.0.7 ok']],
   [addresses, '|= ip("10.1.2.0-10.1.2.9") or ip("2001:db8::/32")', ['from 10.1.2.3:80 ok', 'v6 2001:db8::1 ok']],
-  [addresses, '!= ip("10.0.0.0/8") != ip("2001:db8::1")', ['from 192.168.0.7 ok', 'version 1.2.3 only']],
+  [
+    addresses,
+    '!= ip("10.0.0.0/8") != ip("2001:db8::1")',
+    ['from 192.168.0.7 ok', 'version 1.2.3 only', 'mapped ::ffff:10.9.9.9'],
+  ],
+  [addresses, '|= ip("::/0")', ['v6 2001:db8::1 ok', 'mapped ::ffff:10.9.9.9']],
+  [addresses, '|= ip("0.0.0.0/0")', ['from 10.1.2.3:80 ok', 'from 192.168.0.7 ok']],
 ] as const)('line filters: %s %s', async ([id, rest, expected]) => expect(await lines(of(id, rest))).toEqual(expected))
 
 const wholeJson = {
@@ -128,6 +134,7 @@ test.for([
     '| regexp "(?P<method>[A-Z]+) (?P<path>/\\\\w+)(?P<more> x)?"',
     [{ method: 'GET', path: '/a', more: '' }, { method: 'POST', path: '/b', more: '' }, {}],
   ],
+  [access, '| regexp "(?P<1st>[A-Z]+)"', [{ _1st: 'GET' }, { _1st: 'POST' }, {}]],
   [
     access,
     '| pattern "<ip> - [<method> <_>] <rest>"',

@@ -1,4 +1,5 @@
 /** Parameters of requests, read with Loki's rules. */
+import { durationProblem } from '../logql/lexer.ts'
 import { parsePrometheusDuration } from '../logql/quantity.ts'
 
 /** A parameter is wrong; answered as 400 with the message as plain text. */
@@ -28,8 +29,20 @@ export function parseTime(text: string): bigint {
     if (value === BigInt.asIntN(64, value)) return value
   }
   const time = parseRfc3339(text)
-  if (time === undefined) throw new ParameterError(`cannot parse ${JSON.stringify(text)} to a valid timestamp`)
+  if (time === undefined) throw new ParameterError(notWhole('ParseInt', text))
   return time
+}
+
+/** Clients get what Go says of a text that is no whole number. */
+function notWhole(parser: 'Atoi' | 'ParseInt', text: string): string {
+  const why = /^[+-]?\d+$/.test(text) ? 'value out of range' : 'invalid syntax'
+  return `strconv.${parser}: parsing ${JSON.stringify(text)}: ${why}`
+}
+
+/** A whole number as Go's Atoi takes it. */
+export function parseCount(text: string): number {
+  if (!/^[+-]?\d{1,15}$/.test(text)) throw new ParameterError(notWhole('Atoi', text))
+  return Number(text)
 }
 
 const rfc3339 = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)$/
@@ -50,26 +63,48 @@ export interface TimeRange {
 
 /** `start`, `end` and `since`; an hour until now by default. */
 export function readTimeRange(parameters: Parameters, now: bigint): TimeRange {
-  const endText = parameters.get('end')
-  const end = endText ? parseTime(endText) : now
-  const startText = parameters.get('start')
-  if (startText) return { start: parseTime(startText), end }
+  const end = readBound(parameters, 'end') ?? now
+  const start = readBound(parameters, 'start')
+  if (start !== undefined) return { start, end }
   const sinceText = parameters.get('since')
-  const since = sinceText ? readDuration(sinceText, 'since') : hour
+  const since = sinceText ? named('since', () => readSince(sinceText)) : hour
   return { start: (end < now ? end : now) - since, end }
 }
 
+/** One end of a range of time, nanoseconds; undefined where the parameter says nothing. */
+export function readBound(parameters: Parameters, name: 'start' | 'end'): bigint | undefined {
+  const text = parameters.get(name)
+  return text ? named(name, () => parseTime(text)) : undefined
+}
+
+function named<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw error instanceof ParameterError
+      ? new ParameterError(`could not parse '${name}' parameter: ${error.message}`)
+      : error
+  }
+}
+
+const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+
+function readSince(text: string): bigint {
+  if (!decimal.test(text) && parsePrometheusDuration(text) === undefined)
+    throw new ParameterError(durationProblem(text))
+  return readDuration(text)
+}
+
 /** Seconds as a number, or a duration such as `1h30m`; nanoseconds. */
-function readDuration(text: string, name: string): bigint {
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) {
+function readDuration(text: string): bigint {
+  if (decimal.test(text)) {
     const nanoseconds = Number(text) * 1e9
     if (Math.abs(nanoseconds) > 9.2e18)
       throw new ParameterError(`cannot parse ${JSON.stringify(text)} to a valid duration. It overflows int64`)
     return BigInt(Math.round(nanoseconds))
   }
   const duration = parsePrometheusDuration(text)
-  if (duration === undefined)
-    throw new ParameterError(`cannot parse ${JSON.stringify(text)} to a valid duration for ${name}`)
+  if (duration === undefined) throw new ParameterError(`cannot parse ${JSON.stringify(text)} to a valid duration`)
   return duration
 }
 
@@ -80,8 +115,7 @@ export const maxEntries = 5000
 export function readLimit(parameters: Parameters): number {
   const text = parameters.get('limit')
   if (!text) return defaultLimit
-  if (!/^[+-]?\d{1,15}$/.test(text)) throw new ParameterError(`cannot parse ${JSON.stringify(text)} as a limit`)
-  const limit = Number(text)
+  const limit = parseCount(text)
   if (limit <= 0) throw new ParameterError('limit must be a positive value')
   return limit
 }
@@ -108,7 +142,7 @@ const maxPoints = 11_000n
 export function readStep(parameters: Parameters, { start, end }: TimeRange): bigint {
   const text = parameters.get('step')
   const wholeSeconds = (end - start) / second / 250n
-  const step = text ? readDuration(text, 'step') : (wholeSeconds > 1n ? wholeSeconds : 1n) * second
+  const step = text ? readDuration(text) : (wholeSeconds > 1n ? wholeSeconds : 1n) * second
   if (step <= 0n)
     throw new ParameterError('zero or negative query resolution step widths are not accepted. Try a positive integer')
   if ((end - start) / step > maxPoints) {
@@ -121,7 +155,7 @@ export function readStep(parameters: Parameters, { start, end }: TimeRange): big
 
 export function readInterval(parameters: Parameters): bigint {
   const text = parameters.get('interval')
-  const interval = text ? readDuration(text, 'interval') : 0n
+  const interval = text ? readDuration(text) : 0n
   if (interval < 0n) throw new ParameterError('interval must be >= 0')
   return interval
 }

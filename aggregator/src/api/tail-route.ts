@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { WebSocket } from 'ws'
 import { forRead } from '../access/access.ts'
 import type { LogExpression } from '../logql/ast.ts'
-import { LogqlError } from '../logql/error.ts'
 import { type Entry, evaluateLog } from '../logql/logs.ts'
 import { parseQuery } from '../logql/parser.ts'
 import { plan } from '../logql/plan.ts'
@@ -13,7 +12,7 @@ import { TailPipeline } from '../tail/tail-pipeline.ts'
 import { Tailer } from '../tail/tailer.ts'
 import type { Tails } from '../tail/tails.ts'
 import { classify } from './errors.ts'
-import { checkEntryLimit, maxEntries, ParameterError, parseTime, readLimit, readQuery } from './params.ts'
+import { checkEntryLimit, maxEntries, ParameterError, parseCount, readBound, readLimit, readQuery } from './params.ts'
 import { hasFlag, readParameters, tenantsOf } from './request.ts'
 import { tailJson } from './shapes.ts'
 import { Upgrades } from './upgrade.ts'
@@ -70,19 +69,18 @@ export function tailRoute(app: FastifyInstance, options: TailRouteOptions): void
 function readTailRequest(raw: FastifyRequest, now: bigint): TailRequest {
   const parameters = readParameters(raw)
   const planned = plan(parseQuery(readQuery(parameters)))
-  if (planned.kind !== 'log') throw new LogqlError('only log selector is supported')
+  if (planned.kind !== 'log') throw new ParameterError('only log selector is supported')
   const delayText = parameters.get('delay_for') ?? ''
-  if (!/^\d{0,9}$/.test(delayText)) throw new ParameterError(`cannot parse ${JSON.stringify(delayText)} as delay_for`)
-  if (Number(delayText) > maxDelay) throw new ParameterError(`delay_for can't be greater than ${maxDelay}`)
+  const delay = delayText === '' ? 0 : parseCount(delayText)
+  if (delay > maxDelay) throw new ParameterError(`delay_for can't be greater than ${maxDelay}`)
   const limit = readLimit(parameters)
   checkEntryLimit(limit)
-  const start = parameters.get('start')
   return {
     log: planned.log,
     scope: tenantsOf(raw),
-    start: start ? parseTime(start) : now - hour,
+    start: readBound(parameters, 'start') ?? now - hour,
     limit,
-    delay: Number(delayText) * 1000,
+    delay: Math.max(0, delay) * 1000,
     categorized: hasFlag(raw, 'categorize-labels'),
   }
 }

@@ -260,14 +260,17 @@ test('delay_for waits for what comes late, and puts it in order', async () => {
 })
 
 test.for([
-  [{ query: 'rate({a="b"}[1m])' }, 'parse error : only log selector is supported'],
+  [{ query: 'rate({a="b"}[1m])' }, /^only log selector is supported$/],
   [{ query: '{a="b"' }, 'parse error at line 1, col 7'],
   [{ query: '{a=~".*"}' }, 'queries require at least one'],
   [{ query: '{a="b"}', delay_for: '6' }, "delay_for can't be greater than 5"],
-  [{ query: '{a="b"}', delay_for: 'x' }, 'cannot parse "x" as delay_for'],
+  [{ query: '{a="b"}', delay_for: 'x' }, 'strconv.Atoi: parsing "x": invalid syntax'],
   [{ query: '{a="b"}', limit: '0' }, 'limit must be a positive value'],
   [{ query: '{a="b"}', limit: '5001' }, 'max entries limit per query exceeded'],
-  [{ query: '{a="b"}', start: 'noon' }, 'cannot parse "noon" to a valid timestamp'],
+  [
+    { query: '{a="b"}', start: 'noon' },
+    `could not parse 'start' parameter: strconv.ParseInt: parsing "noon": invalid syntax`,
+  ],
 ] as const)('%j is refused before the upgrade, in plain text', async ([parameters, message]) => {
   const { socket } = new Client(parameters)
   const [status, type, text] = await new Promise<unknown[]>((resolve) =>
@@ -277,7 +280,8 @@ test.for([
       resolve([response.statusCode, response.headers['content-type'], body])
     }),
   )
-  expect([status, type, text]).toEqual([400, 'text/plain; charset=utf-8', expect.stringContaining(message)])
+  const wanted = typeof message === 'string' ? expect.stringContaining(message) : expect.stringMatching(message)
+  expect([status, type, text]).toEqual([400, 'text/plain; charset=utf-8', wanted])
 })
 
 test('a request that is for no WebSocket is told so, and other upgrades are ignored', async () => {

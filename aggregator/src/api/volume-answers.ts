@@ -1,7 +1,7 @@
 /** `index/volume` and `index/volume_range`: bytes by series or by label. */
 import { compareLabels, type Labels, labelsKey } from '../logql/labels.ts'
 import { readSelector } from './label-queries.ts'
-import { ParameterError, type Parameters, readStep, type TimeRange } from './params.ts'
+import { ParameterError, type Parameters, parseCount, readStep, type TimeRange } from './params.ts'
 import { type ApiRequest, rangeOf } from './request.ts'
 import { formatSeconds, formatValue, labelsJson, successJson } from './shapes.ts'
 import { statsJson } from './stats.ts'
@@ -33,8 +33,7 @@ function readVolumeRequest(request: ApiRequest): VolumeRequest {
 /** Unlike elsewhere, 0 is the default. */
 function readVolumeLimit(parameters: Parameters): number {
   const text = parameters.get('limit') || '0'
-  if (!/^[+-]?\d{1,9}$/.test(text)) throw new ParameterError(`cannot parse ${JSON.stringify(text)} as a limit`)
-  const limit = Number(text)
+  const limit = parseCount(text)
   if (limit < 0) throw new ParameterError('limit must be a positive value')
   return limit === 0 ? defaultLimit : limit
 }

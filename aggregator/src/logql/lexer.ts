@@ -5,8 +5,8 @@ import { parseBytes, parseGoDuration, parsePrometheusDuration } from './quantity
 import { unquote } from './quote.ts'
 
 /**
- * What kind of token: `identifier`, `string`, `number`, `duration`, `bytes`, `range` (`[5m]`), `flag` (`--strict`), `end`, or the
- * keyword, function name or punctuation itself, in lower case.
+ * What kind of token: `identifier`, `string`, `number`, `duration`, `bytes`, `range` (`[5m]`), `flag` (`--strict`), `end`, `other` (a
+ * character that no query has), or the keyword, function name or punctuation itself, in lower case; of a conversion, its name and `_conv`.
  */
 export type TokenType = string
 
@@ -33,6 +33,9 @@ const functions: ReadonlySet<string> = new Set([
   'ip',
 ])
 
+/** Sizes and durations have the types that two of the conversions would have by their names. */
+const typeOf = (name: string): TokenType => ((conversions as readonly string[]).includes(name) ? `${name}_conv` : name)
+
 const keywords: ReadonlySet<string> = new Set([
   ...['by', 'without', 'bool', 'offset', 'on', 'ignoring', 'group_left', 'group_right', 'or', 'and', 'unless'],
   ...['json', 'regexp', 'logfmt', 'unpack', 'pattern', 'label_format', 'line_format', 'decolorize', 'drop', 'keep'],
@@ -41,7 +44,7 @@ const keywords: ReadonlySet<string> = new Set([
 
 const punctuation = [
   ...['|=', '|~', '|>', '!=', '!~', '!>', '=~', '==', '>=', '<='],
-  ...['{', '}', '(', ')', ',', '.', '|', '=', '>', '<', '+', '-', '*', '/', '%', '^', ']'],
+  ...['{', '}', '(', ')', ',', '.', '|', '=', '>', '<', '+', '-', '*', '/', '%', '^'],
 ]
 
 /** Longer ones are no duration or size: big numbers are not worth their time. */
@@ -85,15 +88,14 @@ function countBelow(numbers: readonly number[], limit: number): number {
   return low
 }
 
-export function tokenize(text: string): Token[] {
-  const lexer = new Lexer(text)
-  const tokens: Token[] = []
-  do tokens.push(lexer.next())
-  while (tokens.at(-1)!.type !== 'end')
-  return tokens
+/** Whether each escape of a literal is whole and one of Go's; what it stands for can still be none. */
+function hasEscapes(literal: string): boolean {
+  const rest = literal.replace(/\\(?:[abfnrtv\\"]|[0-7]{3}|x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8})/g, '')
+  return !rest.includes('\\')
 }
 
-class Lexer {
+/** Gives one token after the other, so that what is wrong further on does not hide what is wrong before. */
+export class Lexer {
   readonly #text: string
   #at = 0
 
@@ -101,6 +103,7 @@ class Lexer {
     this.#text = text
   }
 
+  /** The next token; at the end of the text, `end`, as often as it is asked. Throws LogqlError. */
   next(): Token {
     this.#skipBlank()
     if (this.#at >= this.#text.length) return this.#token('end', '')
@@ -118,16 +121,14 @@ class Lexer {
     const name = this.#peek(word)
     if (name !== undefined) return this.#word(name)
     const mark = punctuation.find((candidate) => this.#text.startsWith(candidate, this.#at))
-    if (mark === undefined || mark === ']') {
-      const unknown = String.fromCodePoint(this.#text.codePointAt(this.#at)!)
-      throw this.#error(`syntax error: unexpected character ${JSON.stringify(unknown)}`)
-    }
-    return this.#token(mark, mark)
+    if (mark !== undefined) return this.#token(mark, mark)
+    return this.#token('other', String.fromCodePoint(this.#text.codePointAt(this.#at)!))
   }
 
   #word(name: string): Token {
     const lower = name.toLowerCase()
-    if (functions.has(lower)) return this.#token(this.#isCall(this.#at + name.length) ? lower : 'identifier', name)
+    if (functions.has(lower))
+      return this.#token(this.#isCall(this.#at + name.length) ? typeOf(lower) : 'identifier', name)
     return this.#token(keywords.has(lower) ? lower : 'identifier', name)
   }
 
@@ -180,7 +181,7 @@ class Lexer {
     const literal = this.#text.slice(this.#at, end + 1)
     if (!literal.isWellFormed()) throw this.#error('invalid UTF-8 rune')
     const value = unquote(literal)
-    if (value === undefined) throw this.#error('invalid syntax')
+    if (value === undefined) throw this.#error(hasEscapes(literal) ? 'invalid syntax' : 'invalid char escape')
     return this.#token('string', literal, { string: value })
   }
 
@@ -229,7 +230,7 @@ export const withoutLine = ({ column }: Position): Position => ({ line: 0, colum
 const rangeUnits = ['y', 'w', 'd', 'h', 'm', 's', 'ms']
 
 /** What is wrong with a duration, as Prometheus' parser says it. */
-function durationProblem(text: string): string {
+export function durationProblem(text: string): string {
   if (text === '') return 'empty duration string'
   const unknown = [...text.matchAll(/(?<=\d)[^\d]+/g)].find(([unit]) => !rangeUnits.includes(unit))
   return /^\d/.test(text) && unknown

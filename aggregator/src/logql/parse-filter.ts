@@ -43,9 +43,10 @@ function parseOperand(tokens: Tokens): LabelFilter {
   if (tokens.accept('(')) {
     tokens.countOperation()
     const inner = parseLabelFilter(tokens)
-    tokens.expect(')')
+    tokens.close()
     return inner
   }
+  if (!tokens.is('identifier')) tokens.unexpected('identifier', '(')
   return parseComparison(tokens)
 }
 
@@ -63,16 +64,14 @@ function parseComparison(tokens: Tokens): LabelFilter {
   if (duration) return { kind: 'duration', name, op: compare, value: duration.duration, at }
   const bytes = tokens.accept('bytes')
   if (bytes) return { kind: 'bytes', name, op: compare, value: bytes.number, at }
-  return { kind: 'number', name, op: compare, value: parseSigned(tokens, matchable ? 'string' : undefined), at }
+  return { kind: 'number', name, op: compare, value: parseSigned(tokens), at }
 }
 
-function parseSigned(tokens: Tokens, alternative: string | undefined): number {
+function parseSigned(tokens: Tokens): number {
   const sign = tokens.accept('+', '-')
   const value = tokens.accept('number')
   if (value) return sign?.type === '-' ? -value.number : value.number
-  return sign
-    ? tokens.unexpected('number')
-    : tokens.unexpected('bytes', 'number', 'duration', ...(alternative ? [alternative] : []))
+  return tokens.unexpected(...(sign ? ['number'] : []))
 }
 
 /** `ip("…")`, and returns the address, range or network. */
@@ -91,6 +90,6 @@ export function parseMatcher(tokens: Tokens): Matcher {
 
 /** The operator and value of a matcher, once its name is read. */
 export function parseMatch(tokens: Tokens): Omit<Matcher, 'name'> {
-  const op = tokens.expect('=', '!=', '=~', '!~').type as MatchOperator
+  const op = tokens.expect('=', '=~', '!~', '!=').type as MatchOperator
   return { op, value: tokens.expect('string').string }
 }

@@ -56,11 +56,16 @@ function parseAlternative(tokens: Tokens): LineAlternative {
   return { value: string.string, ip: false }
 }
 
+const stageKeywords: ReadonlySet<string> = new Set([
+  ...['json', 'logfmt', 'regexp', 'pattern', 'unpack', 'decolorize', 'line_format', 'label_format', 'drop', 'keep'],
+])
+
 function parsePiped(tokens: Tokens): Stage {
   const at = tokens.position
   tokens.expect('|')
   const keyword = tokens.current.type
   if (keyword === 'identifier' || keyword === '(') return { kind: 'label', filter: parseLabelFilter(tokens), at }
+  if (!stageKeywords.has(keyword)) tokens.unexpected()
   tokens.take()
   switch (keyword) {
     case 'json':
@@ -77,11 +82,8 @@ function parsePiped(tokens: Tokens): Stage {
       return { kind: 'line_format', template: tokens.expect('string').string, at }
     case 'label_format':
       return { kind: 'label_format', assignments: parseList(tokens, parseAssignment), at }
-    case 'drop':
-    case 'keep':
-      return { kind: keyword, choices: parseList(tokens, parseChoice), at }
     default:
-      return tokens.back().unexpected()
+      return { kind: keyword as 'drop' | 'keep', choices: parseList(tokens, parseChoice), at }
   }
 }
 

@@ -25,6 +25,8 @@ const maxQueryBytes = 131_072
 
 /** A whole query, parsed and validated. Throws {@link LogqlError} and nothing else. */
 export function parseQuery(text: string): Expression {
+  // Loki knows no place in nothing at all.
+  if (text === '') throw new LogqlError('syntax error: unexpected $end')
   const tokens = tokensOf(text)
   const expression = parseExpression(tokens)
   if (!tokens.is('end')) tokens.unexpected()
@@ -103,20 +105,21 @@ function parseNames(tokens: Tokens): string[] {
   tokens.expect('(')
   const names: string[] = []
   if (tokens.accept(')')) return names
+  if (!tokens.is('identifier')) tokens.unexpected('identifier', ')')
   do names.push(tokens.expect('identifier').text)
   while (tokens.accept(','))
-  tokens.expect(')', ',')
+  if (!tokens.accept(')')) tokens.unexpected(',', ')')
   return names
 }
 
 function parseOperand(tokens: Tokens): Expression {
   const at = tokens.position
   const type = tokens.current.type
-  if (type === '{') return parseLog(tokens)
+  if (type === '{') return parseWholeLog(tokens)
   if (tokens.accept('(')) {
     tokens.countOperation()
     const inner = parseExpression(tokens)
-    tokens.expect(')')
+    tokens.close()
     return inner
   }
   if (tokens.accept('+', '-')) {
@@ -128,6 +131,14 @@ function parseOperand(tokens: Tokens): Expression {
   if ((vectorOperators as readonly string[]).includes(type)) return parseVectorAggregation(tokens)
   if (type === 'vector') return parseVector(tokens)
   if (type === 'label_replace') return parseLabelReplace(tokens)
+  return tokens.unexpected()
+}
+
+/** Without a range there is nothing to unwrap. */
+function parseWholeLog(tokens: Tokens): LogExpression {
+  const log = parseLog(tokens)
+  if (!isUnwrap(tokens)) return log
+  tokens.take()
   return tokens.unexpected()
 }
 
@@ -146,8 +157,8 @@ function parseLabelReplace(tokens: Tokens): MetricExpression {
   tokens.expect('(')
   tokens.countOperation()
   const inner = parseMetric(tokens)
-  const [destination, replacement, source, pattern] = Array.from({ length: 4 }, () => {
-    tokens.expect(',')
+  const [destination, replacement, source, pattern] = Array.from({ length: 4 }, (_, i) => {
+    if (!tokens.accept(',')) tokens.unexpected(...(i === 0 ? [] : [',']))
     return tokens.expect('string').string
   }) as [string, string, string, string]
   tokens.expect(')')
@@ -167,7 +178,7 @@ function parseVectorAggregation(tokens: Tokens): MetricExpression {
   tokens.countOperation()
   const parameter = parseParameter(tokens)
   const inner = parseMetric(tokens)
-  tokens.expect(')')
+  tokens.close()
   const grouping = before ?? parseGrouping(tokens)
   return {
     kind: 'vector aggregation',
@@ -197,10 +208,11 @@ function parseRangeAggregation(tokens: Tokens): RangeAggregation {
   const op = tokens.take().type as RangeOperator
   tokens.expect('(')
   tokens.countOperation()
-  const parameter = parseParameter(tokens)
-  if (!tokens.is('number', '{', '(')) tokens.unexpected('number', '{', '(')
+  const parameter = tokens.accept('number')?.number
+  if (parameter !== undefined) tokens.expect(',')
+  else if (!tokens.is('{', '(')) tokens.unexpected('number', '{', '(')
   const { log, unwrap, range, offset } = parseRange(tokens)
-  if (range === undefined) tokens.unexpected()
+  if (range === undefined) tokens.unexpected(...(unwrap?.filters.length === 0 ? ['range', '|'] : []))
   tokens.expect(')')
   const grouping = parseGrouping(tokens)
   return {
@@ -226,6 +238,7 @@ interface RangeParts {
 /** A log expression with its `[range]`, which stands behind the selector, the pipeline or the brackets around them. */
 function parseRange(tokens: Tokens): RangeParts {
   let parts: RangeParts
+  if (!tokens.is('{', '(')) tokens.unexpected('{', '(')
   if (tokens.accept('(')) {
     tokens.countOperation()
     parts = parseRange(tokens)
@@ -242,13 +255,16 @@ function parseRange(tokens: Tokens): RangeParts {
   return { log: { ...parts.log, stages }, unwrap, range: range.duration, offset }
 }
 
+const conversionTypes = conversions.map((name) => `${name}_conv`)
+
 function parseUnwrap(tokens: Tokens): Unwrap | undefined {
   if (!isUnwrap(tokens)) return undefined
   const at = tokens.position
   tokens.expect('|')
   tokens.expect('unwrap')
-  const conversion = tokens.accept(...conversions)?.type as Conversion | undefined
+  const conversion = tokens.accept(...conversionTypes)?.type.slice(0, -'_conv'.length) as Conversion | undefined
   if (conversion) tokens.expect('(')
+  if (!conversion && !tokens.is('identifier')) tokens.unexpected('identifier', ...conversionTypes)
   const label = tokens.expect('identifier').text
   if (conversion) tokens.expect(')')
   const filters: Unwrap['filters'][number][] = []

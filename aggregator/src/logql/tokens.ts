@@ -1,7 +1,7 @@
 /** Reading position in a query's tokens: what the parts of the parser share. */
 import { conversions, rangeOperators, vectorOperators } from './ast.ts'
 import { LogqlError, type Position } from './error.ts'
-import { Positions, type Token, type TokenType, tokenize, withoutLine } from './lexer.ts'
+import { Lexer, Positions, type Token, type TokenType, withoutLine } from './lexer.ts'
 
 /** Bounds the height of the tree, so that nothing that walks it can exhaust the stack. Queries people write have a few dozen. */
 const maxOperations = 1000
@@ -11,7 +11,7 @@ const names: Record<TokenType, string> = {
   ...Object.fromEntries(
     [...rangeOperators, ...vectorOperators, 'vector', 'label_replace'].map((name) => [name, name.toUpperCase()]),
   ),
-  ...Object.fromEntries(conversions.map((name) => [name, `${name.toUpperCase()}_CONV`])),
+  ...Object.fromEntries(conversions.map((name) => [`${name}_conv`, `${name.toUpperCase()}_CONV`])),
   identifier: 'IDENTIFIER',
   string: 'STRING',
   number: 'NUMBER',
@@ -19,32 +19,39 @@ const names: Record<TokenType, string> = {
   bytes: 'BYTES',
   range: 'RANGE',
   flag: 'FUNCTION_FLAG',
+  // So Loki calls what it does not know.
+  other: 'IDENTIFIER',
   end: '$end',
 }
 
 const maxNamed = 4
 
-const withoutOwnLine: ReadonlySet<TokenType> = new Set(['range', 'duration', 'bytes', 'flag'])
+const withoutOwnLine: ReadonlySet<TokenType> = new Set([
+  ...['range', 'duration', 'bytes', 'flag'],
+  ...['|=', '|~', '|>', '!=', '!~', '!>', '=~', '==', '>=', '<='],
+])
 
 export class Tokens {
-  readonly #tokens: readonly Token[]
+  readonly #lexer: Lexer
+  /** As far as they were asked for. */
+  readonly #tokens: Token[] = []
   readonly #positions: Positions
   #next = 0
   #operations = 0
 
   constructor(text: string) {
-    this.#tokens = tokenize(text)
+    this.#lexer = new Lexer(text)
     this.#positions = new Positions(text)
   }
 
   /** The next token, not consumed. */
   get current(): Token {
-    return this.#tokens[this.#next]!
+    return this.#token(this.#next)
   }
 
   /** Type of the token behind the next one. */
-  get after(): TokenType | undefined {
-    return this.#tokens[this.#next + 1]?.type
+  get after(): TokenType {
+    return this.#token(this.#next + 1).type
   }
 
   get position(): Position {
@@ -62,18 +69,17 @@ export class Tokens {
     return token
   }
 
-  /** Gives the last token back. */
-  back(): this {
-    this.#next--
-    return this
-  }
-
   accept(...types: TokenType[]): Token | undefined {
     return this.is(...types) ? this.take() : undefined
   }
 
   expect(...types: TokenType[]): Token {
     return this.accept(...types) ?? this.unexpected(...types)
+  }
+
+  /** A bracket behind an expression that could go on: Loki names nothing that it expected. */
+  close(): void {
+    if (!this.accept(')')) this.unexpected()
   }
 
   unexpected(...expected: TokenType[]): never {
@@ -84,6 +90,11 @@ export class Tokens {
       `syntax error: unexpected ${names[this.current.type] ?? this.current.type}${list}`,
       withoutOwnLine.has(this.current.type) ? withoutLine(this.position) : this.position,
     )
+  }
+
+  #token(index: number): Token {
+    while (this.#tokens.length <= index) this.#tokens.push(this.#lexer.next())
+    return this.#tokens[index]!
   }
 
   /** Called once for each operator and each opening bracket. */

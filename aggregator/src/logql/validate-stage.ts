@@ -1,29 +1,30 @@
 /** What stands in the strings of pipeline stages: regular expressions, patterns, templates, paths and addresses. */
 import type { Extraction, LabelAssignment, LabelFilter, LineAlternative, LineOperator, Stage } from './ast.ts'
 import { LogqlError } from './error.ts'
+import { stageText } from './loki-print.ts'
 import { parseAddresses } from './pipeline/ip.ts'
 import { parseJsonPath } from './pipeline/json-path.ts'
+import { labelName } from './pipeline/label-names.ts'
 import { type PatternPart, parsePattern } from './pipeline/pattern.ts'
-import { printFilter, printStage } from './print.ts'
 import { compileRegex } from './regex.ts'
 import { TemplateError } from './template/error.ts'
 import { parseTemplate } from './template/parser.ts'
 
-const labelName = /^[A-Za-z_][A-Za-z0-9_]*$/
+const clean = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** Why a stage is refused; Loki names the stage before it. */
 class StageProblem extends Error {}
 
 export function validateStage(stage: Exclude<Stage, { kind: 'label' }>): void {
   named(
-    () => printStage(stage),
+    () => stageText(stage),
     () => checkStage(stage),
   )
 }
 
 export function validateAddressFilter(filter: Extract<LabelFilter, { kind: 'ip' }>): void {
   named(
-    () => printFilter(filter),
+    () => stageText({ kind: 'label', filter, at: filter.at }),
     () => checkAddress(filter.value),
   )
 }
@@ -114,14 +115,22 @@ function checkRegexp(pattern: string): void {
     const regex = compileRegex(pattern)
     const names = Object.keys(regex.namedGroups())
     if (names.length === 0) throw new LogqlError('at least one named capture must be supplied')
-    for (const name of names) if (!labelName.test(name)) throw new LogqlError(`invalid extracted label name '${name}'`)
+    for (const name of names)
+      if (!clean.test(labelName(name))) throw new LogqlError(`invalid extracted label name '${name}'`)
   } catch (error) {
     if (!(error instanceof LogqlError)) throw error
-    throw new LogqlError(`invalid regexp parser: ${error.message.replace(/^parse error : /, '')}`)
+    const twice = /duplicate capture group name: `(.*)`$/.exec(error.message)?.[1]
+    const why =
+      twice === undefined ? error.message.replace(/^parse error : /, '') : `duplicate extracted label name '${twice}'`
+    throw new LogqlError(`invalid regexp parser: ${why}`)
   }
 }
 
 function checkPattern(pattern: string): void {
+  if (pattern === '')
+    throw new LogqlError(
+      'invalid pattern parser: parse error at line 1, col 1: syntax error: unexpected $end, expecting IDENTIFIER or LITERAL',
+    )
   const parts = parsePattern(pattern)
   const names = parts.flatMap((part) => ('capture' in part && part.capture !== '_' ? [part.capture] : []))
   if (names.length === 0) throw new LogqlError('invalid pattern parser: at least one capture is required')

@@ -50,7 +50,7 @@ export function validate(expression: Expression, options: ValidateOptions = {}):
 
 function validateReplacement(pattern: string): void {
   try {
-    compileRegex(pattern)
+    compileRegex(`^(?:${pattern})$`)
   } catch (error) {
     if (!(error instanceof LogqlError)) throw error
     throw new LogqlError(`invalid regex in label_replace: ${error.message.replace(/^parse error : /, '')}`)

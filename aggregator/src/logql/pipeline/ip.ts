@@ -1,34 +1,42 @@
 /** `ip("…")`: an address, a range `first-last`, or a network. A text matches when an address in it does. */
 import { BlockList, isIP } from 'node:net'
 
+type Family = 'ipv4' | 'ipv6'
+
+/** Addresses of one family: an IPv6 network has no IPv4 address, nor the other way round, not even a mapped one. */
+export interface Addresses {
+  readonly family: Family
+  readonly list: BlockList
+}
+
 /** What `ip()` was given; undefined when it is none of the three. */
-export function parseAddresses(value: string): BlockList | undefined {
-  const addresses = new BlockList()
+export function parseAddresses(value: string): Addresses | undefined {
+  const list = new BlockList()
   const family = familyOf(value)
   if (family !== undefined) {
-    addresses.addAddress(value, family)
-    return addresses
+    list.addAddress(value, family)
+    return { family, list }
   }
   const [base = '', bits] = value.split('/')
   const baseFamily = familyOf(base)
   if (baseFamily !== undefined && bits !== undefined && /^\d{1,3}$/.test(bits)) {
     if (Number(bits) > (baseFamily === 'ipv4' ? 32 : 128)) return undefined
-    addresses.addSubnet(base, Number(bits), baseFamily)
-    return addresses
+    list.addSubnet(base, Number(bits), baseFamily)
+    return { family: baseFamily, list }
   }
   const [first = '', last = '', ...more] = value.split('-').map((part) => part.trim())
   const rangeFamily = familyOf(first)
   if (more.length > 0 || rangeFamily === undefined || rangeFamily !== familyOf(last)) return undefined
   try {
-    addresses.addRange(first, last, rangeFamily)
-    return addresses
+    list.addRange(first, last, rangeFamily)
+    return { family: rangeFamily, list }
   } catch {
     // The end lies before the start; the caller words the error.
     return undefined
   }
 }
 
-function familyOf(text: string): 'ipv4' | 'ipv6' | undefined {
+function familyOf(text: string): Family | undefined {
   const version = isIP(text)
   return version === 4 ? 'ipv4' : version === 6 ? 'ipv6' : undefined
 }
@@ -41,14 +49,13 @@ const ipv4Characters = /[0-9.]*/y
 const ipv6Characters = /[0-9a-fA-F:.]*/y
 
 /** Whether one of the addresses in the text is one of those. */
-export function containsAddress(text: string, addresses: BlockList): boolean {
+export function containsAddress(text: string, { family, list }: Addresses): boolean {
   for (let at = nextHint(text, 0); at !== -1; ) {
     const v4 = isDigit(text.charCodeAt(at)) && /^.{1,3}\./s.test(text.slice(at, at + 4))
     const characters = v4 ? ipv4Characters : ipv6Characters
     characters.lastIndex = at
     const candidate = characters.exec(text)![0]
-    const family = familyOf(candidate)
-    if (family !== undefined && addresses.check(candidate, family)) return true
+    if (familyOf(candidate) === family && list.check(candidate, family)) return true
     at = nextHint(text, at + candidate.length + 1)
   }
   return false
