@@ -13,7 +13,14 @@ import type { ResolveProblem } from './resolve/resolver.ts'
 /** `gone`: silent for `aggregator.takeoverAfter`. `moved`: the same aggregator answers at another address. `ledger`: its ledger is not the one used any more. */
 export type TakeoverReason = 'gone' | 'moved' | 'ledger'
 
-export type InputProblem = 'directory' | 'dangling_link' | 'unreadable' | 'not_a_file' | 'corrupt_gzip' | 'loop'
+export type InputProblem =
+  | 'directory'
+  | 'dangling_link'
+  | 'unreadable'
+  | 'not_a_file'
+  | 'corrupt_gzip'
+  | 'loop'
+  | 'cut_back'
 
 /** `full`: no room in the budget or on the disk. `failed`: the disk refused. `damaged`: what was written is not what is read. */
 export type SpoolProblem = 'full' | 'failed' | 'damaged'

@@ -30,6 +30,8 @@ export interface FamilyEvents {
   /** A file began anew with bytes unread, or is gone with bytes unread. */
   lost(generation: Generation, reason: 'truncated' | 'deleted'): void
   problem(path: string, error: NodeJS.ErrnoException): void
+  /** A file lost its end and kept its beginning: what is written to it now stands where the ledger has other bytes, and is not read. */
+  cutBack(path: string): void
   /** Whether another file may be held open. */
   mayOpen(): boolean
 }
@@ -286,7 +288,7 @@ export class Family {
     now: number,
   ): Generation | undefined {
     const { size } = found.file.stat()
-    const more = !name.gzip && size > live.position && this.#identifier.holds(live, found.file)
+    const same = name.gzip || (size >= live.position && this.#identifier.holds(live, found.file))
     found.file.close()
     const gone = live.file === undefined && live.missed > 0 && !live.spooled
     if (!gone && live.state !== 'done') {
@@ -296,7 +298,8 @@ export class Family {
     live.path = path
     live.name = name
     live.identity = { ...found.identity, truncations: live.identity.truncations }
-    if (live.state === 'done' && more) live.revive(size, now)
+    if (!same && name.rotation === '') this.#events.cutBack(path)
+    if (same && live.state === 'done' && !name.gzip && size > live.position) live.revive(size, now)
     return live
   }
 
@@ -313,8 +316,8 @@ export class Family {
       } else {
         generation.path = path
         generation.name = name
-        // A file with its content, and perhaps more, took its place: that is read once all of this one is.
-        if (held && !name.gzip) this.#again = true
+        // A file that begins as it does took its place: what more is in that is read once all of this one is.
+        if (!spooled && !name.gzip && generation.state !== 'done') this.#again = true
       }
       // What is in the spool is read from there, whatever lies beside it.
       if (!spooled) present.add(generation)

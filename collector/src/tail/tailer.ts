@@ -53,6 +53,9 @@ const lookMs = 50
 /** How often a log that is being written is looked at, ms. */
 const busyPollMs = 100
 
+const cutBack =
+  'it lost its end and kept its beginning, which rotation never does; what is written to it since is not read'
+
 export class Tailer {
   readonly #options: TailerOptions
   #config: TailConfig
@@ -111,6 +114,7 @@ export class Tailer {
     this.#events = {
       lost: (generation, reason) => this.#lost(generation, reason),
       problem: (path, error) => this.#problems.tellError(path, error),
+      cutBack: (path) => this.#problems.tell(path, 'cut_back', new Error(cutBack)),
       mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
     }
     this.#reader.onGap = ({ path }, range, { kind, reason }) => this.#journal.gap({ path, kind, reason, range })
