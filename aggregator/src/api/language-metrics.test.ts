@@ -41,6 +41,10 @@ test.for([
   [`absent_over_time({case="nope", x="y"} [1m])`, { 'x=y': 1 }],
   [`absent_over_time(${of(numbers, '')} [2m])`, {}],
   [`sum by (__error__) (count_over_time(${of(json, '| json')} [2m]))`, { '': 2, '__error__=JSONParserErr': 2 }],
+  [
+    `max_over_time(${of(numbers, `| logfmt k="k", v="v", no="no" | unwrap v ${ok}`)} [2m])`,
+    { 'k=a,no=': 4, 'k=b,no=': 2.5 },
+  ],
 ] as [string, Record<string, number>][])('range aggregations: %s', async ([query, expected]) => {
   const found = await samples(query)
   expect(Object.keys(found).sort()).toEqual(Object.keys(expected).sort())
@@ -62,6 +66,12 @@ test.for([
   [`count by (k) (${byBoth})`, { 'k=a': 2, 'k=b': 2 }],
   [`stddev by (k) (${byBoth})`, { 'k=a': 0.5, 'k=b': 0 }],
   [`stdvar without (d) (${byBoth})`, { 'k=a': 0.25, 'k=b': 0 }],
+  // Empty labels stay where labels are kept by name, and go where they are left out by name.
+  [
+    `sum by (k, no) (count_over_time(${of(numbers, '| logfmt k="k", no="no"')} [1m1s]))`,
+    { 'k=a,no=': 3, 'k=b,no=': 3 },
+  ],
+  [`sum without (app) (count_over_time(${of(numbers, '| logfmt k="k", no="no"')} [1m1s]))`, { 'k=a': 3, 'k=b': 3 }],
   [`topk(1, ${byBoth})`, { 'd=1s,k=a': 2 }],
   [`bottomk by (k) (1, ${byBoth})`, { 'd=250ms,k=a': 1, 'd=1s,k=b': 1 }],
   [`approx_topk(1, ${byBoth})`, { 'd=1s,k=a': 2 }],

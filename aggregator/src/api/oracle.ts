@@ -162,7 +162,9 @@ function aggregateAt(entries: readonly StoredEntry[], aggregation: VectorAggrega
   const { without, labels: names } = aggregation.grouping ?? { without: false, labels: [] }
   for (const sample of samples) {
     const labels = Object.fromEntries(
-      Object.entries(sample.labels).filter(([name]) => names.includes(name) !== without),
+      Object.entries(sample.labels).filter(([name, value]) =>
+        without ? !names.includes(name) && value !== '' : names.includes(name),
+      ),
     )
     const group = groups.get(keyOf(labels)) ?? { labels, values: [] }
     groups.set(keyOf(labels), group)

@@ -15,8 +15,8 @@ export type Leaf = (range: RangeAggregation, time: bigint) => Sample[]
 
 const pairsOf = (labels: Pairs): [string, string][] => Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))
 export const keyOf = (labels: Pairs): string => JSON.stringify(pairsOf(labels))
-const only = (labels: Pairs, keep: (name: string) => boolean): Pairs =>
-  Object.fromEntries(Object.entries(labels).filter(([name]) => keep(name)))
+const only = (labels: Pairs, keep: (name: string, value: string) => boolean): Pairs =>
+  Object.fromEntries(Object.entries(labels).filter(([name, value]) => keep(name, value)))
 
 /** A number stands for itself; where samples are needed it is one without labels. */
 export function valueAt(expression: Expression, time: bigint, leaf: Leaf): Sample[] | number {
@@ -58,7 +58,9 @@ function aggregated({ grouping, op, parameter }: VectorAggregation, samples: Sam
   if (op === 'sort' || op === 'sort_desc') return samples
   const names = grouping?.labels ?? []
   const groups = Map.groupBy(samples, ({ labels }) =>
-    keyOf(only(labels, (name) => names.includes(name) !== (grouping?.without ?? false))),
+    keyOf(
+      only(labels, (name, value) => (grouping?.without ? !names.includes(name) && value !== '' : names.includes(name))),
+    ),
   )
   return [...groups].flatMap(([key, members]) => {
     const values = members.map(({ value }) => value)

@@ -37,7 +37,9 @@ function groupsOf(grouping: Grouping, series: readonly Series[]): Group[] {
   const names = new Set(grouping.labels)
   const groups = new Map<string, Group>()
   for (const member of series) {
-    const labels = filterLabels(member.labels, (name) => names.has(name) !== grouping.without)
+    const labels = filterLabels(member.labels, (name, value) =>
+      grouping.without ? !names.has(name) && value !== '' : names.has(name),
+    )
     const key = labelsKey(labels)
     const group = groups.get(key)
     if (group) group.members.push(member)
