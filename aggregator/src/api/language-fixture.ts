@@ -39,7 +39,14 @@ export const json = given(
   'not json',
   '{"status":404,"msg":"broken',
 )
-export const paths = given('paths', '{"a":{"b":[1,{"c":"x"}],"d e":"y"},"o":{"k": 1},"n":null}', '{"a":1}', 'plain')
+export const paths = given(
+  'paths',
+  '{"a":{"b":[1,{"c":"x"}],"d e":"y"},"o":{"k": 1},"n":null}',
+  '{"a":1}',
+  'plain',
+  '{"o":tru}',
+  '{"n":"open',
+)
 export const logfmt = given(
   'logfmt',
   'level=info msg="hello \\"w\\"" dur=12ms flag empty= key.x=1 app=mine',

@@ -84,6 +84,8 @@ test.for([
       { x: 'x', y: 'y', o: '{"k": 1}', n: '', z: '' },
       { x: '', y: '', o: '', n: '', z: '' },
       { __error__: 'JSONParserErr' },
+      { x: '', y: '', o: '', n: '', z: '', ...jsonError('Unknown value type') },
+      { x: '', y: '', o: '', n: '', z: '', ...jsonError("Value is string, but can't find closing '\"' symbol") },
     ],
   ],
   [

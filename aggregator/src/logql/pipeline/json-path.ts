@@ -1,7 +1,7 @@
 /** `| json a="b.c[0]"`: what stands at a path becomes a label. A path that leads nowhere gives an empty one. */
 import type { Extraction } from '../ast.ts'
 import { eachMember, keyText } from './json.ts'
-import { JsonValue, jsonErrors, nextToken, unescapeJson } from './json-text.ts'
+import { JsonValue, nextToken, unescapeJson } from './json-text.ts'
 import { labelText } from './lines.ts'
 import type { CompiledStage } from './stage.ts'
 import { extractedSuffix, type WorkingEntry } from './working-entry.ts'
@@ -75,15 +75,19 @@ function findPath(
     eachElement(text, start, end, (index, value) => index === wanted && (visit(value) || true))
     return found
   }
-  let last = ''
-  const problem = eachMember(text, start, end, (keyStart, keyEnd, escaped, value) => {
-    const key = keyText(text, keyStart, keyEnd, escaped)
-    last = key
-    return key === wanted && visit(value) ? 'found' : ''
-  })
+  let failed = false
+  const problem = eachMember(
+    text,
+    start,
+    end,
+    (keyStart, keyEnd, escaped, value) =>
+      keyText(text, keyStart, keyEnd, escaped) === wanted && visit(value) ? 'found' : '',
+    (keyStart, keyEnd, escaped) => {
+      failed = at === steps.length - 1 && keyText(text, keyStart, keyEnd, escaped) === wanted
+    },
+  )
   // What comes before and behind the value is not judged, but the value itself is.
-  if (found === undefined && problem === jsonErrors.value && last === wanted) return problem
-  return found
+  return found === undefined && failed ? problem : found
 }
 
 /** Calls `visit` with the elements of the array in `[start, end)` until it returns true. */
