@@ -57,8 +57,8 @@ async function counted(stack: AsyncDisposableStack) {
     const { data } = (await response.json()) as { data: { result: { values: [string, string][] }[] } }
     return data.result.flatMap(({ values }) => values.map(([, line]) => line)).sort()
   }
-  const sums = async (query: string) => {
-    const parameters = new URLSearchParams({ query, time: String(base + 3600n * second) })
+  const sums = async (query: string, at = 3600) => {
+    const parameters = new URLSearchParams({ query, time: String(base + BigInt(at) * second) })
     const response = await fetch(`${url}/loki/api/v1/query?${parameters}`)
     const { data } = (await response.json()) as { data: { result: { metric: object; value: [number, string] }[] } }
     return data.result.map(({ metric, value }) => [metric, Number(value[1])])
@@ -108,6 +108,12 @@ test('rows are not asked for their stream where a selector chose all, unless one
   expect(counts.ofRows.slice(2).map(ofStream)).toEqual([false, true])
   expect(await sums(query)).toEqual([[{ zone: 'meta' }, 1]])
   expect(counts.ofRows.slice(4).map(ofStream)).toEqual([false])
+  // Nor for their five minutes, but where those end the window.
+  const ofBuckets = (sql: string) => sql.split('toStartOfFiveMinutes(ts)').length - 1
+  expect(ofBuckets(counts.ofRows.at(-1)!)).toBe(0)
+  const within = 'sum by (pod) (count_over_time({app="web"} [9s]))'
+  expect(await sums(within, 25)).toEqual([[{ pod: 'big' }, 1]])
+  expect(counts.ofRows.slice(-1).map((sql) => [ofStream(sql), ofBuckets(sql)])).toEqual([[false, 2]])
 })
 
 test('nor where an id is sought in all of them, and what is of a stream that came meanwhile is left out', async () => {

@@ -76,7 +76,10 @@ export function countsStatement(plan: SamplePlan, windows: Windows, streams: Str
   const { bucket, conditions: windowConditions } = bucketSql(parameters, windows)
   const where = [
     ...(everything ? [scope.condition(parameters)] : rowConditions(parameters, scope, streams, from, to)),
-    ...timeConditions(parameters, from, to),
+    ...timeConditions(parameters, from, to, [
+      !everything || from === windows.origin,
+      !everything || to === windows.last,
+    ]),
     ...windowConditions,
     ...conditions,
   ]

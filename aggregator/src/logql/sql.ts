@@ -71,14 +71,21 @@ export function clampTime(nanoseconds: bigint): bigint {
 /**
  * Rows with first <= ts <= last. The five-minute bucket leads the sort key and is written out, exactly as it stands in the schema: a
  * condition on `ts` alone does not use it.
+ *
+ * @param cuts whether there are buckets before `first` and behind `last`, as far as is known: else each row would be asked for nothing
  */
-export function timeConditions(parameters: Parameters, first: bigint, last: bigint): string[] {
+export function timeConditions(
+  parameters: Parameters,
+  first: bigint,
+  last: bigint,
+  cuts: readonly [boolean, boolean] = [true, true],
+): string[] {
   const from = parameters.time(clampTime(first))
   const to = parameters.time(clampTime(last))
   const conditions = [`ts >= ${from}`, `ts <= ${to}`]
   const bucket = (time: string) => `toStartOfFiveMinutes(${time})`
-  if (first >= minBucketed && first < maxBucketed) conditions.push(`${bucket('ts')} >= ${bucket(from)}`)
-  if (last >= minBucketed && last < maxBucketed) conditions.push(`${bucket('ts')} <= ${bucket(to)}`)
+  if (cuts[0] && first >= minBucketed && first < maxBucketed) conditions.push(`${bucket('ts')} >= ${bucket(from)}`)
+  if (cuts[1] && last >= minBucketed && last < maxBucketed) conditions.push(`${bucket('ts')} <= ${bucket(to)}`)
   return conditions
 }
 
