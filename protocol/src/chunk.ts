@@ -2,11 +2,10 @@
  * What a chunk says about itself, in the option map of its Forward message, under the key `tributary` (docs/formats/wire.md).
  * A plain Fluentd ignores that key and reads the records; our aggregator takes range and metadata from it.
  */
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { encode, MsgpackError } from './msgpack.ts'
 import type { ByteRange, ByteRanges } from './ranges.ts'
-import { sha256OfBlock } from './sha256-block.ts'
 import type { SourceId } from './source.ts'
 
 /** Raised when an older reader could misread what a newer writer sends. */
@@ -65,14 +64,9 @@ export interface ChunkHeader extends StreamMetadata {
   readonly relayed?: true
 }
 
-const idBlock = Buffer.alloc(64)
-
 /** Sixteen bytes derived from (source, first offset, end offset), in base64: a retry of the same range has the same id. */
 export function chunkId(source: SourceId, [first, end]: ByteRange): string {
-  const range = `:${first}-${end}`
-  const at = source.copy(idBlock)
-  for (let i = 0; i < range.length; i++) idBlock[at + i] = range.charCodeAt(i)
-  return sha256OfBlock(idBlock, at + range.length).toString('base64', 0, 16)
+  return hash('sha256', Buffer.concat([source, Buffer.from(`:${first}-${end}`)]), 'buffer').toString('base64', 0, 16)
 }
 
 export type Compression = 'zstd' | 'gzip' | 'none'
