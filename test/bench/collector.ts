@@ -12,7 +12,7 @@ import { Pipeline, until } from '../harness/processes.ts'
 import { withBundledCollector } from './bundled.ts'
 import { BenchCluster } from './cluster.ts'
 import { totals, writeCorpus } from './corpus.ts'
-import { cpuSeconds, peakRss } from './measure.ts'
+import { cpuSeconds, currentRss, peakRss } from './measure.ts'
 import type { BenchResult, Figure } from './result.ts'
 
 const lines = 4_000_000
@@ -153,6 +153,7 @@ async function idleCost(collectorScript: string): Promise<Figure[]> {
         unit: '% of a core',
         goal: { atMost: 1 },
       },
+      { name: 'memory then', value: currentRss(pid) / 2 ** 20, unit: 'MiB RSS', goal: { atMost: 65 } },
     ]
   } finally {
     sink.disconnect()

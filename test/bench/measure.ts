@@ -24,8 +24,13 @@ export function cpuSecondsOfAll(pid: number): number {
 }
 
 /** Most memory a process has had resident, bytes. */
-export function peakRss(pid: number): number {
-  const kib = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+export const peakRss = (pid: number): number => statusOf(pid, 'VmHWM')
+
+/** Memory that a process has resident now, bytes. */
+export const currentRss = (pid: number): number => statusOf(pid, 'VmRSS')
+
+function statusOf(pid: number, name: string): number {
+  const kib = new RegExp(`${name}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   return Number(kib) * 1024
 }
 

@@ -98,13 +98,14 @@ async function readSeries(reader: Reader, plan: SamplePlan, steps: Steps): Promi
     : readSamples(reader, plan, windows, streams)
 }
 
+/** Series that get the same labels are one, as far as no step has two of them. */
 function replaceLabels(
   { destination, replacement, source, pattern }: ReplacePlan,
   series: readonly Series[],
 ): Series[] {
   const regex = new Regex(pattern, { anchored: true })
-  const seen = new Set<string>()
-  return series.map(({ labels, values }) => {
+  const found = new Map<string, Series>()
+  for (const { labels, values } of series) {
     const match = regex.first(labels.get(source) ?? '')
     let replaced = labels
     if (match) {
@@ -115,9 +116,17 @@ function replaceLabels(
       replaced = new Map([...changed].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
     }
     const key = labelsKey(replaced)
-    if (seen.has(key)) throw new QueryError('vector cannot contain metrics with the same labelset')
-    seen.add(key)
-    return { labels: replaced, values }
+    const same = found.get(key)
+    found.set(key, { labels: replaced, values: same === undefined ? values : joined(same.values, values) })
+  }
+  return [...found.values()]
+}
+
+function joined(some: Series['values'], others: Series['values']): Series['values'] {
+  return some.map((value, step) => {
+    if (value !== undefined && others[step] !== undefined)
+      throw new QueryError('vector cannot contain metrics with the same labelset')
+    return value ?? others[step]
   })
 }
 
