@@ -160,6 +160,9 @@ describe.skipIf(tools === undefined)('commands of pages', () => {
     expect(grows).toBeGreaterThan(0)
     for (const text of commands.slice(0, grows).filter((one) => !elsewhere.test(one)))
       expect((await type(text)).ok, text).toBe(true)
+    // What the pages before left in the values is rolled out first.
+    expect((await type(`kubectl -n ${namespace} rollout status statefulset ${aggregator} --timeout 60s`)).ok).toBe(true)
+    await everybodyIsReady()
     const settled = (await pod()).metadata.uid
     writeFileSync(join(directory, 'values.yaml'), '{"aggregator": {"persistence": {"size": "200Gi"}}}')
     const refused = await type(commands.find((text) => text.startsWith('helm upgrade'))!)
