@@ -67,9 +67,16 @@ function aggregated({ grouping, op, parameter }: VectorAggregation, samples: Sam
     if (op === 'topk' || op === 'bottomk' || op === 'approx_topk') {
       const sign = op === 'bottomk' ? 1 : -1
       return members
-        .toSorted((a, b) => sign * (a.value - b.value) || (isBefore(a.labels, b.labels) ? -1 : 1))
+        .toSorted(
+          (a, b) =>
+            Number(Number.isNaN(a.value)) - Number(Number.isNaN(b.value)) ||
+            sign * (a.value - b.value) ||
+            (isBefore(a.labels, b.labels) ? -1 : 1),
+        )
         .slice(0, parameter)
     }
+    // What is no number is less than none, and more: only where there is nothing else it is the least and the most.
+    const numbers = values.every(Number.isNaN) ? values : values.filter((value) => !Number.isNaN(value))
     const sum = values.reduce((a, b) => a + b, 0)
     const mean = sum / values.length
     const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / values.length
@@ -77,8 +84,8 @@ function aggregated({ grouping, op, parameter }: VectorAggregation, samples: Sam
       sum,
       avg: mean,
       count: values.length,
-      min: Math.min(...values),
-      max: Math.max(...values),
+      min: Math.min(...numbers),
+      max: Math.max(...numbers),
       stdvar: variance,
       stddev: Math.sqrt(variance),
     }
