@@ -192,7 +192,10 @@ export const aggregatorConfig = z
           .boolean()
           .default(true)
           .describe('Look for the ids of trace and span in each line, kept as `trace_id` and `span_id`.'),
-        detectLevel: z.boolean().default(true).describe('Look for a level in each line, kept as `detected_level`.'),
+        detectLevel: z
+          .boolean()
+          .default(true)
+          .describe('Look for a level in each line, kept as `detected_level`; `unknown` where there is none.'),
       })
       .prefault({}),
     shutdown: z

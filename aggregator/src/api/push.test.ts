@@ -108,6 +108,40 @@ const protobufOf = (app: string) =>
     },
   ])
 
+test('a line without a level has the level unknown: shown, found, and counted by entries and bytes', async () => {
+  const lines = ['level=warn x', 'nothing to tell', 'nor here']
+  const values = lines.map((line, i) => [String(ago(60 - i)), line])
+  expect(await push(jsonBody({ app: 'levels' }, values), json)).toEqual([204, ''])
+  const unknown = { structuredMetadata: { detected_level: 'unknown' } }
+  const shown = (await read('{app="levels"}'))[0]!.values.map(([, line, told]) => [line, told])
+  expect(shown).toEqual([
+    [lines[0], { structuredMetadata: { detected_level: 'warn' } }],
+    [lines[1], unknown],
+    [lines[2], unknown],
+  ])
+  const found = await read('{app="levels"} | detected_level="unknown"')
+  expect(found[0]!.values.map(([, line]) => line)).toEqual(lines.slice(1))
+  expect(await read('{app="levels"} | detected_level=""')).toEqual([])
+
+  const ask = async (path: string, parameters: Record<string, string>) => {
+    const text = new URLSearchParams(parameters)
+    const response = await fetch(`http://127.0.0.1:${aggregator.httpPort}/loki/api/v1/${path}?${text}`)
+    const body = (await response.json()) as { data: { result: { metric: object; value: [number, string] }[] } }
+    return body.data.result.map(({ metric, value }) => [metric, value[1]])
+  }
+  const total = String(Buffer.byteLength(lines[1]! + lines[2]!))
+  const histogram = 'sum by (level, detected_level) (count_over_time({app="levels"} | drop __error__ [5m]))'
+  expect(await ask('query', { query: histogram })).toEqual([
+    [{ detected_level: 'unknown' }, '2'],
+    [{ detected_level: 'warn' }, '1'],
+  ])
+  const bytes = 'sum by (detected_level) (bytes_over_time({app="levels"} | logfmt [5m]))'
+  expect(await ask('query', { query: bytes })).toEqual([
+    [{ detected_level: 'unknown' }, total],
+    [{ detected_level: 'warn' }, String(lines[0]!.length)],
+  ])
+})
+
 test('lines that are not UTF-8 keep their bytes', async () => {
   const body = encodePushRequest([
     { labels: '{app="raw"}', entries: [{ time: ago(9), line: Buffer.from([0x61, 0xff]) }] },

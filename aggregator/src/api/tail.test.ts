@@ -117,7 +117,7 @@ test('history comes first, its newest entries oldest first, then what is live', 
   expect(client.frames[0]).toEqual({
     streams: [
       {
-        stream: { app: 'web', service_name: 'web' },
+        stream: { app: 'web', detected_level: 'unknown', service_name: 'web' },
         values: [
           [expect.any(String), 'two'],
           [String(lastTime - 5n), 'three'],

@@ -115,7 +115,7 @@ test("a record's own attributes are metadata of its row, a level it tells is its
   const { rows } = decode(message, [range])
   expect(rows.map(({ level, metadata }) => [level, metadata])).toEqual([
     ['error', { status: '200', pod_uid: 'own', trace_id: '4bf92f3577b34da6a3ce929d0e0e4736' }],
-    ['', { pod_uid: 'u' }],
+    ['unknown', { pod_uid: 'u' }],
   ])
 })
 

@@ -2,8 +2,8 @@
  * The level of a line, found by looking at its first bytes only: no regular expression, no JSON.parse, no string. Loki's values.
  */
 
-/** `detected_level` by number; 0 is none. */
-export const levels = ['', 'trace', 'debug', 'info', 'warn', 'error', 'critical', 'fatal'] as const
+/** `detected_level` by number; 0 is none, which queries see as a level of its own. */
+export const levels = ['unknown', 'trace', 'debug', 'info', 'warn', 'error', 'critical', 'fatal'] as const
 
 /** How far into a line a level is looked for, in bytes: beyond time, name and the first fields nobody writes it. */
 const maxBytes = 200

@@ -19,7 +19,7 @@ const hello = (time: string, tag: string): ExpectedRow => ({
   line: 'hello',
   labels: { tag },
   metadata: { n: '1' },
-  level: '',
+  level: 'unknown',
 })
 
 /** What Fluentd says of itself. */
@@ -28,7 +28,7 @@ const fluentd = (time: string, line: string, metadata: Readonly<Record<string, s
   line,
   labels: { tag: 'fluent.info' },
   metadata,
-  level: '',
+  level: 'unknown',
 })
 
 /** An OpenTelemetry record that Fluent Bit passed on, between its markers of the resource. */
