@@ -57,7 +57,7 @@ test.for([
   {
     check: (limits: TenantLimits) => limits.lineBytes('t', shown, 301),
     status: 400,
-    message: `Max entry size '300' bytes exceeded for stream '{app="x"}' while adding an entry with length '301' bytes`,
+    message: `max entry size '300' bytes exceeded for stream '{app="x"}' while adding an entry with length '301' bytes`,
   },
   {
     check: (limits: TenantLimits) => limits.checkMetadata('t', shown, [['ab', 'c'.repeat(20)]]),

@@ -117,7 +117,7 @@ export class TenantLimits {
     if (truncateLines) return maxLineBytes
     throw new LimitError(
       'line_too_long',
-      `Max entry size '${maxLineBytes}' bytes exceeded for stream '${shown}' while adding an entry with length '${bytes}' bytes`,
+      `max entry size '${maxLineBytes}' bytes exceeded for stream '${shown}' while adding an entry with length '${bytes}' bytes`,
     )
   }
 

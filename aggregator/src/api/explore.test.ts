@@ -62,7 +62,7 @@ async function raw(path: string, parameters: Record<string, string> = {}, init: 
 }
 async function ask(path: string, parameters: Record<string, string> = {}) {
   const { status, text, type } = await raw(`/loki/api/v1/${path}`, parameters)
-  expect([status, type], text).toEqual([200, 'application/json; charset=UTF-8'])
+  expect([status, type?.toLowerCase()], text).toEqual([200, 'application/json; charset=utf-8'])
   return JSON.parse(text)
 }
 const sample = (metric: object, time: bigint, value: number) => ({

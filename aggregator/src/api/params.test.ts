@@ -63,6 +63,9 @@ test.for([
     'exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter',
   ],
   ['step=x', 'cannot parse "x" to a valid duration'],
+  ['step=NaN', 'zero or negative query resolution step widths are not accepted. Try a positive integer'],
+  ['step=-Inf', 'cannot parse "-Inf" to a valid duration. It overflows int64'],
+  ['step=1e400', 'cannot parse "1e400" to a valid duration'],
   ['step=1e300', 'cannot parse "1e300" to a valid duration. It overflows int64'],
 ] as const)('%s is refused', ([query, message]) =>
   expect(() => readStep(new URLSearchParams(query), { start: now, end: now + hour })).toThrowError(message),

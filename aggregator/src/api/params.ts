@@ -88,6 +88,9 @@ function named<T>(name: string, read: () => T): T {
 }
 
 const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+/** What Go reads as a number beside those. */
+const infinite = /^[+-]?inf(?:inity)?$/i
+const notANumber = /^nan$/i
 
 function readSince(text: string): bigint {
   if (!decimal.test(text) && parsePrometheusDuration(text) === undefined)
@@ -97,8 +100,10 @@ function readSince(text: string): bigint {
 
 /** Seconds as a number, or a duration such as `1h30m`; nanoseconds. */
 function readDuration(text: string): bigint {
-  if (decimal.test(text)) {
-    const nanoseconds = Number(text) * 1e9
+  // The least there is: whoever asks for it refuses what is negative.
+  if (notANumber.test(text)) return -(2n ** 63n)
+  if (infinite.test(text) || (decimal.test(text) && Number.isFinite(Number(text)))) {
+    const nanoseconds = infinite.test(text) ? Number.POSITIVE_INFINITY : Number(text) * 1e9
     if (Math.abs(nanoseconds) > 9.2e18)
       throw new ParameterError(`cannot parse ${JSON.stringify(text)} to a valid duration. It overflows int64`)
     return BigInt(Math.round(nanoseconds))

@@ -158,6 +158,8 @@ const long = 'x'.repeat(2000)
 test.for([
   ['{', json, 400, 'JSON: '],
   ['[]', json, 400, 'JSON: the body is not an object'],
+  ['{"streams":[]}', json, 422, 'error at least one valid stream is required for ingestion'],
+  [compressSync(encodePushRequest([])), protobuf, 422, 'error at least one valid stream is required for ingestion'],
   [jsonBody({ a: 'b' }, [[1, 'x']]), json, 400, 'JSON: streams[0].values[0]: time and line must be strings'],
   [jsonBody({ a: 'b' }, [['1', 2]]), json, 400, 'JSON: streams[0].values[0]: time and line must be strings'],
   [
@@ -186,7 +188,7 @@ test.for([
     jsonBody({ a: 'b' }, [[String(now), long]]),
     json,
     400,
-    "ax entry size '1024' bytes exceeded for stream '{a=\"b\"}' while adding an entry with length '2000' bytes",
+    "max entry size '1024' bytes exceeded for stream '{a=\"b\"}' while adding an entry with length '2000' bytes",
   ],
   [
     jsonBody({ a: 'b' }, [['1', 'x']]),

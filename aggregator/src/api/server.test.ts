@@ -232,6 +232,8 @@ test('operations: version, readiness, health, metrics, audit, start page, what i
     type: 'text/plain; charset=utf-8',
     text: '404 page not found\n',
   })
+  const put = await fetch(`${url}/loki/api/v1/query_range`, { method: 'PUT', body: 'x' })
+  expect([put.status, put.headers.get('allow'), await put.text()]).toEqual([405, 'GET, HEAD, POST', ''])
   const metrics = (await get(`${url}/metrics`)).text
   expect(metrics).toContain('aggregator_http_requests_total{route="/ready",status="200"} 1')
   expect(metrics).toContain('aggregator_http_requests_total{route="none",status="404"} 1')

@@ -29,6 +29,7 @@ import { classify } from './errors.ts'
 import { formatQuery } from './format-query.ts'
 import { answerIndexStats, answerLabels, answerLabelValues, answerSeries } from './label-answers.ts'
 import { drilldownLimits, tenantLimits } from './limits-answers.ts'
+import { OtherMethods } from './methods.ts'
 import { type ApiMetrics, apiMetrics } from './metrics.ts'
 import { statusPage } from './page.ts'
 import { ParameterError, readQuery } from './params.ts'
@@ -110,6 +111,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   letIn(app, options.access, metrics, tls?.material.ca !== undefined)
   answerErrors(app, options.log)
   countRequests(app, metrics)
+  const others = new OtherMethods(app)
   queryRoutes(app, options, metrics)
   if (options.push) pushRoutes(app, options.push)
   if (options.tails) {
@@ -123,6 +125,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   exploreRoutes(app, options)
   ruleRoutes(app)
   operationRoutes(app, options)
+  others.refuse()
   return app
 }
 
@@ -232,7 +235,7 @@ function exploreRoutes(
     config,
     handler: (request, reply) => {
       const { body, status } = formatQuery(readQuery(readParameters(request)))
-      return reply.status(status).type(jsonType).send(body)
+      return reply.status(status).type('application/json; charset=utf-8').send(body)
     },
   })
 }

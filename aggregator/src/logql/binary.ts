@@ -1,47 +1,16 @@
 /** Binary operations between numbers and series, and between series of both sides that match. Pure. */
-import type { ArithmeticOperator, BinaryOperator, ComparisonOperator } from './ast.ts'
+import { calculate, type NumberOperator } from './arithmetic.ts'
+import type { BinaryOperator } from './ast.ts'
 import { isSetOperator } from './ast.ts'
 import { QueryError } from './error.ts'
 import { filterLabels, type Labels, labelsKey } from './labels.ts'
 import type { BinaryPlan, Matching } from './plan.ts'
 import type { Series, Value } from './series.ts'
 
-type Operator = ArithmeticOperator | ComparisonOperator
 type Operation = Pick<BinaryPlan, 'op' | 'bool' | 'matching'>
 
-/** Arithmetic as in Loki, where dividing by zero gives no infinity. */
-function calculate(op: Operator, a: number, b: number): number | boolean {
-  switch (op) {
-    case '+':
-      return a + b
-    case '-':
-      return a - b
-    case '*':
-      return a * b
-    case '/':
-      return b === 0 ? Number.NaN : a / b
-    case '%':
-      return a % b
-    case '^':
-      // Go's Pow gives 1 for these two, JavaScript NaN.
-      return a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b
-    case '==':
-      return a === b
-    case '!=':
-      return a !== b
-    case '>':
-      return a > b
-    case '>=':
-      return a >= b
-    case '<':
-      return a < b
-    case '<=':
-      return a <= b
-  }
-}
-
 /** @param kept what a comparison lets through where it holds */
-function point(op: Operator, bool: boolean, a: number, b: number, kept: number): number | undefined {
+function point(op: NumberOperator, bool: boolean, a: number, b: number, kept: number): number | undefined {
   const result = calculate(op, a, b)
   if (typeof result === 'number') return result
   return bool ? Number(result) : result ? kept : undefined
@@ -50,7 +19,7 @@ function point(op: Operator, bool: boolean, a: number, b: number, kept: number):
 export function binary(operation: Operation, left: Value, right: Value, points: number): Value {
   const { bool } = operation
   // Set operations with numbers are refused before.
-  const op = operation.op as Operator
+  const op = operation.op as NumberOperator
   if (left.kind === 'scalar' && right.kind === 'scalar')
     return { kind: 'scalar', value: Number(calculate(op, left.value, right.value)) }
   if (left.kind === 'scalar') {
@@ -168,7 +137,7 @@ function matchStep(
     if (seen.has(result))
       throw new QueryError('multiple matches for labels: grouping labels must ensure unique matches')
     seen.add(result)
-    const value = swapped ? point(op as Operator, bool, b, a, b) : point(op as Operator, bool, a, b, a)
+    const value = swapped ? point(op as NumberOperator, bool, b, a, b) : point(op as NumberOperator, bool, a, b, a)
     if (value !== undefined) result.values[step] = value
   }
 }

@@ -50,6 +50,8 @@ const punctuation = [
 /** Longer ones are no duration or size: big numbers are not worth their time. */
 const maxQuantityLength = 64
 
+const noNul = 'invalid character NUL'
+
 const word = /[\p{L}_][\p{L}\p{Nd}_]*/uy
 const number = /(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y
 const blank = /(?:[ \t\r\n]|\/\/[^\n]*|#[^\n]*)+/y
@@ -106,6 +108,7 @@ export class Lexer {
   /** The next token; at the end of the text, `end`, as often as it is asked. Throws LogqlError. */
   next(): Token {
     this.#skipBlank()
+    if (this.#text[this.#at] === '\0') throw this.#error(noNul)
     if (this.#at >= this.#text.length) return this.#token('end', '')
     const character = this.#text[this.#at]!
     if (character === '"' || character === '`') return this.#string(character)
@@ -180,6 +183,7 @@ export class Lexer {
     if (this.#text[end] !== mark) throw this.#error('literal not terminated')
     const literal = this.#text.slice(this.#at, end + 1)
     if (!literal.isWellFormed()) throw this.#error('invalid UTF-8 rune')
+    if (literal.includes('\0')) throw this.#error(noNul)
     const value = unquote(literal)
     if (value === undefined) throw this.#error(hasEscapes(literal) ? 'invalid syntax' : 'invalid char escape')
     return this.#token('string', literal, { string: value })

@@ -45,11 +45,13 @@ function vectorNumber(value: number): string {
 
 export const stageText = (stage: Stage): string => printStageAs({ comma: ',', filter: filterText }, stage)
 
-export function filterText(filter: LabelFilter): string {
+/** @param simplified whether Loki has done without regular expressions where it can, as it does not behind `unwrap` */
+export function filterText(filter: LabelFilter, simplified = true): string {
   switch (filter.kind) {
     case 'string': {
       const { name, op, value } = filter.matcher
-      const expression = (op === '=~' || op === '!~') && !isSimple(value) && !/[`\ud800-\udfff]/.test(value)
+      const expression =
+        (op === '=~' || op === '!~') && !(simplified && isSimple(value)) && !/[`\ud800-\udfff]/.test(value)
       return expression ? `${name}${op}\`${value}\`` : printMatcher(filter.matcher)
     }
     case 'ip':
@@ -61,9 +63,9 @@ export function filterText(filter: LabelFilter): string {
     case 'bytes':
       return `${filter.name}${compareText(filter.op)}${sizeText(filter.value)}`
     case 'and':
-      return `( ${filterText(filter.left)} , ${filterText(filter.right)} )`
+      return `( ${filterText(filter.left, simplified)} , ${filterText(filter.right, simplified)} )`
     case 'or':
-      return `( ${filterText(filter.left)} or ${filterText(filter.right)} )`
+      return `( ${filterText(filter.left, simplified)} or ${filterText(filter.right, simplified)} )`
   }
 }
 
@@ -79,7 +81,7 @@ function rangeText(range: RangeAggregation): string {
   const { grouping, log, op, parameter, unwrap } = range
   const target = unwrap?.conversion ? `${unwrap.conversion}(${unwrap.label})` : unwrap?.label
   const unwrapped = unwrap
-    ? ` | unwrap ${target}${unwrap.filters.map((item) => ` | ${filterText(item)}`).join('')}`
+    ? ` | unwrap ${target}${unwrap.filters.map((item) => ` | ${filterText(item, false)}`).join('')}`
     : ''
   const offset = range.offset === 0n ? '' : ` offset ${goDuration(range.offset)}`
   const first = parameter === undefined ? '' : `${decimal(parameter)},`

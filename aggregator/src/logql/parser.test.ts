@@ -67,17 +67,25 @@ test.for([
     'quantile_over_time(0.99, {a="b"} | unwrap x [1m]) without (y)',
     'quantile_over_time(0.99, {a="b"} | unwrap x [1m]) without (y)',
   ],
-  ['1 + 2 * 3', '1 + (2 * 3)'],
-  ['1 - 2 - 3', '(1 - 2) - 3'],
-  ['2 ^ 3 ^ 2', '2 ^ (3 ^ 2)'],
-  ['-2 ^ 2', '-2 ^ 2'],
-  ['2 - -2', '2 - -2'],
-  ['(1 + 2) * 3', '(1 + 2) * 3'],
+  ['vector(1) + vector(2) * vector(3)', 'vector(1) + (vector(2) * vector(3))'],
+  ['vector(1) - 2 - 3', '(vector(1) - 2) - 3'],
+  ['vector(2) ^ vector(3) ^ 2', 'vector(2) ^ (vector(3) ^ 2)'],
+  ['-2 ^ vector(2)', '-2 ^ vector(2)'],
+  ['vector(2) - -2', 'vector(2) - -2'],
+  ['(1 + vector(2)) * 3', '(1 + vector(2)) * 3'],
+  // What is said of numbers alone is worked out.
+  ['1 + 2 * 3', '7'],
+  ['1 - 2 - 3', '-4'],
+  ['2 ^ 3 ^ 2', '512'],
+  ['-2 ^ 2', '4'],
+  ['(1 + 2) * 3', '9'],
+  ['1 > bool 2 == 3', '0'],
+  ['vector(1) * 2 ^ 3', 'vector(1) * 8'],
   [
     'vector(1) or vector(2) and vector(3) unless vector(4)',
     'vector(1) or ((vector(2) and vector(3)) unless vector(4))',
   ],
-  ['1 > bool 2 == 3', '(1 > bool 2) == 3'],
+  ['vector(1) > bool 2 == 3', '(vector(1) > bool 2) == 3'],
   ['vector(1)+vector(1)', 'vector(1) + vector(1)'],
   ['vector(1) * on (a,b) group_left (c) vector(2)', 'vector(1) * on (a, b) group_left (c) vector(2)'],
   ['vector(1) / ignoring () group_right vector(2)', 'vector(1) / ignoring () group_right () vector(2)'],
@@ -90,7 +98,7 @@ test.for([
   ['{rate="b"} | sum="1" | by_x="2"', '{rate="b"} | sum="1" | by_x="2"'],
   ['{a="\\u00e9\\t\\"\\x41\\101"}', '{a="é\\t\\"AA"}'],
   ['{a="b"} |= "\\xff"', '{a="b"} |= "\\xff"'],
-  ['1e3 + .5 + 1_000', '(1000 + 0.5) + 1000'],
+  ['vector(1e3) + .5 + 1_000', '(vector(1000) + 0.5) + 1000'],
 ] as const)('%s is %s', ([text, expected]) => {
   expect(canonical(text)).toBe(expected)
   expect(canonical(expected)).toBe(expected)
@@ -221,7 +229,9 @@ test.for([
   ['{a="b"} | line_format "{{ nope .x }}"', 'function "nope" not defined'],
   ['{a="b"} | x=ip("y")', `parse error : stage '| x=ip("y")' : ip: invalid pattern: "y"`],
   ['{a="b"} |~ "\\xff"', 'invalid UTF-8'],
-  ['label_replace(vector(1), "1x", "", "", "")', 'parse error : invalid destination label name in label_replace: 1x'],
+  ['label_replace(vector(1), "", "", "", "")', 'parse error : invalid destination label name in label_replace: '],
+  ['{a="\0"}', 'parse error at line 1, col 4: invalid character NUL'],
+  ['{a="b"} |\0', 'parse error at line 1, col 10: invalid character NUL'],
 ] as const)('%s → %s', ([text, expected]) => {
   expect(() => parseQuery(text)).toThrowError(expected)
 })

@@ -1,4 +1,6 @@
 /** Parses LogQL by precedence climbing: text in, syntax tree out, or a LogqlError. */
+
+import { calculate } from './arithmetic.ts'
 import type {
   BinaryOperation,
   BinaryOperator,
@@ -12,7 +14,7 @@ import type {
   Unwrap,
   VectorOperator,
 } from './ast.ts'
-import { conversions, rangeOperators, vectorOperators } from './ast.ts'
+import { conversions, isSetOperator, rangeOperators, vectorOperators } from './ast.ts'
 import { LogqlError } from './error.ts'
 import { parseLabelFilter } from './parse-filter.ts'
 import { isUnwrap, parseLog, parseSelector, parseStages } from './parse-log.ts'
@@ -79,8 +81,15 @@ function parseExpression(tokens: Tokens, minimum = 1): Expression {
     tokens.take()
     const modifiers = parseModifiers(tokens)
     const right = parseExpression(tokens, op === '^' ? level : level + 1)
-    left = { kind: 'binary', op, left, right, ...modifiers, at }
+    left = folded({ kind: 'binary', op, left, right, ...modifiers, at })
   }
+}
+
+/** As in Loki, an operation of two numbers is the number that it gives. */
+function folded(operation: BinaryOperation): Expression {
+  const { left, right, op, at } = operation
+  if (left.kind !== 'literal' || right.kind !== 'literal' || isSetOperator(op)) return operation
+  return { kind: 'literal', value: Number(calculate(op, left.value, right.value)), at }
 }
 
 function parseModifiers(tokens: Tokens): Pick<BinaryOperation, 'bool' | 'matching' | 'group'> {

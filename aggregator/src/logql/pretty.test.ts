@@ -14,6 +14,12 @@ test.for([
   ['{app="web"} |= "a" or "b" |= ip("10.0.0.0/8")', '{app="web"} |= "a" or "b" |= ip("10.0.0.0/8")'],
   ['{app="web"}|json|status>=500', '{app="web"} | json | status>=500'],
   ['{app="web"}|json|status=500', '{app="web"} | json | status==500'],
+  ['1+2*3', '7'],
+  ['vector(1)*2^3', '(vector(1.000000) * 8)'],
+  [
+    'sum_over_time({a="b"}|x=~"c|d"|unwrap y|z=~"c|d"[1m])',
+    'sum_over_time({a="b"} | x=~"c|d" | unwrap y | z=~`c|d`[1m])',
+  ],
   ['{app="web"}|json|took>1h', '{app="web"} | json | took>1h0m0s'],
   ['{app="web"}|json|took<1500us', '{app="web"} | json | took<1.5ms'],
   ['{app="web"}|json|size>20MB', '{app="web"} | json | size>20MB'],

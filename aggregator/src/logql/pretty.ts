@@ -75,7 +75,7 @@ function prettyRange(range: RangeAggregation, level: number): string {
   if (unwrap) {
     const target = unwrap.conversion ? `${unwrap.conversion}(${unwrap.label})` : unwrap.label
     lines.push(`${indent(level + 2)}| unwrap ${target}`)
-    for (const filter of unwrap.filters) lines.push(`${indent(level + 2)}| ${filterText(filter)}`)
+    for (const filter of unwrap.filters) lines.push(`${indent(level + 2)}| ${filterText(filter, false)}`)
   }
   const parameters = parameter === undefined ? [] : [`${indent(level + 1)}${printFloat(parameter)},`]
   return [

@@ -144,11 +144,14 @@ const binaryOf = (leg: fc.Arbitrary<unknown>) => {
   const group = fc.record({ side: fc.constantFrom('left', 'right'), include: labels })
   const operation = { kind: kind('binary'), left: leg, right: leg, bool: fc.boolean() }
   const op = fc.constantFrom('+', '-', '*', '/', '%', '^', '==', '!=', '>', '>=', '<', '<=')
-  return fc.oneof(
-    fc.record({ ...operation, op }),
-    fc.record({ ...operation, op, matching }),
-    fc.record({ ...operation, op, matching, group }),
-  )
+  const isNumber = (leg: unknown) => (leg as Expression).kind === 'literal'
+  return fc
+    .oneof(
+      fc.record({ ...operation, op }),
+      fc.record({ ...operation, op, matching }),
+      fc.record({ ...operation, op, matching, group }),
+    )
+    .filter(({ left, right }) => !isNumber(left) || !isNumber(right)) // it would be a number
 }
 
 const { metric } = fc.letrec((tie) => ({

@@ -7,7 +7,7 @@ import { GoParseError, parseGoDurationStrictly, parseGoFloat, parseHumanBytes } 
 import { type Labels, labelsKey } from './labels.ts'
 import { compileStages } from './pipeline/compile.ts'
 import { lineBytes } from './pipeline/lines.ts'
-import { preserveErrorLabel, type WorkingEntry } from './pipeline/working-entry.ts'
+import { errorLabel, preserveErrorLabel, type WorkingEntry } from './pipeline/working-entry.ts'
 import { pipelineSql } from './pipeline.ts'
 import type { SamplePlan } from './plan.ts'
 import {
@@ -283,6 +283,8 @@ class SeriesKeys {
   }
 
   #add(key: string, labels: Labels): Collected {
+    // A line can have a key of that name: to a metric query it is an error like any other.
+    if (labels.get(errorLabel) && !labels.has(preserveErrorLabel)) throw new PipelineError(labels)
     const collected = { labels, cells: new Map(), samples: [], lastBucket: -1, lastCell: undefined }
     this.#byKey.set(key, collected)
     return collected

@@ -38,7 +38,8 @@ export function validate(expression: Expression, options: ValidateOptions = {}):
       break
     case 'label_replace':
       validateReplacement(expression.pattern)
-      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(expression.destination))
+      // As in Prometheus, any text is a name.
+      if (expression.destination === '' || !expression.destination.isWellFormed())
         throw new LogqlError(`invalid destination label name in label_replace: ${expression.destination}`)
       validate(expression.inner)
       break

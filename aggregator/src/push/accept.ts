@@ -3,7 +3,7 @@
  */
 import { LimitError, type LimitReason } from '../access/limit-error.ts'
 import type { TenantLimits } from '../access/tenant-limits.ts'
-import { labelName } from '../load/labels.ts'
+import { metadataName } from './metadata-name.ts'
 import type { PushEntry, PushStream } from './push-request.ts'
 import { LabelsError, type PushLabels } from './stream-labels.ts'
 
@@ -127,7 +127,7 @@ function checkedEntry(entry: PushEntry, stream: string, tenant: string, limiter:
 function namedMetadata(metadata: PushEntry['metadata']): PushEntry['metadata'] {
   if (metadata === undefined) return undefined
   const named: Record<string, string> = Object.create(null)
-  for (const [name, value] of Object.entries(metadata)) if (value !== '') named[labelName(name)] = value
+  for (const [name, value] of Object.entries(metadata)) if (value !== '') named[metadataName(name)] = value
   return Object.keys(named).length === 0 ? undefined : named
 }
 

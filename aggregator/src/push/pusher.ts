@@ -51,6 +51,7 @@ export interface PusherOptions {
 }
 
 const busy = () => new PushError(503, 'busy', 'too many pushes are under way, try again')
+const noStream = () => new PushError(422, 'body', 'error at least one valid stream is required for ingestion')
 const stalled = () => new PushError(503, 'stalled', 'the write-ahead log takes no more, try again')
 
 export class Pusher {
@@ -106,6 +107,7 @@ export class Pusher {
   async #store(format: PushFormat, bytes: Buffer, tenant: string, nowMs: number): Promise<PushOutcome> {
     const { append, limiter, onTaken } = this.#options
     const offered = format === 'json' ? offeredJson(bytes) : offeredProtobuf(bytes)
+    if (offered.length === 0) throw noStream()
     const accepted = acceptPush(offered, tenant, limiter, nowMs)
     const { discarded, entries, refusal } = accepted
     const outcome = { format, entries, bytes: accepted.bytes, discarded, problem: problemText(accepted) }

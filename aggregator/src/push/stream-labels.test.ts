@@ -8,6 +8,8 @@ test.for([
   ['{a="\\"q\\\\\\n", b=`raw\\`}', { a: '"q\\\n', b: 'raw\\' }],
   ['{a="", b="1"}', { b: '1' }],
   ['{}', {}],
+  [`{a='b', c='d"e\\'f\\n'}`, { a: 'b', c: 'd"e\'f\n' }],
+  ['{"a"="b", \'c\'="d"}', { a: 'b', c: 'd' }],
   [
     '{__proto__="p", a="ü"}',
     Object.fromEntries([
@@ -26,6 +28,8 @@ test.for([
   ['{a="x" b="y"}', 'with error: parse error at line 1, col 8: '],
   ['{a!="x", b="1"}', 'with error: parse error : only equality matchers are labels'],
   ['{a="x"} |= "y"', 'with error: parse error'],
+  ['{"a.b"="x"}', 'with error: parse error at line 1, col 2: '],
+  ['{"a\'="x"}', 'with error: parse error at line 1, col 2: '],
   ['{a="x", a="y"}', `stream '{a="x", a="y"}' has duplicate label name: 'a'`],
 ] as const)('%s is refused where it is wrong', ([text, message]) => {
   expect(() => parseStreamLabels(text)).toThrow(message)

@@ -11,7 +11,8 @@ export class LabelsError extends Error {
 }
 
 const open = /\s*\{\s*/y
-const pair = /([A-Za-z_][A-Za-z0-9_]*)\s*=\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`)\s*/y
+const pair =
+  /(?:([A-Za-z_][A-Za-z0-9_]*)|(["'`])([A-Za-z_][A-Za-z0-9_]*)\2)\s*=\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)\s*/y
 const comma = /,\s*/y
 const close = /\}\s*/y
 
@@ -27,8 +28,9 @@ export function parseStreamLabels(text: string): PushLabels {
   }
   if (!take(open)) throw invalid(text)
   while (!take(close)) {
-    const [, name, literal] = take(pair) ?? []
-    const value = literal === undefined ? undefined : unquote(literal)
+    const [, plain, , quoted, literal] = take(pair) ?? []
+    const name = plain ?? quoted
+    const value = literal === undefined ? undefined : unquote(inDoubleQuotes(literal))
     if (name === undefined || value === undefined) throw invalid(text)
     if (name in labels) throw new LabelsError(`stream '${text}' has duplicate label name: '${name}'`)
     // A byte that is no UTF-8 has no place in a label.
@@ -38,6 +40,13 @@ export function parseStreamLabels(text: string): PushLabels {
   }
   if (at !== text.length) throw invalid(text)
   return withoutEmpty(labels)
+}
+
+/** Prometheus has a third kind of quotes, in which the double ones need no backslash. */
+function inDoubleQuotes(literal: string): string {
+  if (!literal.startsWith("'")) return literal
+  const inner = literal.slice(1, -1).replace(/\\.|"/g, (part) => (part === '"' ? '\\"' : part === "\\'" ? "'" : part))
+  return `"${inner}"`
 }
 
 /** Of a JSON push: values of other types are taken as their text. */

@@ -18,18 +18,20 @@ export function dropLabels(choices: readonly LabelChoice[]): CompiledStage {
   }
 }
 
-/** Errors are no labels here: they stay. */
+/** Errors stay, also labels of their names that a parser found in the line. */
 export function keepLabels(choices: readonly LabelChoice[]): CompiledStage {
   const names = new Map<string, ((value: string) => boolean)[]>()
   for (const { name, matcher } of choices)
     names.set(name, [...(names.get(name) ?? []), matcher ? textTest(matcher, true) : () => true])
   const kept = (name: string, value: string): boolean =>
-    name === preserveErrorLabel || (names.get(name)?.some((test) => test(value)) ?? false)
+    alwaysKept.has(name) || (names.get(name)?.some((test) => test(value)) ?? false)
   return (entry) => {
     for (const name of currentNames(entry)) if (!kept(name, entry.get(name) ?? '')) entry.remove(name)
     return true
   }
 }
+
+const alwaysKept: ReadonlySet<string> = new Set([errorLabel, errorDetailsLabel, preserveErrorLabel])
 
 const currentNames = (entry: WorkingEntry): Set<string> =>
   new Set([...entry.stream.keys(), ...entry.metadata.keys(), ...entry.parsed.keys()])

@@ -82,15 +82,12 @@ export function scalarText(text: string, value: JsonValue): string {
 /**
  * Calls `visit` with the members of the object in `[start, end)`, in order, until it returns something: where the key stands, whether it has
  * escapes, and the value, which is valid during the call. Returns what `visit` returned, the text of an error, or ''.
- *
- * @param failed told the key of a value that is none, before the text of that error is returned
  */
 export function eachMember(
   text: string,
   start: number,
   end: number,
   visit: (keyStart: number, keyEnd: number, escaped: boolean, value: JsonValue) => string,
-  failed?: (keyStart: number, keyEnd: number, escaped: boolean) => void,
 ): string {
   const value = new JsonValue()
   let at = nextToken(text, start, end)
@@ -109,10 +106,7 @@ export function eachMember(
     at = nextToken(text, close + 1, end)
     if (at === -1 || text.charCodeAt(at) !== 0x3a) return jsonErrors.json
     const problem = value.read(text, at + 1, end)
-    if (problem !== '') {
-      failed?.(keyStart, close, escaped)
-      return problem
-    }
+    if (problem !== '') return problem
     const next = value.next
     const outcome = visit(keyStart, close, escaped, value)
     if (outcome !== '') return outcome

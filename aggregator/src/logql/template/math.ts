@@ -5,13 +5,14 @@ import { TemplateError } from './error.ts'
 import { fn, type TemplateFunction } from './signature.ts'
 import type { TemplateValue } from './value.ts'
 
-/** Whatever is no whole number is 0; other numbers are cut. */
+/** Text that is no number is 0; other numbers are cut. */
 function toInt(value: TemplateValue): bigint {
   if (typeof value === 'bigint') return value
   if (typeof value === 'number') return Number.isFinite(value) ? wrap(BigInt(Math.trunc(value))) : 0n
   if (typeof value === 'boolean') return value ? 1n : 0n
   if (typeof value !== 'string') return 0n
-  const text = value.replace(/\.0+$/, '')
+  const [, whole] = /^([-+]?\d*)\.\d*$/.exec(value) ?? []
+  const text = whole ?? value
   const match = /^([+-]?)(0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]+|\d[\d_]*)$/.exec(text)
   if (!match) return 0n
   const digits = match[2]!.replaceAll('_', '')

@@ -67,7 +67,7 @@ test.for([
     '{{replace "l" "L" .msg}} {{repeat 3 "ab"}} {{trim " a "}} {{trimAll "$" "$a$"}} {{trimSuffix "c" "abc"}} {{trimPrefix "a" "abc"}}',
     'HeLLo WorLd ababab a a ab bc',
   ],
-  ['{{int "12"}} {{int "12.9"}} {{int 3.9}} {{float64 "1.5"}}', '12 0 3 1.5'],
+  ['{{int "12"}} {{int "12.9"}} {{int 3.9}} {{float64 "1.5"}}', '12 12 3 1.5'],
   ['{{add 1 .n 3}} {{sub 5 2}} {{mul 2 3 4}} {{div 7 2}} {{mod 7 4}}', '16 3 24 3 3'],
   ['{{addf 0.1 0.2}} {{subf 1.5 0.25}} {{mulf 1.1 3}} {{divf 1 3}}', '0.3 1.25 3.3 0.3333333333333333'],
   ['{{max 1 5 3}} {{min 4 2 3}} {{maxf 1.5 2.5}} {{minf 1.5 2.5}}', '5 2 2.5 1.5'],
