@@ -353,19 +353,6 @@ test('a file that took the place of one with the same content, deleted meanwhile
   expect(sink.lines()).toEqual(numbered(0, 6))
 })
 
-test('a file that is cut back to its first lines is told, for what is written to it then is not read', async () => {
-  await openSink()
-  const log = container('cart')
-  write(log, numbered(0, 20))
-  const { metrics } = await start()
-  await untilLines(20)
-  truncateSync(log, 100)
-  await until(() => metrics.inputProblems.total > 0)
-  const problems = (await metrics.registry.getSingleMetric('collector_input_problems_total')!.get()).values
-  expect(problems).toMatchObject([{ labels: { reason: 'cut_back' }, value: 1 }])
-  expect(sink.lines()).toEqual(numbered(0, 20))
-})
-
 test('what can not be read is counted by reason and disturbs nothing', async () => {
   await openSink()
   mkdirSync(join(logs, 'directory.log'))

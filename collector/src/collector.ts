@@ -144,6 +144,7 @@ export async function startCollector(
     log,
     metrics,
     take: () => ({ checkpoints: tailer.checkpoints(), ledger: ledgerOfCheckpoints() }),
+    saved: () => tailer.saved(),
     progress: () => `${tailer.progress} ${ledgerOfCheckpoints()}`,
   })
   pods?.watch()

@@ -6,6 +6,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { type Disk, isMissing, replaceFile } from '@tributary/protocol/disk.ts'
+import type { CutBack } from '../tail/cut-back.ts'
 
 export interface Checkpoint {
   /** Hex of the source's id. */
@@ -22,6 +23,10 @@ export interface Checkpoint {
   readonly ino: number
   /** How often this inode was truncated and started anew before. */
   readonly truncations: number
+  /** Set when the source begins within its file, whose end was cut off; offsets are the source's. */
+  readonly cutBack?: CutBack | undefined
+  /** When bytes of it were last read, ms since 1970: what is written later has later times. Left out where that is not known. */
+  readonly readAt?: number | undefined
   /** CRC-32 of the fingerprint, to find a copy or a compressed form of the file. */
   readonly head: number
   /** Length and CRC-32 of the bytes before `offset`. */

@@ -13,6 +13,8 @@ export interface CheckpointerOptions {
   readonly log: Logger
   readonly metrics: CollectorMetrics
   take(): Saved
+  /** What {@link take} gave last is on disk. */
+  saved(): void
   /** Changes whenever what {@link take} gives does. Asked for at every interval. */
   progress(): string
 }
@@ -60,6 +62,7 @@ export class Checkpointer {
       if (progress === this.#saved) return
       await saveCheckpoints(disk, path, encodeCheckpoints(this.#options.take()))
       this.#saved = progress
+      this.#options.saved()
       this.#failing = false
       metrics.checkpointWrites.inc()
     } catch (error) {

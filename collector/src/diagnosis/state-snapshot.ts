@@ -86,7 +86,8 @@ function sourcesOf(log: string, checkpoints: readonly Checkpoint[], spooled: Rea
   const sources = files.map((file) => {
     const { ino, dev } = file.stats
     const checkpoint =
-      checkpoints.find((one) => one.ino === ino && one.dev === dev) ??
+      // Of a file that lost its end, the source that it goes on as is the last.
+      checkpoints.findLast((one) => one.ino === ino && one.dev === dev) ??
       checkpoints.find(({ path }) => path === file.path && file.name.gzip)
     if (checkpoint) told.add(checkpoint)
     return ofFile(file, checkpoint)
@@ -116,13 +117,13 @@ function generationsOf(log: string): Generation[] {
 
 function ofFile({ path, name, stats }: Generation, checkpoint: Checkpoint | undefined): SourceSnapshot {
   if (checkpoint === undefined) return { ...unread, path, state: 'unidentified', size: stats.size }
-  const { source, offset, done, seen } = checkpoint
+  const { source, offset, done, seen, cutBack } = checkpoint
   return {
     ...unread,
     source,
     path,
     state: done ? 'done' : 'reading',
-    size: name.gzip ? seen : Math.max(stats.size, offset),
+    size: name.gzip ? seen : Math.max(stats.size - (cutBack?.at ?? 0), offset),
     ...(name.gzip && !done ? { sizeUnknown: true } : {}),
     read: offset,
     acknowledged: offset,

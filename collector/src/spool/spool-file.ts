@@ -39,6 +39,7 @@ interface Placed extends BlockHeader {
 
 export class SpoolFile implements LogFile {
   readonly gzip = false
+  readonly start: number
   readonly #disk: Disk
   readonly #path: string
   readonly #cache: BlockCache
@@ -62,6 +63,7 @@ export class SpoolFile implements LogFile {
     this.#source = header.source
     this.#modifiedMs = header.modifiedMs
     this.#head = Buffer.from(header.head, 'base64')
+    this.start = -(header.cutBack?.at ?? 0)
     this.#first = this.#nextOffset = header.first
     this.#end = end
   }
@@ -73,7 +75,8 @@ export class SpoolFile implements LogFile {
 
   /** Throws {@link SpoolDamage} at the first block that can't be read; from then on the file ends before it. */
   async read(into: Buffer, at: number, length: number, position: number): Promise<number> {
-    if (position < this.#first) return this.#head.copy(into, at, position, position + length)
+    const { start } = this
+    if (position < this.#first) return this.#head.copy(into, at, position - start, position - start + length)
     const end = Math.min(position + length, this.#end)
     let done = 0
     while (position + done < end) {

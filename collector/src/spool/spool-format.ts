@@ -6,6 +6,7 @@
 import { crc32 } from 'node:zlib'
 import type { LineFormat } from '../cri/line.ts'
 import type { PodIdentity } from '../discover/layout.ts'
+import type { CutBack } from '../tail/cut-back.ts'
 
 export const spoolVersion = 1
 /** Bytes of the source in one block. As many as are read at a time, so that reading decompresses little twice. */
@@ -39,6 +40,8 @@ export interface SpoolHeader {
   /** The fingerprint, base64: what the source begins with. */
   readonly head: string
   readonly truncations: number
+  /** Set when the source begins within its file. Offsets are the source's, the head is the file's. */
+  readonly cutBack?: CutBack | undefined
   /** When the file was last written to, ms since 1970. */
   readonly modifiedMs: number
   /** Time of the record before the first one that is not acknowledged; 0 where it is not known. */

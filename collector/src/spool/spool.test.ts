@@ -27,6 +27,7 @@ function open(disk: Disk, limit = 1 << 30, freeShare = async () => 0.5) {
 /** A log file's bytes in memory. */
 class MemoryFile implements LogFile {
   readonly gzip = false
+  readonly start = 0
   readonly #bytes: Buffer
   constructor(bytes: Buffer) {
     this.#bytes = bytes

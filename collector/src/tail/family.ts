@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import { compareGenerations, type GenerationName, type PodIdentity, parseGeneration } from '../discover/layout.ts'
 import { Generation, type Relocation, settleMs } from './generation.ts'
-import type { Identified, Identifier } from './identifier.ts'
+import type { Identified, Identifier, Severed } from './identifier.ts'
 import { type FileStats, GzipFile, PlainFile } from './log-file.ts'
 import { treatSpooled } from './spooled.ts'
 import type { Decision, Treatment } from './treatment.ts'
@@ -30,8 +30,8 @@ export interface FamilyEvents {
   /** A file began anew with bytes unread, or is gone with bytes unread. */
   lost(generation: Generation, reason: 'truncated' | 'deleted'): void
   problem(path: string, error: NodeJS.ErrnoException): void
-  /** A file lost its end and kept its beginning: what is written to it now stands where the ledger has other bytes, and is not read. */
-  cutBack(path: string): void
+  /** A file lost its end and kept its beginning: what it has from `at` on is read as a source of its own. */
+  cutBack(path: string, at: number): void
   /** Whether another file may be held open. */
   mayOpen(): boolean
 }
@@ -231,13 +231,15 @@ export class Family {
     }
     const stats = statSync(path)
     if (!stats.isFile()) return undefined
-    const same = this.generations.find(({ identity, file, unlinked }) => {
-      return identity.ino === stats.ino && identity.dev === stats.dev && (file !== undefined || !unlinked)
+    const same = this.generations.find(({ identity, file, unlinked, cutOff }) => {
+      const isReadable = file !== undefined || !unlinked
+      return identity.ino === stats.ino && identity.dev === stats.dev && isReadable && !cutOff
     })
     if (same && (same.file !== undefined || this.#unchanged(same, path, stats))) {
       same.path = path
       same.name = name
-      if (same.state === 'done' && stats.size > same.position) same.revive(stats.size, now)
+      const size = stats.size + same.start
+      if (same.state === 'done' && size > same.position) same.revive(size, now)
       return same
     }
     return this.#adopt(path, name, stats, now)
@@ -245,7 +247,7 @@ export class Family {
 
   /** An inode whose file we do not hold open can have become another file's. */
   #unchanged(generation: Generation, path: string, stats: Stats): boolean {
-    return stats.size >= generation.position && this.#identifier.matches(generation, path)
+    return stats.size + generation.start >= generation.position && this.#identifier.matches(generation, path)
   }
 
   #adopt(path: string, name: GenerationName, stats: Stats, now: number): Generation | undefined {
@@ -267,7 +269,7 @@ export class Family {
         path,
         treatment,
         file: keep ? found.file : undefined,
-        size: name.gzip ? 0 : stats.size,
+        size: name.gzip ? 0 : Math.max(0, stats.size + found.file.start),
         modifiedMs: stats.mtimeMs,
       },
       now,
@@ -289,16 +291,22 @@ export class Family {
   ): Generation | undefined {
     const { size } = found.file.stat()
     const same = name.gzip || (size >= live.position && this.#identifier.holds(live, found.file))
-    found.file.close()
     const gone = live.file === undefined && live.missed > 0 && !live.spooled
     if (!gone && live.state !== 'done') {
+      found.file.close()
       this.#twins = new Map([...this.#twins, [live, { path, name }]])
+      return undefined
+    }
+    const cut = same || name.rotation !== '' ? undefined : this.#identifier.cutBack(live, found.file)
+    found.file.close()
+    if (cut) {
+      this.#cutOff(live, path, cut)
+      this.#lose(live)
       return undefined
     }
     live.path = path
     live.name = name
     live.identity = { ...found.identity, truncations: live.identity.truncations }
-    if (!same && name.rotation === '') this.#events.cutBack(path)
     if (same && live.state === 'done' && !name.gzip && size > live.position) live.revive(size, now)
     return live
   }
@@ -357,7 +365,8 @@ export class Family {
       return
     }
     if (generation.observe(stats.size, stats.mtimeMs, now)) return
-    generation.ended = now - generation.changedAt >= settleMs && this.#isSuperseded(generation, stats)
+    const settled = now - generation.changedAt >= settleMs
+    generation.ended = generation.cutOff || (settled && this.#isSuperseded(generation, stats))
   }
 
   /** Nobody writes to it any more: it has no name, or what came after it is written to. */
@@ -368,20 +377,45 @@ export class Family {
 
   /** The file began anew. What was unread is in a copy, if rotation made one, or lost. */
   truncated(generation: Generation, now: number): void {
-    const { identity, path } = generation
-    generation.close()
-    this.#identifier.restarted(identity)
-    const copy = generation.relocated ? undefined : this.#findCopy(generation, path)
-    if (copy) generation.relocate(copy)
-    else {
-      generation.unlinked = true
-      generation.ended = true
-      // The name, and with it the place in the order, is now of what begins here.
-      generation.name = { ...generation.name, rotation: generation.name.rotation || '.0-truncated', lasting: true }
-      this.#events.lost(generation, 'truncated')
+    const { identity, path, file, name } = generation
+    const cut = name.rotation === '' ? this.#identifier.cutBack(generation, file) : undefined
+    if (cut) this.#cutOff(generation, path, cut)
+    if (cut?.readable && file instanceof PlainFile) {
+      file.end = cut.at + file.start
+      generation.endAt(file.end, 'truncated')
+    } else {
+      generation.close()
+      this.#identifier.restarted(identity)
+      const copy = generation.relocated ? undefined : this.#findCopy(generation, path)
+      if (copy) generation.relocate(copy)
+      else this.#lose(generation)
     }
     this.#again = true
     this.#pollDirectory(now)
+  }
+
+  /** The file goes on as another source. */
+  #cutOff(generation: Generation, path: string, { at, size }: Severed): void {
+    // It grew past what it was seen to have: by what is not this source's.
+    if (size >= generation.size) generation.size = Math.max(generation.position, generation.sizeWhenRead)
+    generation.cutOff = true
+    generation.unlinked = true
+    this.#giveUpName(generation)
+    this.#again = true
+    this.#events.cutBack(path, at)
+  }
+
+  /** What was unread of a file that began anew is gone. */
+  #lose(generation: Generation): void {
+    generation.unlinked = true
+    generation.ended = true
+    this.#giveUpName(generation)
+    if (generation.state !== 'done') this.#events.lost(generation, 'truncated')
+  }
+
+  /** The name, and with it the place in the order, is now of what begins there. */
+  #giveUpName(generation: Generation): void {
+    generation.name = { ...generation.name, rotation: generation.name.rotation || '.0-truncated', lasting: true }
   }
 
   #findCopy(generation: Generation, original: string): Relocation | undefined {
@@ -392,7 +426,7 @@ export class Family {
       if (name === undefined || path === original || this.generations.some((one) => one.path === path)) continue
       try {
         if (!this.#identifier.matches(generation, path)) continue
-        const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
+        const file = name.gzip ? new GzipFile(path, generation.start) : new PlainFile(path, generation.start)
         return { path, name, file }
       } catch (error) {
         if (!isMissing(error)) this.#events.problem(path, error as NodeJS.ErrnoException)

@@ -8,6 +8,7 @@ import { Frontier, type Tail } from '../checkpoint/frontier.ts'
 import type { LineFormat } from '../cri/line.ts'
 import type { GenerationName } from '../discover/layout.ts'
 import type { Spooled } from '../spool/spool.ts'
+import type { CutBack } from './cut-back.ts'
 import type { LogFile } from './log-file.ts'
 import type { Treatment } from './treatment.ts'
 
@@ -38,6 +39,7 @@ export interface GenerationStart {
   readonly name: GenerationName
   readonly path: string
   readonly identity: FileIdentity
+  readonly cutBack?: CutBack | undefined
   readonly format: LineFormat
   readonly treatment: Treatment
   readonly file: LogFile | undefined
@@ -68,6 +70,10 @@ export class Generation {
   /** The source's id in hexadecimal digits. */
   readonly source: string
   readonly format: LineFormat
+  /** Set when it begins within its file, whose end was cut off: what is before is of another source. */
+  readonly cutBack: CutBack | undefined
+  /** Where it begins is not in the checkpoints yet, so that a restart could not tell: it is not read before. */
+  unsaved: boolean
   treatment: Treatment
   identity: FileIdentity
   name: GenerationName
@@ -87,6 +93,10 @@ export class Generation {
   lostAs: LossReason | undefined
   seconds = 0
   nanoseconds = 0
+  /** When bytes of it were last read, ms since 1970; undefined while not all before the position were read by this process or the last. */
+  readAt: number | undefined
+  /** What it was seen to have when the bytes before the position were last seen to be there. */
+  sizeWhenRead: number
   frontier: Frontier
   /** `new`: the ledger was not asked yet. `done`: acknowledged to its end, and nothing more will come. */
   state: 'new' | 'asking' | 'reading' | 'done' = 'new'
@@ -100,6 +110,9 @@ export class Generation {
   saving = false
   /** Bytes behind the size, up to here, are in the spool but can't be read. */
   damagedTo: number | undefined
+  damagedAs: LossReason = 'corrupt'
+  /** Its file lost its end: what that has behind the size is another source's. */
+  cutOff = false
   /** A copy of it lies beside it: it is about to be truncated, or was, and may have more in it by now than before. */
   copied = false
   /** It is read from a copy that rotation made. */
@@ -122,14 +135,20 @@ export class Generation {
     this.path = start.path
     this.identity = start.identity
     this.format = start.format
+    this.cutBack = start.cutBack
+    this.unsaved = start.cutBack !== undefined && start.checkpoint === undefined
     this.treatment = start.treatment
     this.file = start.file
     this.modifiedMs = start.modifiedMs
     const checkpoint = start.checkpoint
     this.position = checkpoint?.offset ?? 0
     this.tail = checkpoint ? { length: checkpoint.tail[0], crc: checkpoint.tail[1] } : noTail
+    this.readAt = checkpoint?.readAt
+    this.sizeWhenRead = checkpoint?.seen ?? 0
     this.frontier = new Frontier(this.position, this.tail)
-    this.size = Math.max(start.size, this.position)
+    // What a file of lines with times lost of its end meanwhile is told; plain text can't be told from text that began anew.
+    const seen = checkpoint?.done || start.format === 'plain' || start.name.gzip ? 0 : this.sizeWhenRead
+    this.size = Math.max(start.size, this.position, seen)
     this.changedAt = now
     if (checkpoint?.done) this.state = 'done'
   }
@@ -146,6 +165,11 @@ export class Generation {
   /** A compressed file tells its size only at its end: until that was reached there may be more. */
   get sizeUnknown(): boolean {
     return this.name.gzip && !this.ended && this.state !== 'done' && (this.file === undefined || this.file.gzip)
+  }
+
+  /** Position of its file's first byte, as {@link LogFile.start}. */
+  get start(): number {
+    return -(this.cutBack?.at ?? 0)
   }
 
   /** Where reading must stop because the ledger has what follows. */
@@ -173,6 +197,7 @@ export class Generation {
     this.state = 'new'
     this.position = 0
     this.tail = noTail
+    this.readAt = undefined
     this.frontier = new Frontier(0, noTail)
     this.midLine = false
     this.established = false
@@ -189,6 +214,7 @@ export class Generation {
   #jump(to: number): void {
     this.sent(to, noTail)()
     this.established = false
+    this.readAt = undefined
     this.size = Math.max(this.size, to)
   }
 
@@ -218,8 +244,9 @@ export class Generation {
   }
 
   /** What is behind `offset` can't be read: it is lost once the rest was read. */
-  endAt(offset: number): void {
+  endAt(offset: number, reason: LossReason = 'corrupt'): void {
     this.damagedTo ??= this.size
+    this.damagedAs = reason
     this.size = Math.max(this.position, Math.min(this.size, offset))
     this.ended = true
   }
@@ -261,6 +288,8 @@ export class Generation {
       dev,
       ino,
       truncations,
+      cutBack: this.cutBack,
+      readAt: this.readAt,
       head,
       tail: [tail.length, tail.crc],
     }

@@ -9,6 +9,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
 import { detectFormat } from '../cri/format.ts'
 import type { LineFormat } from '../cri/line.ts'
 import type { GenerationName } from '../discover/layout.ts'
+import { type CutBack, newLinesFrom } from './cut-back.ts'
 import type { Family } from './family.ts'
 import { type FileIdentity, type Generation, tailBytes, tailOf } from './generation.ts'
 import { GzipFile, type LogFile, PlainFile, readHead } from './log-file.ts'
@@ -17,14 +18,32 @@ export interface Identified {
   readonly id: SourceId
   readonly identity: FileIdentity
   readonly format: LineFormat
+  /** Set when the source begins within the file. */
+  readonly cutBack: CutBack | undefined
   /** Open; the caller closes it. */
   readonly file: LogFile
   readonly checkpoint: Checkpoint | undefined
 }
 
-interface PlainMatch {
+interface Match {
   readonly id: SourceId
   readonly truncations: number
+}
+
+/** A source whose file lost its end. Positions are the source's, but for `at`. */
+export interface Severed {
+  /** Where in the file another source begins, bytes. */
+  readonly at: number
+  /** What was unread before that is what it was. */
+  readonly readable: boolean
+  /** What the file has now. */
+  readonly size: number
+}
+
+/** What a file that lost its end has behind the cut. */
+interface Cut extends CutBack, Match {
+  readonly dev: number
+  readonly ino: number
 }
 
 export class Identifier {
@@ -33,6 +52,8 @@ export class Identifier {
   readonly #bySource: Map<string, Checkpoint>
   /** How often a plain file's inode began anew, by `dev:ino`. */
   readonly #truncations = new Map<string, number>()
+  /** The last cut of a file, by the source that it begins with. */
+  readonly #cuts = new Map<string, Cut>()
   /** What was acknowledged, as the checkpoints have it, does not hold any more. */
   #rewound = false
   /** Of those: what a file was found for, or is known to be gone. */
@@ -42,9 +63,11 @@ export class Identifier {
     this.#cluster = options.cluster
     this.#node = options.node
     this.#bySource = new Map(options.checkpoints.map((one) => [one.source, one]))
-    for (const { dev, ino, truncations } of options.checkpoints) {
+    for (const { source, dev, ino, truncations, cutBack } of options.checkpoints) {
       const key = `${dev}:${ino}`
       this.#truncations.set(key, Math.max(truncations, this.#truncations.get(key) ?? 0))
+      if (cutBack === undefined || truncations < (this.#cuts.get(cutBack.of)?.truncations ?? 0)) continue
+      this.#cuts.set(cutBack.of, { ...cutBack, id: Buffer.from(source, 'hex'), truncations, dev, ino })
     }
   }
 
@@ -62,6 +85,12 @@ export class Identifier {
   /** What the last process knew of a source. */
   checkpointOf(source: string): Checkpoint | undefined {
     return this.#bySource.get(source)
+  }
+
+  /** The file of a source lost its end since, and what was unread of the source with it. */
+  isCutOff({ source, cutBack }: Checkpoint): boolean {
+    const cut = this.#cuts.get(cutBack?.of ?? source)
+    return cut !== undefined && cut.id.toString('hex') !== source
   }
 
   /** Takes a source off the list of the unclaimed. */
@@ -82,7 +111,13 @@ export class Identifier {
     }
   }
 
-  #identify(family: Family, path: string, name: GenerationName, stats: Stats, file: LogFile): Identified | 'unknown' {
+  #identify(
+    family: Family,
+    path: string,
+    name: GenerationName,
+    stats: Stats,
+    file: GzipFile | PlainFile,
+  ): Identified | 'unknown' {
     const head = readHead(file, path, fingerprintBytes)
     // A rotated file without a line feed gets none any more: all of it is its fingerprint.
     const fingerprint = fingerprintOf(head) ?? (name.rotation !== '' && head.length > 0 ? head : undefined)
@@ -102,15 +137,66 @@ export class Identifier {
         fingerprint,
       )
     // Lines with a time to the nanosecond are distinction enough.
-    const match: PlainMatch =
+    const whole: Match =
       format === 'plain'
         ? this.#identifyPlain(family, name, stats, file, headCrc, idOf)
         : { id: idOf(''), truncations: 0 }
+    const cut = this.#cutOf(family, whole.id, name, stats, file)
+    const match = cut ?? whole
+    if (cut) file.start = -cut.at
     const source = match.id.toString('hex')
     this.claim(source)
     const identity = { dev: stats.dev, ino: stats.ino, truncations: match.truncations, head: headCrc }
     const checkpoint = this.#rewound ? undefined : this.#bySource.get(source)
-    return { id: match.id, identity, format, file, checkpoint }
+    const cutBack = cut && { of: cut.of, at: cut.at }
+    return { id: match.id, identity, format, cutBack, file, checkpoint }
+  }
+
+  /** The cut behind which a file that begins with a source is another one. */
+  #cutOf(
+    family: Family,
+    whole: SourceId,
+    name: GenerationName,
+    stats: Stats,
+    file: GzipFile | PlainFile,
+  ): Cut | undefined {
+    const cut = this.#cuts.get(whole.toString('hex'))
+    // A compressed file can't be looked into here: it is the newest there is, unless reading it shows otherwise.
+    if (cut === undefined || name.gzip || (cut.ino === stats.ino && cut.dev === stats.dev)) return cut
+    const source = cut.id.toString('hex')
+    const { position, tail } = family.generations.find((one) => one.source === source) ?? {
+      position: this.#bySource.get(source)?.offset ?? 0,
+      tail: { length: this.#bySource.get(source)?.tail[0] ?? 0, crc: this.#bySource.get(source)?.tail[1] ?? 0 },
+    }
+    file.start = -cut.at
+    const holds = sameTail(file, position, [tail.length, tail.crc])
+    file.start = 0
+    return holds ? cut : undefined
+  }
+
+  /**
+   * Whether a file that has not the bytes of its source any more only lost its end: it begins as before, with lines whose times never
+   * repeat. Undefined when it began anew.
+   */
+  cutBack(generation: Generation, file: LogFile | undefined): Severed | undefined {
+    const { format, position, identity, source, seconds, nanoseconds, readAt } = generation
+    if (format === 'plain' || !(file instanceof PlainFile) || !this.begins(generation, file)) return undefined
+    const { size, dev, ino } = file.stat()
+    const end = size - file.start
+    const readable = size >= position && this.holds(generation, file)
+    const read = (from: number, length: number) => {
+      const bytes = Buffer.allocUnsafe(length)
+      return bytes.subarray(0, file.read(bytes, 0, length, from + file.start))
+    }
+    const lineMs = seconds * 1000 + nanoseconds / 1e6
+    const at = readable ? end : newLinesFrom(read, end, format, { at: readAt, lineMs })
+    const of = generation.cutBack?.of ?? source
+    const truncations = identity.truncations + 1
+    const origin = { cluster: this.#cluster, node: this.#node, pod: of, container: '', restart: truncations }
+    // What was there can't be told apart from what is: it is the moment that makes it another source. The checkpoints keep the id.
+    const id = sourceId({ ...origin, distinction: `${ino}:${at}:${Date.now()}` }, Buffer.alloc(0))
+    this.#cuts.set(of, { of, at, id, truncations, dev, ino })
+    return { at, readable, size }
   }
 
   #identifyPlain(
@@ -120,7 +206,7 @@ export class Identifier {
     file: LogFile,
     head: number,
     idOf: (distinction: string) => SourceId,
-  ): PlainMatch {
+  ): Match {
     const distinction = (truncations: number) => `${stats.ino}:${Math.round(stats.birthtimeMs)}:${truncations}`
     let truncations = this.#truncations.get(`${stats.dev}:${stats.ino}`) ?? 0
     const own = this.#bySource.get(idOf(distinction(truncations)).toString('hex'))
@@ -154,7 +240,7 @@ export class Identifier {
   /** Whether the file at `path` has the content of this generation, as far as it was read. */
   matches(generation: Generation, path: string): boolean {
     const gzip = path.endsWith('.gz')
-    const file = gzip ? new GzipFile(path) : new PlainFile(path)
+    const file = gzip ? new GzipFile(path, generation.start) : new PlainFile(path, generation.start)
     try {
       const head = readHead(file, path, fingerprintBytes)
       const fingerprint = fingerprintOf(head) ?? head

@@ -32,6 +32,15 @@ export class InputProblems {
     log.warn({ path, reason, ...(error ? { error: error.message } : {}) }, 'a log cannot be read; the others are')
   }
 
+  /** A file lost its end. Nothing keeps it from being read. `at`: where in it what is new begins, bytes. */
+  tellCutBack(path: string, at: number): void {
+    const { log, metrics } = this.#options
+    metrics.inputProblems.inc(1, 'cut_back')
+    const what =
+      'a log lost its end and kept its beginning, which rotation never does; what it has from there on is a source of its own'
+    log.warn({ path, reason: 'cut_back', from: at }, what)
+  }
+
   /** A file failed to be read: whether it is broken, or could not be had. */
   tellError(path: string, error: NodeJS.ErrnoException): void {
     this.tell(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error)

@@ -11,6 +11,8 @@ export type FileStats = Pick<Stats, 'dev' | 'ino' | 'nlink' | 'size' | 'mtimeMs'
 export interface LogFile {
   /** True when positions are of the uncompressed bytes, whose number is not known before the end. */
   readonly gzip: boolean
+  /** Position of the file's first byte: 0, or below where the source begins within the file. */
+  readonly start: number
   stat(): FileStats
   /** Reads up to `length` bytes at `position` to `into[at…]`; how many there were. Fewer than asked means the end, for now. */
   read(into: Buffer, at: number, length: number, position: number): number | Promise<number>
@@ -19,17 +21,25 @@ export interface LogFile {
 
 export class PlainFile implements LogFile {
   readonly gzip = false
+  start: number
+  /** What the file has behind this position is another source's. */
+  end = Number.POSITIVE_INFINITY
   readonly #fd: number
-  constructor(path: string) {
+  constructor(path: string, start = 0) {
     this.#fd = openSync(path, 'r')
+    this.start = start
   }
   stat(): Stats {
-    return fstatSync(this.#fd)
+    const stats = fstatSync(this.#fd)
+    stats.size = Math.min(stats.size + this.start, this.end)
+    return stats
   }
-  read(into: Buffer, at: number, length: number, position: number): number {
+  read(into: Buffer, at: number, want: number, position: number): number {
+    const { start, end } = this
+    const length = Math.min(want, end - position)
     let done = 0
     while (done < length) {
-      const n = readSync(this.#fd, into, at + done, length - done, position + done)
+      const n = readSync(this.#fd, into, at + done, length - done, position - start + done)
       if (n === 0) break
       done += n
     }
@@ -46,6 +56,7 @@ const blockBytes = 64 * 1024
 /** A gzipped generation, read forwards. Going back costs a start from the beginning, but for the bytes of the last read. */
 export class GzipFile implements LogFile {
   readonly gzip = true
+  start: number
   readonly #fd: number
   #chunks: AsyncIterator<Buffer> | undefined
   #stop: (() => void) | undefined
@@ -54,8 +65,9 @@ export class GzipFile implements LogFile {
   #position = 0
   #end = 0
 
-  constructor(path: string) {
+  constructor(path: string, start = 0) {
     this.#fd = openSync(path, 'r')
+    this.start = start
   }
 
   stat(): Stats {
@@ -63,7 +75,8 @@ export class GzipFile implements LogFile {
   }
 
   /** Throws what zlib throws (`Z_DATA_ERROR`, `Z_BUF_ERROR`) on bytes that are no gzip, or not all of it. */
-  async read(into: Buffer, at: number, length: number, position: number): Promise<number> {
+  async read(into: Buffer, at: number, length: number, wanted: number): Promise<number> {
+    const position = wanted - this.start
     if (this.#chunks === undefined || position < this.#position) this.#restart()
     for (;;) {
       while (this.#pieces.length > 0 && this.#position + this.#pieces[0]!.length <= position)
@@ -87,7 +100,8 @@ export class GzipFile implements LogFile {
   contentBytes(): number {
     const last = Buffer.alloc(4)
     const { size } = this.stat()
-    return size >= 18 && readSync(this.#fd, last, 0, 4, size - 4) === 4 ? last.readUInt32LE(0) : 0
+    const bytes = size >= 18 && readSync(this.#fd, last, 0, 4, size - 4) === 4 ? last.readUInt32LE(0) : 0
+    return Math.max(0, bytes + this.start)
   }
 
   #restart(): void {
@@ -129,10 +143,10 @@ function* blocksOf(fd: number): Generator<Buffer> {
   }
 }
 
-/** The first bytes of a file's content, at most `length`. Throws as the file system or zlib does. */
+/** The first bytes of a file's content, wherever its source begins, at most `length`. Throws as the file system or zlib does. */
 export function readHead(file: LogFile, path: string, length: number): Buffer {
   const head = Buffer.alloc(length)
-  if (!file.gzip) return head.subarray(0, file.read(head, 0, length, 0) as number)
+  if (!file.gzip) return head.subarray(0, file.read(head, 0, length, file.start) as number)
   const fd = openSync(path, 'r')
   try {
     // Even of bytes that don't compress it is more than what is asked for, and of a thousand files not too much at once.

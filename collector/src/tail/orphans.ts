@@ -1,5 +1,6 @@
 /** The sources whose files were gone when the collector started, until their loss is acknowledged. */
 import type { LossReason } from '@tributary/protocol/chunk.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { Spool } from '../spool/spool.ts'
 import { askedOf } from './asked.ts'
@@ -50,10 +51,17 @@ export class Orphans {
     const { config, courier, identifier, spool, lost, onAnswered } = this.#options
     const damaged = spool.damaged.splice(0)
     for (const { source } of damaged) identifier.claim(source)
+    const cutOff = identifier.unclaimed().filter((one) => identifier.isCutOff(one))
+    for (const { source } of cutOff) identifier.claim(source)
     const gone = identifier.unclaimed().filter(isGone)
     for (const { source } of gone) identifier.claim(source)
+    const orphansOf = (checkpoints: readonly Checkpoint[], lostAs: LossReason) =>
+      checkpoints
+        .filter(({ done }) => !done)
+        .map((checkpoint) => Object.assign(orphanOf(checkpoint, config, now), { lostAs }))
     const orphans = [
-      ...gone.filter(({ done }) => !done).map((checkpoint) => orphanOf(checkpoint, config, now)),
+      ...orphansOf(cutOff, 'truncated'),
+      ...orphansOf(gone, 'deleted'),
       ...damaged.map((name) => spoolOrphanOf(name, identifier.checkpointOf(name.source), config, now)),
     ]
     if (orphans.length === 0) return
@@ -62,7 +70,7 @@ export class Orphans {
     void courier.ask(orphans.map(askedOf)).then((answers) => {
       for (const orphan of orphans) {
         orphan.resume(answers.get(orphan.source) ?? [])
-        lost(orphan, orphan.lostAs ?? 'deleted')
+        lost(orphan, orphan.lostAs!)
       }
       onAnswered()
     })

@@ -104,7 +104,7 @@ export class Reader {
     const room = Math.min(chunkBytes, this.#cutter.windowBytes - got, successor.limit)
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
     const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
-    const same = crc32(fingerprintOf(head) ?? head) === successor.identity.head
+    const same = await this.#begins(successor, head)
     // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
     const atEnd = more < room && (successor.file.gzip || successor.ended)
     const rest = atEnd || this.#isLate(generation, now) ? 'pending' : 'wait'
@@ -122,7 +122,7 @@ export class Reader {
    */
   async #establish(generation: Generation): Promise<boolean> {
     const { file, position, identity } = generation
-    const head = this.#buffer.subarray(0, await file!.read(this.#buffer, 0, fingerprintBytes, 0))
+    const head = this.#buffer.subarray(0, await file!.read(this.#buffer, 0, fingerprintBytes, file!.start))
     if (crc32(fingerprintOf(head) ?? head) !== identity.head) return false
     const length = Math.min(tailBytes, position)
     const n = await file!.read(this.#buffer, 0, length, position - length)
@@ -133,6 +133,17 @@ export class Reader {
     generation.midLine = n > 0 && before[n - 1] !== 10
     generation.established = true
     return true
+  }
+
+  /** Whether a file is still what it was identified as. `head` is what its source begins with. */
+  async #begins({ file, identity }: Generation, head: Buffer): Promise<boolean> {
+    let first = head
+    // The source begins within its file.
+    if (file!.start < 0) {
+      const bytes = Buffer.allocUnsafe(fingerprintBytes)
+      first = bytes.subarray(0, await file!.read(bytes, 0, fingerprintBytes, file!.start))
+    }
+    return crc32(fingerprintOf(first) ?? first) === identity.head
   }
 
   /** Fills the buffer; how many unread bytes there are, or -1 when the file is not the one that was read before. */
@@ -251,6 +262,8 @@ export class Reader {
     generation.seconds = seconds
     generation.nanoseconds = nanoseconds
     generation.established = true
+    generation.readAt = Date.now()
+    generation.sizeWhenRead = generation.size
     return generation.sent(generation.position + length, tailOf(this.#buffer.subarray(known, end)))
   }
 
@@ -267,6 +280,7 @@ export class Reader {
       this.onGap(generation, [position, to], outcome)
       const acked = generation.sent(to, noTail)
       generation.established = false
+      generation.readAt = undefined
       void this.#courier.report({ ...headerOf(generation, [position, to], 0), outcome }).then(acked)
     }
     if (to < end && to === generation.limit) {

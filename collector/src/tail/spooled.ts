@@ -22,7 +22,7 @@ export async function describeForSpool(
   from: number,
 ): Promise<SpoolHeader | undefined> {
   const buffer = Buffer.alloc(fingerprintBytes)
-  const bytes = buffer.subarray(0, await file.read(buffer, 0, fingerprintBytes, 0))
+  const bytes = buffer.subarray(0, await file.read(buffer, 0, fingerprintBytes, file.start))
   const head = fingerprintOf(bytes) ?? bytes
   if (crc32(head) !== generation.identity.head) return undefined
   const { source, format, path, name, position, modifiedMs, treatment } = generation
@@ -37,6 +37,7 @@ export async function describeForSpool(
     name: { restart: name.restart, rotation: name.rotation, lasting: name.lasting },
     head: head.toString('base64'),
     truncations: generation.identity.truncations,
+    cutBack: generation.cutBack,
     modifiedMs,
     seconds: known ? generation.seconds : 0,
     nanoseconds: known ? generation.nanoseconds : 0,
@@ -63,7 +64,7 @@ export function generationOf(
   { file, checkpoint, now }: { file: LogFile; checkpoint: Checkpoint | undefined; now: number },
 ): Generation {
   const { header, source, from, end } = spooled
-  const { path, format, head, truncations, modifiedMs, labels, metadata, partial } = header
+  const { path, format, head, truncations, cutBack, modifiedMs, labels, metadata, partial } = header
   const identity = { dev: 0, ino: 0, truncations, head: crc32(Buffer.from(head, 'base64')) }
   const offset = Math.min(end, Math.max(from, checkpoint?.offset ?? 0))
   const treatment = { stream: { labels, metadata }, detectors: noDetectors, filter: undefined, partial }
@@ -73,12 +74,13 @@ export function generationOf(
       name: nameInSpool(spooled),
       path,
       identity,
+      cutBack,
       format,
       treatment,
       file,
       size: end,
       modifiedMs,
-      checkpoint: { source, path, offset, seen: end, done: false, ...identity, tail: [0, 0] },
+      checkpoint: { source, path, offset, seen: end, done: false, ...identity, cutBack, tail: [0, 0] },
     },
     now,
   )

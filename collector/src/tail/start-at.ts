@@ -19,6 +19,8 @@ export interface StartFile {
   readonly modifiedMs: number
   /** It was saved by an earlier process: all of it is wanted. */
   readonly spooled?: unknown
+  /** It begins within its file, since the collector runs. */
+  readonly cutBack?: unknown
 }
 
 /** What `logs.startAt` leaves out of a file. */
@@ -43,8 +45,8 @@ export async function leftOutAtStart(files: readonly StartFile[], startAt: Start
 
 /** What is left out of a file. `now` in ms since 1970. Of a file that can't be read nothing: whoever reads it tells. */
 export async function leftOutOf(file: StartFile, startAt: StartAt, now: number): Promise<LeftOut> {
-  const { path, name, format, modifiedMs, spooled } = file
-  if (startAt === 'beginning' || spooled !== undefined) return nothing
+  const { path, name, format, modifiedMs, spooled, cutBack } = file
+  if (startAt === 'beginning' || spooled !== undefined || cutBack !== undefined) return nothing
   try {
     if (startAt === 'end') return { bytes: lastLineEnd(path, name.gzip), whole: name.gzip }
     const since = now - startAt
@@ -103,6 +105,7 @@ const maxLineBytes = 1 << 20
 const windowBytes = 16 * 1024
 
 interface TimedLine {
+  readonly start: number
   /** Behind its LF. */
   readonly end: number
   /** Its time, ms since 1970, with the fraction its format has. */
@@ -127,7 +130,7 @@ export class TimedLines {
       const end = this.#behindLineFeed(start)
       if (end === undefined) return undefined
       const ms = end - start > maxLineBytes ? undefined : timeOf(this.#parser, this.#read(start, end - 1 - start))
-      if (ms !== undefined) return { end, ms }
+      if (ms !== undefined) return { start, end, ms }
       start = end
     }
     return undefined
@@ -170,7 +173,8 @@ async function scanSince(path: string, parser: LineParser, since: number): Promi
   }
 }
 
-function timeOf(parser: LineParser, line: Buffer): number | undefined {
+/** Ms since 1970; undefined where the line has no time. */
+export function timeOf(parser: LineParser, line: Buffer): number | undefined {
   parser.begin(line)
   return parser.parse(0, line.length) ? parser.seconds * 1000 + parser.nanoseconds / 1e6 : undefined
 }

@@ -53,9 +53,6 @@ const lookMs = 50
 /** How often a log that is being written is looked at, ms. */
 const busyPollMs = 100
 
-const cutBack =
-  'it lost its end and kept its beginning, which rotation never does; what is written to it since is not read'
-
 export class Tailer {
   readonly #options: TailerOptions
   #config: TailConfig
@@ -86,6 +83,8 @@ export class Tailer {
   #firstInTurn: Family | undefined
   /** The ledger was restored from a backup: once nothing is in flight, all sources go back to where it says. */
   #rewinding = false
+  /** Sources whose first checkpoint is being saved. */
+  #beingSaved: Generation[] = []
   /** The ledger was asked for the sources found first. */
   #asked = false
   #nextGaugesAt = 0
@@ -114,7 +113,7 @@ export class Tailer {
     this.#events = {
       lost: (generation, reason) => this.#lost(generation, reason),
       problem: (path, error) => this.#problems.tellError(path, error),
-      cutBack: (path) => this.#problems.tell(path, 'cut_back', new Error(cutBack)),
+      cutBack: (path, at) => this.#problems.tellCutBack(path, at),
       mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
     }
     this.#reader.onGap = ({ path }, range, { kind, reason }) => this.#journal.gap({ path, kind, reason, range })
@@ -188,8 +187,16 @@ export class Tailer {
 
   checkpoints(): Checkpoint[] {
     const kept = [...this.#generations(), ...this.#orphans.generations].filter(isKept)
+    this.#beingSaved = kept.filter(({ unsaved }) => unsaved)
     // What no file was found for yet is kept: it may still be found, or its loss must still be told.
     return [...kept.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
+  }
+
+  /** The checkpoints that were taken last are on disk. */
+  saved(): void {
+    if (this.#beingSaved.length === 0) return
+    for (const generation of this.#beingSaved.splice(0)) generation.unsaved = false
+    this.#stir()
   }
 
   /** The same number as long as nothing happened to any log; undefined while something does. */
@@ -325,7 +332,7 @@ export class Tailer {
   }
 
   #askLedger(): void {
-    const fresh = [...this.#generations().filter(({ state }) => state === 'new')]
+    const fresh = [...this.#generations().filter(({ state, unsaved }) => state === 'new' && !unsaved)]
     if (fresh.length === 0) return
     for (const generation of fresh) generation.state = 'asking'
     const atFirst = this.#options.firstStart && !this.#asked
@@ -450,7 +457,7 @@ export class Tailer {
         if (damagedTo !== undefined) {
           generation.size = damagedTo
           generation.damagedTo = undefined
-          this.#lost(generation, 'corrupt')
+          this.#lost(generation, generation.damagedAs)
         }
         if (frontier.inFlight > 0) continue
         generation.state = 'done'

@@ -79,12 +79,13 @@ export class Turns {
 
   /** Opens a generation that was not held open; false when the name leads elsewhere now, which the next look at the directory mends. */
   open(generation: Generation): boolean {
-    const { path, name, identity, spooled } = generation
+    const { path, name, identity, spooled, start } = generation
     if (spooled) {
       generation.file = this.#options.spool.file(spooled)
       return true
     }
-    const file = name.gzip ? new GzipFile(path) : new PlainFile(path)
+    const file = name.gzip ? new GzipFile(path, start) : new PlainFile(path, start)
+    if (generation.cutOff && file instanceof PlainFile) file.end = generation.size
     const { ino, dev, size, mtimeMs } = file.stat()
     if (!name.gzip && (ino !== identity.ino || dev !== identity.dev)) {
       file.close()
