@@ -147,6 +147,7 @@ export async function startCollector(
     saved: () => tailer.saved(),
     progress: () => `${tailer.progress} ${ledgerOfCheckpoints()}`,
   })
+  tailer.onUnsaved = () => checkpointer.hurry()
   pods?.watch()
   metrics.collectProcess()
   log.info(

@@ -1,8 +1,8 @@
 /** Saves the checkpoints again and again, off the path of reading. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Disk } from '@tributary/protocol/disk.ts'
 import type { Logger } from 'pino'
 import type { CollectorMetrics } from '../metrics.ts'
+import { Wake } from '../tail/wake.ts'
 import { encodeCheckpoints, type Saved, saveCheckpoints } from './checkpoint-file.ts'
 
 export interface CheckpointerOptions {
@@ -25,6 +25,7 @@ const dutyCycle = 20
 export class Checkpointer {
   readonly #options: CheckpointerOptions
   readonly #stop = new AbortController()
+  readonly #wake = new Wake()
   readonly #running: Promise<void>
   /** The progress that was saved last. */
   #saved: string | undefined
@@ -35,9 +36,15 @@ export class Checkpointer {
     this.#running = this.#run()
   }
 
+  /** Something waits for the next save: it does not wait for its time. */
+  hurry(): void {
+    this.#wake.now()
+  }
+
   /** Saves once more and stops. */
   async close(): Promise<void> {
     this.#stop.abort()
+    this.#wake.now()
     await this.#running
     await this.#save()
   }
@@ -46,7 +53,7 @@ export class Checkpointer {
     const { interval } = this.#options
     let took = 0
     while (!this.#stop.signal.aborted) {
-      await sleep(Math.max(interval, took * dutyCycle), undefined, { signal: this.#stop.signal }).catch(() => undefined)
+      await this.#wake.after(Math.max(interval, took * dutyCycle))
       if (this.#stop.signal.aborted) return
       const began = performance.now()
       await this.#save()

@@ -32,6 +32,8 @@ export interface FamilyEvents {
   problem(path: string, error: NodeJS.ErrnoException): void
   /** A file lost its end and kept its beginning: what it has from `at` on is read as a source of its own. */
   cutBack(path: string, at: number): void
+  /** A source is read only once the checkpoints have it. */
+  unsaved(): void
   /** Whether another file may be held open. */
   mayOpen(): boolean
 }
@@ -275,6 +277,7 @@ export class Family {
       now,
     )
     this.generations = [...this.generations, generation]
+    if (generation.unsaved) this.#events.unsaved()
     return generation
   }
 

@@ -4,9 +4,9 @@ import type { Generation } from './generation.ts'
 import { progressOf } from './progress.ts'
 
 type State = Generation['state']
-const source = (offset: number, size = offset, state: State = 'reading', unlinked = false) =>
-  ({ frontier: { offset }, size, state, unlinked }) as Generation
-const checkpoint = (offset: number) => ({ offset, seen: offset, done: false }) as Checkpoint
+const source = (offset: number, size = offset, state: State = 'reading', unlinked = false, truncations = 0) =>
+  ({ frontier: { offset }, size, state, unlinked, identity: { truncations } }) as Generation
+const checkpoint = (offset: number) => ({ offset, seen: offset, done: false, truncations: 0 }) as Checkpoint
 const of = (...generations: Generation[]) => [{ generations }]
 
 const before = progressOf(of(source(10), source(20)), [source(30)], [checkpoint(5)])
@@ -22,6 +22,11 @@ test.for([
   {
     what: 'a source is done',
     now: [of(source(10), source(20, 20, 'done')), [source(30)], [checkpoint(5)]],
+    same: false,
+  },
+  {
+    what: 'a source took the place of another',
+    now: [of(source(10), source(20, 20, 'reading', false, 1)), [source(30)], [checkpoint(5)]],
     same: false,
   },
   { what: 'an orphan is over', now: [of(source(10), source(20)), [], [checkpoint(5)]], same: false },

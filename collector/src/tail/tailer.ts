@@ -113,6 +113,7 @@ export class Tailer {
     this.#events = {
       lost: (generation, reason) => this.#lost(generation, reason),
       problem: (path, error) => this.#problems.tellError(path, error),
+      unsaved: () => this.onUnsaved(),
       cutBack: (path, at) => this.#problems.tellCutBack(path, at),
       mayOpen: () => this.#openFiles++ < this.#config.limits.openFiles,
     }
@@ -191,6 +192,9 @@ export class Tailer {
     // What no file was found for yet is kept: it may still be found, or its loss must still be told.
     return [...kept.map((generation) => generation.checkpoint()), ...this.#identifier.unclaimed()]
   }
+
+  /** There is a source that waits for the next save of the checkpoints. */
+  onUnsaved: () => void = () => undefined
 
   /** The checkpoints that were taken last are on disk. */
   saved(): void {
