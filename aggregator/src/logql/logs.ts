@@ -10,6 +10,7 @@ import { pipelineSql } from './pipeline.ts'
 import { RowDecoder } from './row-decoder.ts'
 import { RowPipeline } from './row-pipeline.ts'
 import type { Reader, Statement } from './rows.ts'
+import { RowsAhead } from './rows-ahead.ts'
 import { type Split, split } from './split.ts'
 import { all, Parameters, timeConditions } from './sql.ts'
 import { findStreams, isAllOfMany, rowConditions, type StreamSet } from './streams.ts'
@@ -146,8 +147,17 @@ export async function evaluateLog(reader: Reader, request: LogRequest): Promise<
   const growth = isOfFew ? rareSliceGrowth : sliceGrowth
   const filters = request.interval > 0n || request.log.stages.some(canFilter)
   const length = firstSlice(request.limit, streams.density, filters)
-  for (const slice of slices(streams.first, streams.last, request.direction, length, growth))
-    if (!(await search.read(slice))) break
+  const cut = [...slices(streams.first, streams.last, request.direction, length, growth)]
+  try {
+    for (const [i, slice] of cut.entries()) {
+      const reading = search.read(slice)
+      // What is in few lines is hardly ever all in the first slice, which is there for what only seems to be: both are asked at once.
+      if (isOfFew && i === 0 && cut.length > 1) search.askAhead(cut[1]!)
+      if (!(await reading)) break
+    }
+  } finally {
+    search.cancelAhead()
+  }
   reader.totals.lines += search.entries.length
   return search.entries
 }
@@ -171,6 +181,7 @@ class Search {
   readonly #filters: boolean
   readonly #everything: boolean
   #batch: number
+  #ahead: { readonly slice: Slice; readonly rows: RowsAhead } | undefined
   /** Time of the last entry that was taken. */
   #last: bigint | undefined
 
@@ -185,6 +196,30 @@ class Search {
     this.#batch = Math.max(request.limit, 1000)
   }
 
+  /** Has the store look for the first batch of a slice while another is read; not where nobody knows how many rows make the limit. */
+  askAhead(slice: Slice): void {
+    if (this.#filters) return
+    const statement = this.#statement(slice, this.#request.limit)
+    this.#ahead = { slice, rows: new RowsAhead((signal) => this.#reader.stream(statement, signal)) }
+  }
+
+  cancelAhead(): void {
+    this.#ahead?.rows.cancel()
+    this.#ahead = undefined
+  }
+
+  #statement(slice: Slice, limit: number): Statement {
+    return entriesStatement(this.#request, this.#parts, this.#streams, slice, limit, this.#everything)
+  }
+
+  /** Of the statement that was asked ahead for the slice, if it was: then there may be more rows than the limit. */
+  #rowsOf(slice: Slice, limit: number): AsyncIterable<Buffer> {
+    const ahead = this.#ahead
+    if (ahead?.slice !== slice) return this.#reader.stream(this.#statement(slice, limit))
+    this.#ahead = undefined
+    return ahead.rows.take()
+  }
+
   /** Reads a slice to its end or to the limit; returns whether entries are missing still. */
   async read(slice: Slice): Promise<boolean> {
     let rest: Slice | undefined = this.#behindLast(slice)
@@ -195,6 +230,8 @@ class Search {
       const batch = await this.#readBatch(rest, wanted + seen, seen)
       if (this.entries.length >= this.#request.limit) return false
       if (batch.rows < wanted + seen) return true
+      // What waits to be taken must not keep the store from answering this.
+      this.cancelAhead()
       this.#batch = Math.min(maxBatch, this.#batch * batchGrowth)
       const next = this.#behindLast(this.#from(rest, batch.lastTime))
       const jumped = next !== undefined && this.#edge(next) !== batch.lastTime
@@ -207,11 +244,10 @@ class Search {
   async #readBatch(slice: Slice, limit: number, skip: number) {
     const { places = false } = this.#request
     const decoder = new RowDecoder({ bucket: false, place: places, metadata: true })
-    const statement = entriesStatement(this.#request, this.#parts, this.#streams, slice, limit, this.#everything)
     let rows = 0
     let lastTime = 0n
     let equal = 0
-    for await (const piece of this.#reader.stream(statement)) {
+    for await (const piece of this.#rowsOf(slice, limit)) {
       this.#reader.totals.bytes += piece.length
       const more = decoder.decode(piece, (row) => {
         const { time } = row
@@ -246,9 +282,10 @@ class Search {
   }
 
   /** Without what is too near to the last entry that was taken. */
-  #behindLast({ first, last }: Slice): Slice | undefined {
+  #behindLast(slice: Slice): Slice | undefined {
+    const { first, last } = slice
     const { direction, interval } = this.#request
-    if (this.#last === undefined || interval === 0n) return { first, last }
+    if (this.#last === undefined || interval === 0n) return slice
     const near = direction === 'forward' ? this.#last + interval : this.#last - interval
     const rest =
       direction === 'forward'

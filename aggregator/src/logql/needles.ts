@@ -23,6 +23,13 @@ export const likeCondition = (parameters: Parameters, text: string): string =>
 /** More of them prune hardly better. The shortest id that is searched for, a UUID, has three. */
 const maxTokens = 3
 
+/**
+ * Whether the index may say something of any of the conditions. A LIKE alone asks for no word that stands whole in the line, and the engine
+ * reads the index of every row for it all the same.
+ */
+export const usesIndex = (conditions: readonly string[]): boolean =>
+  conditions.some((condition) => /\b(?:hasToken|match)\(/.test(condition))
+
 /** Words of ASCII letters and digits with something else on both sides. Other characters are part of words for the index. */
 export function wholeTokens(text: string): string[] {
   const found = [...text.matchAll(/(?<=[\0-/:-@[-`{-\x7f])[A-Za-z0-9]+(?=[\0-/:-@[-`{-\x7f])/g)].map(([token]) => token)

@@ -100,11 +100,17 @@ export class Reader {
     return rememberedOf(this.#store).get(key, () => this.#store.revision, read, sizeOf)
   }
 
-  /** The rows of a statement as bytes, see {@link RowStore.queryBytes}. What was read of them the caller adds to the totals. */
-  stream({ sql, params, scope }: Statement): AsyncIterable<Buffer> {
+  /**
+   * The rows of a statement as bytes, see {@link RowStore.queryBytes}. What was read of them the caller adds to the totals.
+   *
+   * @param signal ends this statement alone
+   */
+  stream({ sql, params, scope }: Statement, signal?: AbortSignal): AsyncIterable<Buffer> {
     if (scope !== this.tenant) throw new TypeError('a statement that is not restricted to the tenants of its request')
     this.#signal.throwIfAborted()
-    return this.#store.queryBytes(sql, { ...params }, this.#options())
+    const options = this.#options()
+    const either = signal && { signal: AbortSignal.any([this.#signal, signal]) }
+    return this.#store.queryBytes(sql, { ...params }, { ...options, ...either })
   }
 
   /** Gives others a turn, and ends the work when nobody waits for it any more. To be called between pieces of long work. */

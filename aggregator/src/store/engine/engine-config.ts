@@ -6,10 +6,11 @@ const queryShare = 0.6
 
 /**
  * Compressed bytes of a part from which the engine compresses nothing by itself. The columns of `logs` name their codec, so what is left is the token
- * index: bits without much order, of which LZ4 saves a fifth, a fortieth of the part, and taking that apart is most of a search for an id. The rollup of volume is
- * counted by itself and stays compressed: it is as large only where one part has some twenty million minutes of streams.
+ * index: bits without much order, of which LZ4 saves a fifth, a fortieth of the part. Where an eighth of the rows had it, taking it apart was a fifth
+ * of a search. The rollup of volume is counted by itself, and is to stay compressed: it is as large only where one part has
+ * some ten million minutes of streams.
  */
-const uncompressedFrom = 64_000_000
+const uncompressedFrom = 32_000_000
 
 /**
  * Server configuration, XML, as `--config-file` reads it. `memoryBytes` is what all of the engine may take, `more` further elements.
