@@ -1,5 +1,5 @@
 /**
- * Writes docs/configuration.md from the zod schemas, docs/metrics.md from the registries, and the chart's values, their schema and tables:
+ * Writes docs/configuration.md from the zod schemas, docs/metrics.md from the registries, docs/loki.md from the test's table, and the chart's values, their schema and tables:
  * `npm run docs`; with `--check` it only says whether the files are what it would write.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -9,6 +9,7 @@ import { aggregatorConfig } from '@tributary/aggregator/config.ts'
 import { collectorConfig } from '@tributary/collector/config.ts'
 import { z } from 'zod'
 import { chartFiles } from '../charts/generate.ts'
+import { lokiPage } from './loki-page.ts'
 import { metricsPage } from './metrics-page.ts'
 
 interface JsonSchema {
@@ -109,6 +110,7 @@ if (import.meta.main) {
   for (const [path, text] of [
     [page('configuration.md'), configurationPage()],
     [page('metrics.md'), metricsPage()],
+    [page('loki.md'), lokiPage()],
     ...chartFiles((schema) => table(schemaKeys(schema))),
   ] as const) {
     if (!process.argv.includes('--check')) writeFileSync(path, text)

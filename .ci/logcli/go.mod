@@ -1,9 +1,12 @@
-// Builds logcli for the tests: its own module refuses `go install`, as it has replace directives. Those that count stand here too.
+// Builds logcli and Loki for the tests: their own module refuses `go install`, as it has replace directives. Those that count stand here too.
 module logcli
 
 go 1.26.5
 
-tool github.com/grafana/loki/v3/cmd/logcli
+tool (
+	github.com/grafana/loki/v3/cmd/logcli
+	github.com/grafana/loki/v3/cmd/loki
+)
 
 require github.com/grafana/loki/v3 v3.7.8
 

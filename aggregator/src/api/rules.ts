@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { forRead } from '../access/access.ts'
-import { textType } from './content-type.ts'
+import { jsonType, textType } from './content-type.ts'
 
 const prometheusJson = (data: object): string => JSON.stringify({ status: 'success', data, errorType: '', error: '' })
 
@@ -15,9 +15,7 @@ export function ruleRoutes(app: FastifyInstance): void {
       app.get(path, options, (_, reply) => reply.status(404).type(textType).send('no rule groups found\n'))
   }
   for (const root of ['/prometheus/api/v1', '/api/prom/api/v1']) {
-    app.get(`${root}/rules`, options, (_, reply) => reply.type('application/json').send(prometheusJson({ groups: [] })))
-    app.get(`${root}/alerts`, options, (_, reply) =>
-      reply.type('application/json').send(prometheusJson({ alerts: [] })),
-    )
+    app.get(`${root}/rules`, options, (_, reply) => reply.type(jsonType).send(prometheusJson({ groups: [] })))
+    app.get(`${root}/alerts`, options, (_, reply) => reply.type(jsonType).send(prometheusJson({ alerts: [] })))
   }
 }

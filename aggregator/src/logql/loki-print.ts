@@ -51,7 +51,9 @@ export function filterText(filter: LabelFilter, simplified = true): string {
     case 'string': {
       const { name, op, value } = filter.matcher
       const expression =
-        (op === '=~' || op === '!~') && !(simplified && isSimple(value)) && !/[`\ud800-\udfff]/.test(value)
+        (op === '=~' || op === '!~') &&
+        !(simplified ? isSimple(value) : value === '.+') &&
+        !/[`\ud800-\udfff]/.test(value)
       return expression ? `${name}${op}\`${value}\`` : printMatcher(filter.matcher)
     }
     case 'ip':
