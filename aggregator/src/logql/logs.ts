@@ -287,10 +287,7 @@ class Search {
     const { direction, interval } = this.#request
     if (this.#last === undefined || interval === 0n) return slice
     const near = direction === 'forward' ? this.#last + interval : this.#last - interval
-    const rest =
-      direction === 'forward'
-        ? { first: near > first ? near : first, last }
-        : { first, last: near < last ? near : last }
+    const rest = direction === 'forward' ? { first: max(near, first), last } : { first, last: min(near, last) }
     return rest.first <= rest.last ? rest : undefined
   }
 
