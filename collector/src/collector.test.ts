@@ -427,7 +427,9 @@ test.for(['http', 'input'])(
       which === 'http'
         ? { http: { listen: '127.0.0.1', port: first.httpPort } }
         : { input: { forward: { ...input.forward, listen: '127.0.0.1', port: first.inputPort } } }
-    await expect(start(taken)).rejects.toThrow(/^(http\.port|input\.forward): 127\.0\.0\.1:\d+ is in use/)
+    await expect(start({ ...taken, stateDir: join(root, 'other') })).rejects.toThrow(
+      /^(http\.port|input\.forward): 127\.0\.0\.1:\d+ is in use/,
+    )
     await sleep(300)
     expect({
       accepted: sink.accepted,

@@ -21,6 +21,7 @@ import { CollectorMetrics } from './metrics.ts'
 import { pagesOf } from './pages.ts'
 import { Reloader, type ReloadResult } from './reload/reloader.ts'
 import { Spool } from './spool/spool.ts'
+import { lockState } from './state-lock.ts'
 import { Tailer } from './tail/tailer.ts'
 import { treatmentsBy } from './treatments-by.ts'
 import { Vitals } from './vitals.ts'
@@ -40,15 +41,37 @@ export interface CollectorSurroundings {
   readonly log: Logger
   readonly disk?: Disk
   readonly stallMs?: number
+  /** Ends the waiting for another collector that has the state directory. */
+  readonly signal?: AbortSignal
   /** Where the configuration is from: paths of filter modules are relative to it. */
   readonly configFile?: string
 }
 
+/** Throws `StateLockedError` when another collector has the state directory and does not end. */
 export async function startCollector(
+  config: CollectorConfig,
+  surroundings: CollectorSurroundings,
+): Promise<RunningCollector> {
+  const { log, disk = nodeDisk, signal } = surroundings
+  const { stateDir, shutdown } = config
+  await disk.mkdir(stateDir)
+  // As long as one that is told to stop may take, and a little more.
+  const patience = shutdown.drain + shutdown.spool + 5000
+  const lock = disk === nodeDisk ? await lockState(stateDir, { patience, log, signal }) : undefined
+  const release = () => lock?.[Symbol.asyncDispose]()
+  try {
+    const collector = await startLocked(config, surroundings)
+    return { ...collector, close: () => collector.close().finally(release) }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+async function startLocked(
   config: CollectorConfig,
   { log, disk = nodeDisk, stallMs, configFile = 'collector.yaml' }: CollectorSurroundings,
 ): Promise<RunningCollector> {
-  await disk.mkdir(config.stateDir)
   const path = join(config.stateDir, 'checkpoints')
   const loaded = await loadCheckpoints(disk, path)
   if (loaded.damaged) {

@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { type Disk, nodeDisk } from '@tributary/protocol/disk.ts'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Sink } from '../../test/harness/sink.ts'
@@ -46,7 +47,7 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true })
 })
 
-async function start(logs: Record<string, unknown> = {}, overrides: Record<string, unknown> = {}): Promise<void> {
+async function start(logs: object = {}, overrides: object = {}, disk: Disk = nodeDisk): Promise<void> {
   const config = collectorConfig.parse({
     node: 'n1',
     stateDir: join(root, 'state'),
@@ -57,7 +58,7 @@ async function start(logs: Record<string, unknown> = {}, overrides: Record<strin
     ...overrides,
     logs: { path: join(root, 'containers'), scanInterval: '50ms', flushInterval: '20ms', ...logs },
   })
-  collector = await startCollector(config, { log: pino({ level: 'silent' }) })
+  collector = await startCollector(config, { log: pino({ level: 'silent' }), disk })
 }
 
 async function restart(between: () => void): Promise<void> {
@@ -311,13 +312,21 @@ test('what is left of a deleted file that was cut back is spooled and sent by th
 
 test('nothing is read behind the cut before the checkpoints tell where that is', async () => {
   write(0, 20)
-  await start({}, { checkpoints: { interval: '1h' } })
+  let full = false
+  const rename: Disk['rename'] = async (from, to) => {
+    if (full && to.endsWith('checkpoints')) throw new Error('no space left on device')
+    return nodeDisk.rename(from, to)
+  }
+  await start({}, {}, Object.assign(Object.create(nodeDisk), { rename }))
   await expectLines(numbered(0, 20))
+  full = true
   truncateSync(log, 100)
   await wasTold()
   write(20, 25)
   await sleep(300)
   expect(sink.lines()).toEqual(numbered(0, 20))
+  full = false
+  await expectLines(numbered(0, 25))
   await restart(() => write(25, 30))
   await expectLines(numbered(0, 30))
 })
