@@ -84,12 +84,29 @@ test('a changed file is taken without anybody saying so', { timeout: 30_000 }, a
   expect(await exited).toEqual([0, null])
 })
 
+test('a second process with the same state directory waits, says whose it is, and ends; after a kill the next goes on at once', {
+  timeout: 30_000,
+}, async () => {
+  const shutdown = { drain: '1s', spool: '0s' }
+  configure({ shutdown })
+  const first = start()
+  await first.says('collector started')
+  const second = start()
+  await second.says(/waiting for 6 s at most until another collector lets go of the state directory/)
+  expect(await second.exited).toEqual([1, null])
+  await second.says(`stateDir: ${join(root, 'state')} is in use by process ${first.child.pid} on `)
+  const third = start()
+  await third.says('waiting for 6 s')
+  first.child.kill('SIGKILL')
+  await third.says('collector started')
+})
+
 test('a second process on the same port says so and ends', { timeout: 30_000 }, async () => {
   configure()
   const first = start()
   await first.says('collector started')
   const port = Number(/"http":(\d+)/.exec(first.output())![1])
-  configure({ http: { listen: '127.0.0.1', port } })
+  configure({ http: { listen: '127.0.0.1', port }, stateDir: join(root, 'other') })
   const second = start()
   expect(await second.exited).toEqual([1, null])
   await second.says(`http.port: 127.0.0.1:${port} is in use; set another port, or 0 for a free one`)

@@ -4,7 +4,7 @@
  *
  * @see https://github.com/fluent/fluentd/wiki/Forward-Protocol-Specification-v1
  */
-import { decode, encode, MsgpackError, readUint, skip } from './msgpack.ts'
+import { decode, encode, isTooDeep, MsgpackError, readUint, skip } from './msgpack.ts'
 
 /**
  * One PackedForward message (CompressedPackedForward when `options.compressed` says so), as buffers to write one after another.
@@ -98,6 +98,7 @@ function optionsAt(bytes: Buffer, at: number, left: number): Readonly<Record<str
   // Fluent loggers send nil for "no options".
   if (bytes[at] === 0xc0) return noOptions
   if (!isMap(bytes[at]!)) throw new MsgpackError('the options of a Forward message are not a map')
+  if (isTooDeep(bytes, at)) throw new MsgpackError('the options of a Forward message nest too deep')
   return decode(bytes.subarray(at)) as Record<string, unknown>
 }
 

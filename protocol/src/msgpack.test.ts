@@ -1,7 +1,7 @@
 import { encode as reference } from '@msgpack/msgpack'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decode, EventTime, encode, MsgpackError, maxDepth, skip, ValueSplitter } from './msgpack.ts'
+import { decode, EventTime, encode, isTooDeep, MsgpackError, maxDepth, skip, ValueSplitter } from './msgpack.ts'
 
 const value = fc.letrec((tie) => ({
   any: fc.oneof(
@@ -70,9 +70,21 @@ test('a message over the cap is refused when it is announced, before its bytes a
   expect(() => splitter.push(Buffer.from([0xc6, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3]))).toThrow(MsgpackError)
 })
 
-test('nesting beyond the limit is refused', () => {
-  const splitter = new ValueSplitter(1000)
-  expect(() => splitter.push(Buffer.alloc(maxDepth + 2, 0x91))).toThrow(/nested/)
+test('where a value ends is found however deep it nests, and whether it can be decoded', () => {
+  const nested = (depth: number) => Buffer.concat([Buffer.alloc(depth, 0x92), Buffer.alloc(depth + 1, 1)])
+  for (const depth of [maxDepth - 1, maxDepth, maxDepth + 1, 5000]) {
+    const splitter = new ValueSplitter(1 << 20)
+    const bytes = Buffer.concat([nested(depth), encode('behind')])
+    const values = []
+    for (let at = 0; at < bytes.length; at += 7) values.push(...splitter.push(bytes.subarray(at, at + 7)))
+    expect(values.map((value) => value.toString('hex'))).toEqual([
+      nested(depth).toString('hex'),
+      encode('behind').toString('hex'),
+    ])
+    expect(isTooDeep(bytes, 0)).toBe(depth >= maxDepth)
+  }
+  // Of what is announced nothing has to come.
+  expect(isTooDeep(Buffer.from('dfffffffff'.repeat(3), 'hex'), 0)).toBe(false)
 })
 
 test('an EventTime is ext type 0 with two 32-bit integers', () => {

@@ -6,7 +6,7 @@
  */
 import { Decoder, Encoder, ExtensionCodec } from '@msgpack/msgpack'
 
-/** Bytes that are not MessagePack, or nest deeper or grow larger than allowed. The connection that sent them can't be resynchronised. */
+/** Bytes that are not MessagePack, or grow larger than allowed. The connection that sent them can't be resynchronised. */
 export class MsgpackError extends Error {
   override readonly name: string = 'MsgpackError'
 }
@@ -60,8 +60,59 @@ export function decode(bytes: Uint8Array, options: { rawStrings?: boolean } = {}
   }
 }
 
-/** Values that contain others may nest this deep: far beyond what a log record needs, well below what overflows a stack. */
+/** A value that nests too deep to be decoded. Where it ends is known. */
+export class TooDeepError extends MsgpackError {
+  override readonly name = 'TooDeepError'
+}
+
+/** Values that contain others are decoded this deep: far beyond what a log record needs, well below what overflows a stack. */
 export const maxDepth = 64
+
+/** How many values are still to come until one is whole. Beyond {@link maxDepth} levels only their sum is known, so that a hostile nesting costs a counter. */
+class Nesting {
+  /** How many values each open container still needs, outermost first. */
+  readonly #open = [1]
+  /** How many are needed below the deepest level that is told apart. */
+  #beyond = 0
+  tooDeep = false
+
+  get whole(): boolean {
+    return this.#open.length === 0
+  }
+
+  /** Books one value with `children` values of its own. */
+  count(children: number): void {
+    const open = this.#open
+    if (this.#beyond > 0) this.#beyond += children - 1
+    else {
+      open[open.length - 1]!--
+      if (children > 0 && open.length < maxDepth) open.push(children)
+      else if (children > 0) {
+        this.#beyond = children
+        this.tooDeep = true
+      }
+    }
+    if (this.#beyond === 0) while (open.length > 0 && open[open.length - 1] === 0) open.pop()
+  }
+
+  next(): void {
+    this.#open.length = 1
+    this.#open[0] = 1
+    this.tooDeep = false
+  }
+}
+
+/** Whether the value at `at`, as far as it is there, nests too deep to be decoded. Throws as {@link skip} does. */
+export function isTooDeep(bytes: Uint8Array, at: number): boolean {
+  const nesting = new Nesting()
+  for (let position = at; !nesting.whole && position < bytes.length; ) {
+    const header = valueHeader(bytes, position, bytes.length)
+    if (header === undefined) break
+    position = header.end
+    nesting.count(header.children)
+  }
+  return nesting.tooDeep
+}
 
 /** The position behind the value at `at`, or -1 when it is not all within `end`. Throws {@link MsgpackError} on bytes that no value starts with. */
 export function skip(bytes: Uint8Array, at: number, end: number): number {
@@ -152,8 +203,8 @@ export function readUint(b: Uint8Array, at: number, length: number): number {
 /**
  * Cuts a byte stream into whole MessagePack values, such as the messages of a Forward connection. Feed what the socket gives;
  * values come out as views that stay valid: they are never overwritten. Scanning resumes where it stopped, so a large message
- * that arrives in many pieces is looked at once. More than `maxBytes` in one value, or more than {@link maxDepth} levels of
- * nesting, throw {@link MsgpackError} before they are buffered.
+ * that arrives in many pieces is looked at once. More than `maxBytes` in one value throw {@link MsgpackError} before they are buffered. A value
+ * may nest as deep as it likes: what is in it is for others to judge.
  */
 export class ValueSplitter {
   readonly #maxBytes: number
@@ -161,8 +212,7 @@ export class ValueSplitter {
   /** Bytes of #buffer that are filled; the value being scanned starts at 0. */
   #length = 0
   #scanned = 0
-  /** How many values each open container still needs, outermost first. */
-  #open: number[] = [1]
+  readonly #nesting = new Nesting()
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -225,28 +275,18 @@ export class ValueSplitter {
   /** Goes on scanning the value that starts at `start`; its end, or -1 when bytes are missing. */
   #scan(start: number): number {
     let position = Math.max(this.#scanned, start)
+    const nesting = this.#nesting
     // Nothing open means that only the last value's announced bytes were still to come.
-    while (this.#open.length > 0 && position < this.#length) {
+    while (!nesting.whole && position < this.#length) {
       const header = valueHeader(this.#buffer, position, this.#length)
       if (header === undefined) break
       if (header.end - start > this.#maxBytes) throw new TooLargeError(`a message of more than ${this.#maxBytes} bytes`)
       position = header.end
-      this.#count(header.children)
+      nesting.count(header.children)
     }
     this.#scanned = position
-    if (this.#open.length > 0 || position > this.#length) return -1
-    this.#open = [1]
+    if (!nesting.whole || position > this.#length) return -1
+    nesting.next()
     return position
-  }
-
-  /** Books one value with `children` values of its own. */
-  #count(children: number): void {
-    const open = this.#open
-    open[open.length - 1]!--
-    if (children > 0) {
-      if (open.length >= maxDepth) throw new MsgpackError(`values nested more than ${maxDepth} deep`)
-      open.push(children)
-    }
-    while (open.length > 0 && open[open.length - 1] === 0) open.pop()
   }
 }

@@ -2,7 +2,7 @@
  * Decodes the MessagePack of other senders' records. Unlike a general decoder it keeps str as bytes, since lines need not be
  * UTF-8, and takes any key that a log may contain, `__proto__` included.
  */
-import { MsgpackError, maxDepth } from '@tributary/protocol/msgpack.ts'
+import { MsgpackError, maxDepth, skip, TooDeepError } from '@tributary/protocol/msgpack.ts'
 
 /** An extension value, such as an EventTime (type 0). */
 export class Extension {
@@ -18,7 +18,7 @@ export class Extension {
 export type Value = null | boolean | number | bigint | Buffer | Extension | Value[] | ValueMap
 export type ValueMap = Map<string, Value>
 
-/** Reads values one after another. Throws {@link MsgpackError} where the bytes are no value. */
+/** Reads values one after another. Throws {@link MsgpackError} where the bytes are no value, {@link TooDeepError} where one nests too deep. */
 export class ValueReader {
   readonly #bytes: Buffer
   readonly #view: DataView
@@ -43,8 +43,15 @@ export class ValueReader {
     }
   }
 
+  /** Steps over one value, however deep it nests. */
+  skip(): void {
+    const end = skip(this.#bytes, this.at, this.#bytes.length)
+    if (end === -1) throw new MsgpackError('the bytes end within a value')
+    this.at = end
+  }
+
   #value(depth: number): Value {
-    if (depth > maxDepth) throw new MsgpackError(`values nested more than ${maxDepth} deep`)
+    if (depth > maxDepth) throw new TooDeepError(`values nested more than ${maxDepth} deep`)
     const type = this.#view.getUint8(this.at++)
     if (type <= 0x7f) return type
     if (type >= 0xe0) return type - 0x100

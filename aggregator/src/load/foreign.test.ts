@@ -181,3 +181,15 @@ test.for([
   expect(records).toMatchObject([{ labels, metadata }])
   expect(records[0]!.labels).toEqual(labels)
 })
+
+test('an entry that nests too deep is left out and counted, and those beside it are there', () => {
+  let deep: unknown = 'x'
+  for (let i = 0; i < 80; i++) deep = i % 2 === 0 ? { a: deep } : [deep]
+  const lines: string[] = []
+  const entries = ['first', deep, 'last'].map((log) => encode([new EventTime(5, 6), { log }]))
+  const take = ({ line }: ForeignRecord) => lines.push(line.toString())
+  expect(readForeign({ mode: 'forward', tag: 'app' }, Buffer.concat(entries), take)).toBe(1)
+  const message = Buffer.concat([encode(new EventTime(5, 6)), encode({ log: deep })])
+  expect(readForeign({ mode: 'message', tag: 'app' }, message, take)).toBe(1)
+  expect(lines).toEqual(['first', 'last'])
+})

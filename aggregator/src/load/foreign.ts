@@ -4,6 +4,7 @@
  */
 import type { StreamMetadata } from '@tributary/protocol/chunk.ts'
 import type { ForwardMessage } from '@tributary/protocol/forward.ts'
+import { TooDeepError } from '@tributary/protocol/msgpack.ts'
 import { Extension, textOf, type Value, type ValueMap, ValueReader } from './decode-value.ts'
 import { detectLevel, levelNamed, severityLevel } from './detect-level.ts'
 import { type Labels, labelName } from './labels.ts'
@@ -43,7 +44,7 @@ const noSender: StreamMetadata = { labels: {}, metadata: {} }
  *
  * @param entries the message's entries, decompressed
  * @param sender what the collector that passed the message on knows of its sender
- * @returns how many entries were no `[time, record]`; they are left out
+ * @returns how many entries were no `[time, record]`, or nest too deep; they are left out
  * @throws MsgpackError where the entries are no MessagePack
  */
 export function readForeign(
@@ -57,7 +58,7 @@ export function readForeign(
   let group = noGroup
   let malformed = 0
   while (!reader.done) {
-    const entry = message.mode === 'message' ? [reader.next(), reader.next()] : reader.next()
+    const entry = nextEntry(reader, message.mode)
     const parsed = Array.isArray(entry) && entry.length === 2 ? parseEntry(entry[0]!, entry[1]!) : undefined
     if (parsed === undefined) malformed++
     else if (parsed.seconds === groupStart && parsed.marker) group = groupOf(parsed.record)
@@ -65,6 +66,20 @@ export function readForeign(
     else take(foreignRecord(parsed, ofTag, group, sender))
   }
   return malformed
+}
+
+/** Undefined for one that nests too deep. */
+function nextEntry(reader: ValueReader, mode: ForwardMessage['mode']): Value | undefined {
+  const { at } = reader
+  try {
+    return mode === 'message' ? [reader.next(), reader.next()] : reader.next()
+  } catch (error) {
+    if (!(error instanceof TooDeepError)) throw error
+    reader.at = at
+    reader.skip()
+    if (mode === 'message') reader.skip()
+    return undefined
+  }
 }
 
 interface Entry {

@@ -47,6 +47,7 @@ export async function startInput(config: CollectorConfig, parts: InputParts): Pr
     format: config.forward.format,
     metrics,
     onUnsupported: (signal) => problems.unsupported(signal),
+    onLeftOut: (entries) => problems.leftOut(entries),
   })
   const options = receiverOptions(forward, config.limits.inFlightBytes, fileEvents(log, metrics))
   const { receiver, heartbeat } = await openPorts(options, intake, {
@@ -139,6 +140,14 @@ class Problems {
       const fields = { reason: problem, peer, detail: message, repeatedSinceLast }
       if (problem === 'internal') this.#log.error({ ...fields, err: cause }, 'a message brought out a fault')
       else this.#log.warn(fields, 'refused what an application sent')
+    })
+  }
+
+  leftOut(entries: number): void {
+    this.#metrics.inputErrors.inc(entries, 'too_deep')
+    this.#repeats.pass('too_deep', (repeatedSinceLast) => {
+      const fields = { entries, repeatedSinceLast }
+      this.#log.warn(fields, 'left out entries that nest too deep; what an application sent beside them goes on')
     })
   }
 

@@ -18,6 +18,7 @@ interface Relayed {
 function start(format: 'tributary' | 'fluentd' = 'tributary') {
   const relayed: Relayed[] = []
   const unsupported: string[] = []
+  const leftOut: number[] = []
   const courier = {
     open: true,
     relayedBytes: 0,
@@ -30,7 +31,14 @@ function start(format: 'tributary' | 'fluentd' = 'tributary') {
   }
   const metrics = new CollectorMetrics()
   const peers = new Peers({ cluster: 'c', node: 'n', describe: () => expect.unreachable(), directory: undefined })
-  const intake = new Intake({ courier, peers, format, metrics, onUnsupported: (signal) => unsupported.push(signal) })
+  const intake = new Intake({
+    courier,
+    peers,
+    format,
+    metrics,
+    onUnsupported: (signal) => unsupported.push(signal),
+    onLeftOut: (entries) => leftOut.push(entries),
+  })
   const from = { address: '127.0.0.1', user: undefined, closed: false, ended: false, hold: () => {} }
   /** The answer; `waiting` while there is none, `none` when there won't be any. */
   const send = async (value: unknown, origin = from) => {
@@ -42,7 +50,7 @@ function start(format: 'tributary' | 'fluentd' = 'tributary') {
     ])
   }
   const counted = async (name: string) => (await metrics.registry.getSingleMetric(name)!.get()).values[0]?.value ?? 0
-  return { relayed, unsupported, intake, send, counted, from }
+  return { relayed, unsupported, leftOut, intake, send, counted, from }
 }
 
 test('an application is acknowledged under its own chunk id, and not before the aggregator has it', async () => {
@@ -170,4 +178,29 @@ test('a message that comes again on another connection is passed on once, and bo
   await new Promise((resolve) => setImmediate(resolve))
   expect(await counted('collector_input_repeated_messages_total')).toBe(1)
   expect(await counted('collector_input_acked_messages_total')).toBe(1)
+})
+
+/** A record with a value so deep in it that no aggregator decodes it. */
+function deep(depth: number): unknown {
+  let value: unknown = 'x'
+  for (let i = 0; i < depth; i++) value = { a: value }
+  return { log: value }
+}
+
+test('an entry that nests too deep is left out and counted, and what was sent with it goes on', async () => {
+  const { relayed, leftOut, send } = start()
+  const entries = [1, 2, 3].map((n) => [n, n === 2 ? deep(80) : { log: `line ${n}` }])
+  expect(await send(['app', entries, { chunk: 'theirs', size: 3 }])).toBe('waiting')
+  expect(leftOut).toEqual([1])
+  const { message } = relayed[0]!
+  expect(message).toMatchObject({ tag: 'app', count: 2, options: { size: 2 } })
+  expect(message.entries).toEqual(Buffer.concat([entries[0], entries[2]].map((entry) => encode(entry))))
+})
+
+test('a message of nothing but such an entry is acknowledged, so that it does not come for ever', async () => {
+  const { relayed, leftOut, send } = start()
+  expect(await send(['app', 1, deep(80), { chunk: 'theirs' }])).toEqual({ ack: 'theirs' })
+  expect(await send(['app', 1, deep(80)])).toBe('none')
+  expect(await send(['app', [[1, deep(80)]], { chunk: 'list' }])).toEqual({ ack: 'list' })
+  expect([relayed.length, leftOut]).toEqual([0, [1, 1, 1]])
 })

@@ -9,6 +9,7 @@ import type { Origin } from '@tributary/protocol/receive/connection.ts'
 import type { Sink } from '@tributary/protocol/receive/receiver.ts'
 import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics } from '../metrics.ts'
+import { withoutDeepEntries } from './deep-entries.ts'
 import type { Peers } from './peers.ts'
 import { relayMessage } from './relay-message.ts'
 import { Repeats } from './repeats.ts'
@@ -21,6 +22,8 @@ export interface IntakeOptions {
   readonly metrics: CollectorMetrics
   /** Metrics or traces were acknowledged and dropped. */
   readonly onUnsupported: (signal: string) => void
+  /** Entries that nest too deep were left out of a message. */
+  readonly onLeftOut: (entries: number) => void
 }
 
 /** What an aggregator takes by default; what it would refuse must be refused here, before anyone waits for its acknowledgement. */
@@ -64,9 +67,12 @@ export class Intake implements Sink {
     const signal = unsupportedSignal(message)
     if (signal !== undefined) this.#options.onUnsupported(signal)
     else checkEntries(message, maxEntriesBytes)
-    if (signal !== undefined || message.entries.length === 0) return Promise.resolve()
-    if (chunk === undefined) return this.#relay(bytes, message, from)
-    const { acked, repeated } = this.#repeats.take(bytes, from, () => this.#relay(bytes, message, from))
+    if (signal !== undefined) return Promise.resolve()
+    const { leftOut, ...kept } = withoutDeepEntries(bytes, message)
+    if (leftOut > 0) this.#options.onLeftOut(leftOut)
+    if (kept.message.entries.length === 0) return Promise.resolve()
+    if (chunk === undefined) return this.#relay(kept.bytes, kept.message, from)
+    const { acked, repeated } = this.#repeats.take(bytes, from, () => this.#relay(kept.bytes, kept.message, from))
     if (repeated) this.#options.metrics.inputRepeats.inc()
     return acked
   }

@@ -1,6 +1,6 @@
 /** What can be wrong with what a peer sends, in a closed list: label values of `aggregator_receive_errors_total` and `collector_input_errors_total`. */
 export type ReceiveProblem =
-  /** Bytes that are not MessagePack, or nest too deep. */
+  /** Bytes that are not MessagePack. */
   | 'not_msgpack'
   /** A message, or all that is pending of one, beyond the receiver's `maxMessageBytes`. */
   | 'too_large'
@@ -10,6 +10,8 @@ export type ReceiveProblem =
   | 'bad_chunk'
   /** Entries that are not what the message says: wrong compression, or no sequence of `[time, record]`. */
   | 'bad_entries'
+  /** An entry that nests too deep: it is left out, the rest of its message goes on. Counted by entries. */
+  | 'too_deep'
   /** Entries that say they decompress to more than the receiver takes. */
   | 'zip_bomb'
   /** Metrics or traces, which Fluent Bit sends the same way. Acknowledged, so that it does not send them for ever, and dropped. */
