@@ -30,6 +30,18 @@ test.for([
   ['dataDir: /x\nwal: {maxBytes: much}', 'wal.maxBytes: "much" is not a size'],
   ['node: n\nlogs: {path: [1]}\naggregator: {address: "a:1"}', 'logs.path: '],
   ['limits: {inFlightBytes: 0}\naggregator: {address: "a:1"}', 'limits.inFlightBytes: must be more than 0'],
+  ['stateDir: /x', 'aggregator: is missing; set aggregator.address to the host:port of an aggregator'],
+  ['aggregator: {address: "a:1"}\nhttp:', 'http: has no value; remove the key, or write below it'],
+  ['aggregator: {address: "a:1"}\nfilters: [{set: {"x y": a}}]', 'filters.0.set.x y: a name has letters, digits and _'],
+  ['aggregator: {address: "a:1"}\nparsers: {json: {regex: "(?<a>b)"}}', 'parsers.json: "json" is built in; choose'],
+  ['aggregator: {address: "a:1"}\nparsers: {own: {regex: "(b)"}}', 'parsers.own.regex: has no named group'],
+  ...['java', 'auto', 'off'].map(
+    (name) =>
+      [
+        `aggregator: {address: "a:1"}\nmultiline: {patterns: {${name}: {start: x}}}`,
+        `multiline.patterns.${name}: "${name}" is built in; choose another name`,
+      ] as const,
+  ),
   ['dataDir: [', 'config.yaml: '],
 ] as const)('%j is refused by path', ([text, problem]) => {
   const problems = checkFile(file(text))

@@ -13,6 +13,12 @@ const listen = (what: string) =>
   z.string().default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
 
 /** The collector's configuration file. The only required key is `aggregator.address`. */
+/** It is the one section without which there is nothing to do. */
+const missingAggregator = {
+  error: ({ input }: { readonly input?: unknown }) =>
+    input === undefined ? 'is missing; set aggregator.address to the host:port of an aggregator' : undefined,
+}
+
 export const collectorConfig = z.strictObject({
   node: z
     .string()
@@ -60,44 +66,47 @@ export const collectorConfig = z.strictObject({
   parsers: parsersConfig,
   filters: filtersConfig,
   aggregator: z
-    .strictObject({
-      address: addressesConfig,
-      dns: dnsConfig,
-      takeoverAfter: wait
-        .refine((ms) => ms >= 1000, 'must be 1s or more')
-        .prefault('10s')
-        .describe(
-          'How long an aggregator must have given no sign of life before what it was sent and has not acknowledged is sent to another.',
-        ),
-      sharedKey: z.string().min(1).optional().describe('Shared key of the Forward handshake. Default: no handshake.'),
-      sharedKeyFile: secretFileKey('the shared key'),
-      username: z
-        .string()
-        .min(1)
-        .optional()
-        .describe('User of the Forward handshake, where the aggregator asks for one.'),
-      password: z.string().min(1).optional().describe('Password of that user.'),
-      passwordFile: secretFileKey('the password'),
-      tls: z
-        .strictObject({
-          enabled: z.boolean().default(false).describe('Connect with TLS.'),
-          caFile: z.string().optional().describe("Certificates to trust, PEM. Default: the system's."),
-          certFile: z
-            .string()
-            .optional()
-            .describe("The collector's own certificate, PEM, where the aggregator asks for one."),
-          keyFile: z.string().optional().describe('Private key of that certificate, PEM.'),
-          serverName: z
-            .string()
-            .optional()
-            .describe("Name the aggregator's certificate must carry. Default: the host in the address."),
-          insecureSkipVerify: z.boolean().default(false).describe('Accept any certificate. For tests only.'),
-        })
-        .prefault({}),
-      ackTimeout: wait
-        .prefault('60s')
-        .describe('How long to wait for an acknowledgement before connecting anew and sending again.'),
-    })
+    .strictObject(
+      {
+        address: addressesConfig,
+        dns: dnsConfig,
+        takeoverAfter: wait
+          .refine((ms) => ms >= 1000, 'must be 1s or more')
+          .prefault('10s')
+          .describe(
+            'How long an aggregator must have given no sign of life before what it was sent and has not acknowledged is sent to another.',
+          ),
+        sharedKey: z.string().min(1).optional().describe('Shared key of the Forward handshake. Default: no handshake.'),
+        sharedKeyFile: secretFileKey('the shared key'),
+        username: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('User of the Forward handshake, where the aggregator asks for one.'),
+        password: z.string().min(1).optional().describe('Password of that user.'),
+        passwordFile: secretFileKey('the password'),
+        tls: z
+          .strictObject({
+            enabled: z.boolean().default(false).describe('Connect with TLS.'),
+            caFile: z.string().optional().describe("Certificates to trust, PEM. Default: the system's."),
+            certFile: z
+              .string()
+              .optional()
+              .describe("The collector's own certificate, PEM, where the aggregator asks for one."),
+            keyFile: z.string().optional().describe('Private key of that certificate, PEM.'),
+            serverName: z
+              .string()
+              .optional()
+              .describe("Name the aggregator's certificate must carry. Default: the host in the address."),
+            insecureSkipVerify: z.boolean().default(false).describe('Accept any certificate. For tests only.'),
+          })
+          .prefault({}),
+        ackTimeout: wait
+          .prefault('60s')
+          .describe('How long to wait for an acknowledgement before connecting anew and sending again.'),
+      },
+      missingAggregator,
+    )
     .superRefine(saidOnce('sharedKey', 'password'))
     .superRefine(({ tls }, context) => {
       if ((tls.certFile === undefined) !== (tls.keyFile === undefined))

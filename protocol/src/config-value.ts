@@ -105,5 +105,11 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     return issue.keys.map((key) => `${at(key)}: unknown key; remove it or see the configuration reference for its name`)
   }
   const path = issue.path.map(String).join('.')
+  if (issue.code === 'invalid_key') return issue.issues.map(({ message }) => `${path}: ${message}`)
+  const received = issue.code === 'invalid_type' && / received (undefined|null)$/.exec(issue.message)?.[1]
+  if (received === 'undefined')
+    return [`${path}: is missing; set it, see the configuration reference for what it takes`]
+  if (received === 'null')
+    return [`${path}: has no value; remove the key, or write below it, indented, what it is to hold`]
   return [path === '' ? issue.message : `${path}: ${issue.message}`]
 }

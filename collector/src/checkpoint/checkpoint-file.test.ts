@@ -99,3 +99,15 @@ test('a file of a collector that did not tell its ledger is read', () => {
   expect(older.toString()).not.toContain('ledger')
   expect(decodeCheckpoints(older)).toEqual({ checkpoints: [checkpoint(1)], ledger: undefined })
 })
+
+test.for([
+  ['EISDIR', 'it is a directory: move it away'],
+  ['EACCES', 'give the user that the collector runs as the right to read it'],
+  ['EIO', "see to its disk, or move it away: the aggregator's ledger tells where to go on"],
+] as const)('checkpoints that can not be read, with %s, are named, and what to do', async ([code, cure]) => {
+  const disk = new CrashDisk({ seed: 1 })
+  disk.readFile = () => Promise.reject(Object.assign(new Error(`${code}: no`), { code }))
+  await expect(loadCheckpoints(disk, path)).rejects.toThrow(
+    `the checkpoints ${path} can't be read (${code}: no); ${cure}`,
+  )
+})

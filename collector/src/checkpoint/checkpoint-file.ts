@@ -83,13 +83,23 @@ export interface Loaded extends Saved {
   readonly damaged?: { readonly error: Error; readonly movedTo: string }
 }
 
+/** What to do about a file that can't be read, by what the file system says. */
+const cures: Readonly<Record<string, string>> = {
+  EISDIR: 'it is a directory: move it away',
+  EACCES: 'give the user that the collector runs as the right to read it',
+  EPERM: 'give the user that the collector runs as the right to read it',
+}
+
+/** Throws, with the path and what to do, when there is a file that can't be read. */
 export async function loadCheckpoints(disk: Disk, path: string): Promise<Loaded> {
   let bytes: Buffer
   try {
     bytes = await disk.readFile(path)
   } catch (error) {
     if (isMissing(error)) return { checkpoints: [], ledger: undefined, first: true }
-    throw error
+    const { code = '', message } = error as NodeJS.ErrnoException
+    const cure = cures[code] ?? "see to its disk, or move it away: the aggregator's ledger tells where to go on"
+    throw new Error(`the checkpoints ${path} can't be read (${message}); ${cure}`, { cause: error })
   }
   try {
     return { ...decodeCheckpoints(bytes), first: false }

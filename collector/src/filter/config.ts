@@ -87,7 +87,11 @@ export const parsersConfig = z
     ruleName.refine((name) => name !== 'off' && !builtInParsers.includes(name as never), {
       error: ({ input }) => `"${input}" is built in; choose another name`,
     }),
-    z.strictObject({ regex: pattern }),
+    z.strictObject({
+      regex: pattern.refine((text) => /\(\?P?<[A-Za-z_]/.test(text), {
+        error: 'has no named group, so it finds nothing; name what is to become an attribute, as in (?<user>[a-z]+)',
+      }),
+    }),
   )
   .default({})
   .describe(

@@ -45,6 +45,7 @@ class TokenPattern implements SecretPattern {
 
 const word = byteClass(/[A-Za-z0-9_]/)
 const tokenByte = byteClass(/[A-Za-z0-9._~+/=-]/)
+const blankByte = byteClass(/[ \t]/)
 const base64Url = byteClass(/[A-Za-z0-9_-]/)
 const keyByte = byteClass(/[A-Z0-9]/)
 const secretByte = byteClass(/[A-Za-z0-9/+]/)
@@ -54,10 +55,11 @@ const betweenByte = byteClass(/["'\\:=\s>]/)
 export function bearerPattern(): SecretPattern {
   // A word like this followed by few letters is prose.
   const shortest = 8
-  return new TokenPattern('bearer', ['Bearer ', 'bearer ', 'BEARER '], (bytes, hit, start, end) => {
+  return new TokenPattern('bearer', ['Bearer', 'bearer', 'BEARER'], (bytes, hit, start, end) => {
     if (hit > start && word[bytes[hit - 1]!] === 1) return undefined
-    let from = hit + 'Bearer '.length
-    while (from < end && bytes[from] === 0x20) from++
+    const behind = hit + 'Bearer'.length
+    const from = behindRun(bytes, behind, end, blankByte)
+    if (from === behind) return undefined
     const to = behindRun(bytes, from, end, tokenByte)
     return to - from >= shortest ? [from, to] : undefined
   })
