@@ -12,13 +12,13 @@ import { addressesConfig, dnsConfig } from './resolve/config.ts'
 const listen = (what: string) =>
   z.string().default('0.0.0.0').describe(`Address ${what} binds to: 0.0.0.0 or 127.0.0.1.`)
 
-/** The collector's configuration file. The only required key is `aggregator.address`. */
 /** It is the one section without which there is nothing to do. */
 const missingAggregator = {
   error: ({ input }: { readonly input?: unknown }) =>
     input === undefined ? 'is missing; set aggregator.address to the host:port of an aggregator' : undefined,
 }
 
+/** The collector's configuration file. The only required key is `aggregator.address`. */
 export const collectorConfig = z.strictObject({
   node: z
     .string()

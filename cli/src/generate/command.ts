@@ -1,6 +1,6 @@
 /** `tributary generate`. */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { formatSize } from '@tributary/protocol/units.ts'
 import { type GenerateOptions, generate, generateDefaults } from './generate.ts'
 import { encodeTruth, totals } from './truth.ts'
@@ -28,6 +28,7 @@ export async function runGenerate(
   signal: AbortSignal,
 ): Promise<void> {
   const { duration, gap, lines, keep, stderr, partial, summary = join(flags.out, 'summary.json'), ...same } = flags
+  makeDirectory(resolve(flags.out))
   const truth = await generate(
     {
       ...generateDefaults,
@@ -47,4 +48,18 @@ export async function runGenerate(
   print(
     `${sum.lines} lines, ${formatSize(sum.bytes)}, ${sum.generations} generations in ${truth.seconds.toFixed(1)} s (${rate} lines/s); what lies where: ${summary}`,
   )
+}
+
+/**
+ * Makes a directory and those above it, one by one: asked to make all at once where the file system has no such names, as in /proc, Node tries for
+ * ever. Throws with what is wrong.
+ */
+export function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  if (dirname(path) !== path) makeDirectory(dirname(path))
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    throw new Error(`--out: the directory ${path} can't be made (${(error as Error).message}); choose another one`)
+  }
 }

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { checkText } from './content.ts'
@@ -176,3 +178,16 @@ test.for([
   expect(checkText(text)).toEqual({ container: 2, seq: 5 })
   expect(checkText(damage(text))).toBeUndefined()
 })
+
+test.runIf(process.platform === 'linux')(
+  'where no directory can be made generate says so instead of trying for ever',
+  async () => {
+    const command = fileURLToPath(new URL('../main.ts', import.meta.url))
+    const ran = spawnSync(process.execPath, [command, 'generate', '--out', '/proc/x/y'], {
+      encoding: 'utf8',
+      timeout: 15_000,
+    })
+    expect([ran.status, ran.signal]).toEqual([1, null])
+    expect(ran.stderr).toContain("--out: the directory /proc/x can't be made (ENOENT")
+  },
+)
