@@ -16,6 +16,7 @@ export type TakeoverReason = 'gone' | 'moved' | 'ledger'
 export type InputProblem =
   | 'directory'
   | 'dangling_link'
+  | 'name_not_utf8'
   | 'unreadable'
   | 'not_a_file'
   | 'corrupt_gzip'

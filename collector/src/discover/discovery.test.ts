@@ -51,3 +51,21 @@ test('what is known of a log goes when it is forgotten', () => {
   const [again] = discover.scan()!.values()
   expect([again!.origin.containerId(0), again!.origin.containerId(1)]).toEqual([undefined, id('b')])
 })
+
+// Other systems do not let such names be.
+test.runIf(process.platform === 'linux')('a name that is not UTF-8 is told as that, and is no dangling link', () => {
+  const odd = (directory: string, name: string) =>
+    Buffer.concat([Buffer.from(`${directory}/${name}`), Buffer.from([0xff]), Buffer.from('.log')])
+  writeFileSync(odd(logs, 'file'), 'a line\n')
+  writeFileSync(odd(root, 'target'), 'a line\n')
+  symlinkSync(odd(root, 'target'), join(logs, 'link.log'))
+  symlinkSync(join(root, 'gone'), join(logs, '\uFFFD.log'))
+  const told: string[] = []
+  const discover = new Discovery({ path: logs, problem: (path, reason) => told.push(`${reason} ${path}`) })
+  expect(discover.scan()!.size).toBe(0)
+  expect(told.sort()).toEqual([
+    `dangling_link ${join(logs, '\uFFFD.log')}`,
+    `name_not_utf8 ${join(logs, 'file\uFFFD.log')}`,
+    `name_not_utf8 ${join(logs, 'link.log')}`,
+  ])
+})

@@ -24,6 +24,20 @@ interface ContainerId {
   readonly id: string
 }
 
+const notUtf8 = 'its name, or that of the file it leads to, is not UTF-8, so it is not read; rename it'
+
+/** Where Node reads bytes that are no UTF-8 it has this in their place, and what it then asks for does not exist. */
+const replacement = '\uFFFD'
+
+function isGarbled(name: string, entry: string): boolean {
+  if (name.includes(replacement) && lstatSync(entry, { throwIfNoEntry: false }) === undefined) return true
+  try {
+    return readlinkSync(entry).includes(replacement)
+  } catch {
+    return false // no link, or gone
+  }
+}
+
 /** See clockTickMs in family.ts. */
 const clockTickMs = 50
 
@@ -82,7 +96,8 @@ export class Discovery {
       if (renamed) return renamed
       // The link may be made before its target: looked at again at every scan until it leads somewhere or goes.
       this.#retry = true
-      if (code === 'ENOENT') problem(entry, 'dangling_link')
+      if (code === 'ENOENT' && isGarbled(name, entry)) problem(entry, 'name_not_utf8', new Error(notUtf8))
+      else if (code === 'ENOENT') problem(entry, 'dangling_link')
       else problem(entry, code === 'ELOOP' ? 'loop' : 'unreadable', error as Error)
       return undefined
     }
