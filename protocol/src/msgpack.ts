@@ -83,9 +83,13 @@ class Nesting {
   /** Books one value with `children` values of its own. */
   count(children: number): void {
     const open = this.#open
+    const last = open.length - 1
     if (this.#beyond > 0) this.#beyond += children - 1
     else {
-      open[open.length - 1]!--
+      const left = open[last]! - 1
+      open[last] = left
+      // Most values are neither containers nor the last of one.
+      if (children === 0 && left > 0) return
       if (children > 0 && open.length < maxDepth) open.push(children)
       else if (children > 0) {
         this.#beyond = children
