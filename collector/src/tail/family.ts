@@ -8,11 +8,12 @@ import { readdirSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMissing } from '@tributary/protocol/disk.ts'
 import { compareGenerations, type GenerationName, type PodIdentity, parseGeneration } from '../discover/layout.ts'
-import { Generation, type Relocation, settleMs } from './generation.ts'
-import type { Identified, Identifier, Severed } from './identifier.ts'
-import { type FileStats, GzipFile, PlainFile } from './log-file.ts'
+import { Generation, settleMs } from './generation.ts'
+import type { Identified, Identifier } from './identifier.ts'
+import type { FileStats } from './log-file.ts'
 import { treatSpooled } from './spooled.ts'
 import type { Decision, Treatment } from './treatment.ts'
+import { sever, truncate } from './truncation.ts'
 
 export interface FamilyOrigin {
   /** Directory that holds the generations. */
@@ -303,8 +304,8 @@ export class Family {
     const cut = same || name.rotation !== '' ? undefined : this.#identifier.cutBack(live, found.file)
     found.file.close()
     if (cut) {
-      this.#cutOff(live, path, cut)
-      this.#lose(live)
+      sever(live, path, cut, this.#events)
+      this.#again = true
       return undefined
     }
     live.path = path
@@ -378,64 +379,11 @@ export class Family {
     return this.generations.some((one) => one.size > 0 && compareGenerations(one.name, generation.name) > 0)
   }
 
-  /** The file began anew. What was unread is in a copy, if rotation made one, or lost. */
+  /** The file that is held open began anew, or lost its end. */
   truncated(generation: Generation, now: number): void {
-    const { identity, path, file, name } = generation
-    const cut = name.rotation === '' ? this.#identifier.cutBack(generation, file) : undefined
-    if (cut) this.#cutOff(generation, path, cut)
-    if (cut?.readable && file instanceof PlainFile) {
-      file.end = cut.at + file.start
-      generation.endAt(file.end, 'truncated')
-    } else {
-      generation.close()
-      this.#identifier.restarted(identity)
-      const copy = generation.relocated ? undefined : this.#findCopy(generation, path)
-      if (copy) generation.relocate(copy)
-      else this.#lose(generation)
-    }
+    truncate(generation, { family: this, identifier: this.#identifier, events: this.#events })
     this.#again = true
     this.#pollDirectory(now)
-  }
-
-  /** The file goes on as another source. */
-  #cutOff(generation: Generation, path: string, { at, size }: Severed): void {
-    // It grew past what it was seen to have: by what is not this source's.
-    if (size >= generation.size) generation.size = Math.max(generation.position, generation.sizeWhenRead)
-    generation.cutOff = true
-    generation.unlinked = true
-    this.#giveUpName(generation)
-    this.#again = true
-    this.#events.cutBack(path, at)
-  }
-
-  /** What was unread of a file that began anew is gone. */
-  #lose(generation: Generation): void {
-    generation.unlinked = true
-    generation.ended = true
-    this.#giveUpName(generation)
-    if (generation.state !== 'done') this.#events.lost(generation, 'truncated')
-  }
-
-  /** The name, and with it the place in the order, is now of what begins there. */
-  #giveUpName(generation: Generation): void {
-    generation.name = { ...generation.name, rotation: generation.name.rotation || '.0-truncated', lasting: true }
-  }
-
-  #findCopy(generation: Generation, original: string): Relocation | undefined {
-    const { directory, base } = this.origin
-    for (const entry of readdirSync(directory)) {
-      const name = parseGeneration(entry, base)
-      const path = join(directory, entry)
-      if (name === undefined || path === original || this.generations.some((one) => one.path === path)) continue
-      try {
-        if (!this.#identifier.matches(generation, path)) continue
-        const file = name.gzip ? new GzipFile(path, generation.start) : new PlainFile(path, generation.start)
-        return { path, name, file }
-      } catch (error) {
-        if (!isMissing(error)) this.#events.problem(path, error as NodeJS.ErrnoException)
-      }
-    }
-    return undefined
   }
 }
 

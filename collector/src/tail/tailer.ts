@@ -14,6 +14,7 @@ import type { Courier } from '../forward/courier.ts'
 import type { CollectorMetrics } from '../metrics.ts'
 import type { Spool } from '../spool/spool.ts'
 import { askedOf } from './asked.ts'
+import { Decisions } from './decisions.ts'
 import { Family, type FamilyEvents } from './family.ts'
 import type { Generation } from './generation.ts'
 import { Identifier } from './identifier.ts'
@@ -61,6 +62,7 @@ export class Tailer {
   readonly #discovery: Discovery
   readonly #orphans: Orphans
   readonly #turns: Turns
+  readonly #decisions: Decisions
   readonly #unlinked: Unlinked
   readonly #inflating = new Inflating()
   readonly #families = new Map<string, Family>()
@@ -77,8 +79,6 @@ export class Tailer {
   #progress: { after: number | undefined; text: string } = { after: undefined, text: '' }
   /** No log is to be looked at before, ms on the monotonic clock. */
   #pollAt = 0
-  /** There is a log to be decided about. */
-  #undecided = false
   /** The log that gets the next turn, where the last round ended early. */
   #firstInTurn: Family | undefined
   /** The ledger was restored from a backup: once nothing is in flight, all sources go back to where it says. */
@@ -103,6 +103,14 @@ export class Tailer {
       journal: this.#journal,
       problems: this.#problems,
       logs: () => this.#config.logs,
+      pollSoon: (family) => this.#pollSoon(family),
+    })
+    this.#decisions = new Decisions({
+      families: () => this.#families.values(),
+      decide: (family, now) => options.decide(family, now),
+      reader: this.#reader,
+      turns: this.#turns,
+      problems: this.#problems,
       pollSoon: (family) => this.#pollSoon(family),
     })
     this.#identifier = new Identifier({ cluster, node, checkpoints })
@@ -131,15 +139,13 @@ export class Tailer {
   reconfigure(config: TailConfig): void {
     this.#config = config
     this.#reader.reconfigure(config)
-    for (const family of this.#families.values()) family.undecided = true
-    this.#undecided = true
+    this.#decisions.reconsider()
     this.#stir()
   }
 
   /** What is known of a pod has changed. */
   podChanged(uid: string): void {
-    for (const family of this.#families.values()) if (family.origin.identity?.uid === uid) family.undecided = true
-    this.#undecided = true
+    this.#decisions.reconsider(({ origin }) => origin.identity?.uid === uid)
     this.#stir()
   }
 
@@ -243,7 +249,7 @@ export class Tailer {
   /** Everything but reading: what there is, what became of it, and what is over. */
   #look(now: number): void {
     this.#scan()
-    this.#decide(now)
+    if (this.#decisions.decide(now)) this.#stirred = true
     this.#poll(now)
     if (this.#orphans.isDue(now)) this.#seekOrphans(now)
     if (now >= this.#nextGaugesAt) this.#updateGauges(now)
@@ -293,7 +299,7 @@ export class Tailer {
 
   #add(key: string, family: Family): void {
     this.#families.set(key, family)
-    this.#undecided = true
+    this.#decisions.added()
     this.#pollAt = 0
     this.#stirred = true
   }
@@ -390,46 +396,6 @@ export class Tailer {
     const families = [...this.#families.values()]
     const first = this.#firstInTurn ? families.indexOf(this.#firstInTurn) : 0
     return first > 0 ? [...families.slice(first), ...families.slice(0, first)] : families
-  }
-
-  /** Whether each log is read, and how, where that is not known or may have changed. */
-  #decide(now: number): void {
-    if (!this.#undecided) return
-    this.#undecided = false
-    for (const family of this.#families.values()) {
-      if (!family.undecided) continue
-      const before = family.decision
-      if (!family.reading) family.decision = this.#options.decide(family, now)
-      const { decision } = family
-      this.#undecided ||= family.undecided
-      if (decision === undefined || decision === before) continue
-      this.#stirred = true
-      if (decision.verdict === 'excluded') this.#leaveOut(family)
-      else if (before?.verdict === 'excluded') this.#takeUp(family)
-    }
-  }
-
-  /** Stops reading a log that was read until now. What of it is known and unread is left out. */
-  #leaveOut(family: Family): void {
-    for (const generation of family.generations) {
-      generation.close()
-      if (generation.state !== 'reading') continue
-      this.#reader.skip(generation, generation.size, { kind: 'filtered', reason: 'excluded' })
-    }
-  }
-
-  /** Reads on in a log that was left out for a while. */
-  #takeUp(family: Family): void {
-    this.#pollSoon(family)
-    family.relist()
-    for (const generation of family.generations) {
-      if (generation.state !== 'reading' || generation.name.gzip) continue
-      try {
-        this.#turns.open(generation)
-      } catch (error) {
-        this.#problems.tell(generation.path, 'unreadable', error as Error)
-      }
-    }
   }
 
   #lost(generation: Generation, reason: LossReason): void {
