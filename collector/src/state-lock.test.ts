@@ -77,3 +77,10 @@ test('where no socket can be made there is no lock, and that is said', async () 
   await sleep(0)
   expect(said.join('')).toContain('no lock in the state directory')
 })
+
+test('what is no lock and stays in its place is not waited for', async () => {
+  mkdirSync(join(directory, 'lock'))
+  await (await lock())[Symbol.asyncDispose]()
+  expect(said.join('')).toContain('no lock in the state directory')
+  expect(readdirSync(directory)).toEqual(['lock'])
+})

@@ -92,7 +92,7 @@ async function take(
     const holder = await holderOf(lock)
     if (holder === undefined) {
       // Left behind by a process that was killed.
-      if ((await inodeOf(lock)) === found) await unlink(lock).catch(() => undefined)
+      if ((await inodeOf(lock)) === found) await removed(lock)
       continue
     }
     if (performance.now() >= until || signal?.aborted) return holder
@@ -114,6 +114,13 @@ async function linked(own: string, lock: string): Promise<boolean> {
   }
   await sleep(settleMs)
   return (await inodeOf(lock)) === (await inodeOf(own))
+}
+
+/** Throws where it can't be: whoever asked would do so for ever. */
+async function removed(path: string): Promise<void> {
+  await unlink(path).catch((error: unknown) => {
+    if (!isMissing(error)) throw error
+  })
 }
 
 async function inodeOf(path: string): Promise<number | undefined> {
