@@ -48,9 +48,9 @@ async function fill(client: StoreClient, rows: number): Promise<void> {
     )
   }
   await client.command(
-    `INSERT INTO streams (tenant, day, sid, labels, first_ts, last_ts, entries, bytes)
+    `INSERT INTO streams (tenant, day, sid, labels, first_ts, last_ts, entries, bytes, longest_word)
      SELECT tenant, toDate(ts), sid, any(map('cluster', toString(cluster), 'namespace', toString(namespace), 'pod', toString(pod), 'container', toString(container),
-       'node', toString(node), 'app', toString(app), 'service_name', toString(service_name), 'stream', toString(stream))), min(ts), max(ts), count(), sum(length(line))
+       'node', toString(node), 'app', toString(app), 'service_name', toString(service_name), 'stream', toString(stream))), min(ts), max(ts), count(), sum(length(line)), max(longest_word)
      FROM logs GROUP BY tenant, toDate(ts), sid`,
   )
 }

@@ -6,13 +6,17 @@ import type { Parameters } from './sql.ts'
  * Lines that contain the text. LIKE is the condition; the words that stand between other characters within the text are in the index, as
  * every line that contains the text contains them whole. Words at its ends can be parts of longer ones: a long one, as ids are, is either in
  * the index, or the line has a longer word.
+ *
+ * @param longestWord no line that is asked has a longer word, bytes
  */
-export function containsCondition(parameters: Parameters, text: string): string {
+export function containsCondition(parameters: Parameters, text: string, longestWord: number): string {
   const like = likeCondition(parameters, text)
   const hasToken = (token: string) => `hasToken(line, ${parameters.string(token)})`
   const edge = longestEdge(text)
   const conditions = wholeTokens(text).map(hasToken)
-  if (edge !== '') conditions.push(`(${hasToken(edge)} OR longest_word > ${parameters.bind('UInt16', edge.length)})`)
+  if (edge !== '' && edge.length >= longestWord) conditions.push(hasToken(edge))
+  else if (edge !== '')
+    conditions.push(`(${hasToken(edge)} OR longest_word > ${parameters.bind('UInt16', edge.length)})`)
   return conditions.length === 0 ? like : `(${[...conditions, like].join(' AND ')})`
 }
 

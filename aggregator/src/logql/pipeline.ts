@@ -1,5 +1,5 @@
 /** A pipeline as conditions on rows of `logs`. */
-import type { LineOperator, Stage } from './ast.ts'
+import type { Stage } from './ast.ts'
 import { containsCondition, likeCondition } from './needles.ts'
 import { prefilterConditions } from './prefilter.ts'
 import { LabelExpressions } from './row-labels.ts'
@@ -17,24 +17,24 @@ export function pipelineSql(parameters: Parameters, parts: Split, streams: Strea
   const labels = new LabelExpressions(parameters, streams)
   const conditions: string[] = []
   for (const stage of [...parts.pushed, ...parts.lineFilters]) {
-    if (stage.kind === 'line') conditions.push(lineStageCondition(parameters, stage))
+    if (stage.kind === 'line') conditions.push(lineStageCondition(parameters, stage, streams.longestWord))
     else if (stage.kind === 'label') conditions.push(labels.condition(stage.filter))
     else if (stage.kind === 'drop') for (const choice of stage.choices) labels.drop(choice)
   }
-  conditions.push(...prefilterConditions(parameters, parts, labels))
+  conditions.push(...prefilterConditions(parameters, parts, labels, streams.longestWord))
   return { conditions, labels }
 }
 
-function lineStageCondition(parameters: Parameters, stage: Extract<Stage, { kind: 'line' }>): string {
-  const values = stage.alternatives.map(({ value }) => value)
-  return lineCondition(parameters, stage.op, values)
-}
-
 /** `or` is within the operator: `!= "a" or "b"` holds where neither is found. */
-function lineCondition(parameters: Parameters, op: LineOperator, values: readonly string[]): string {
-  const contains = op.startsWith('|') ? containsCondition : likeCondition
-  const found = values.map((value) =>
-    op === '|~' || op === '!~' ? regexCondition(parameters, value, contains) : contains(parameters, value),
+function lineStageCondition(
+  parameters: Parameters,
+  { op, alternatives }: Extract<Stage, { kind: 'line' }>,
+  longestWord: number,
+): string {
+  const contains = (text: string) =>
+    op.startsWith('|') ? containsCondition(parameters, text, longestWord) : likeCondition(parameters, text)
+  const found = alternatives.map(({ value }) =>
+    op === '|~' || op === '!~' ? regexCondition(parameters, value, contains) : contains(value),
   )
   const any = found.length === 1 ? found[0]! : `(${found.join(' OR ')})`
   return op === '!=' || op === '!~' ? `NOT ${any}` : any
@@ -44,7 +44,7 @@ function lineCondition(parameters: Parameters, op: LineOperator, values: readonl
 const special = /[\\^$.|?*+()[\]{}]/
 
 /** Unanchored, and the dot does not match a newline: ClickHouse's default is that it does. */
-function regexCondition(parameters: Parameters, regex: string, contains: typeof containsCondition): string {
-  if (!special.test(regex)) return contains(parameters, regex)
+function regexCondition(parameters: Parameters, regex: string, contains: (text: string) => string): string {
+  if (!special.test(regex)) return contains(regex)
   return `match(line, ${parameters.string(`(?-s)${regex}`)})`
 }

@@ -12,6 +12,9 @@ import { errorLabels, type LabelExpressions } from './row-labels.ts'
 import { changesLine, type Split } from './split.ts'
 import { matcherCondition, type Parameters } from './sql.ts'
 
+/** A condition that lines meet which contain a text. */
+type Contains = (text: string) => string
+
 type Parser = Extract<Stage, { kind: 'json' | 'logfmt' | 'regexp' | 'pattern' | 'unpack' }>
 
 const isParser = (stage: Stage): stage is Parser =>
@@ -20,15 +23,24 @@ const isParser = (stage: Stage): stage is Parser =>
 /** A condition that every line meets. */
 const always = '1'
 
-/** @param labels behind the stages that the store does */
-export function prefilterConditions(parameters: Parameters, { rest }: Split, labels: LabelExpressions): string[] {
+/**
+ * @param labels behind the stages that the store does
+ * @param longestWord no line that is asked has a longer word, bytes
+ */
+export function prefilterConditions(
+  parameters: Parameters,
+  { rest }: Split,
+  labels: LabelExpressions,
+  longestWord: number,
+): string[] {
+  const contains = (text: string) => containsCondition(parameters, text, longestWord)
   const conditions: string[] = []
   const parsers: Parser[] = []
   const changed = new Set<string>()
   for (const stage of rest) {
-    if (stage.kind === 'line') conditions.push(patternCondition(parameters, stage))
+    if (stage.kind === 'line') conditions.push(patternCondition(parameters, stage, contains))
     else if (stage.kind === 'label')
-      conditions.push(new Filter(parameters, labels, parsers, changed).condition(stage.filter))
+      conditions.push(new Filter(parameters, labels, parsers, changed, contains).condition(stage.filter))
     else if (isParser(stage)) parsers.push(stage)
     else if (stage.kind === 'label_format' || stage.kind === 'keep') break
     // The pushed ones are in the expressions; of the others what they leave is not known to the store.
@@ -40,12 +52,12 @@ export function prefilterConditions(parameters: Parameters, { rest }: Split, lab
 }
 
 /** `|>`: the texts of the pattern stand in the line, in their order. */
-function patternCondition(parameters: Parameters, stage: Extract<Stage, { kind: 'line' }>): string {
+function patternCondition(parameters: Parameters, stage: Extract<Stage, { kind: 'line' }>, contains: Contains): string {
   if (stage.op !== '|>' || stage.alternatives.some(({ value }) => value === '')) return always
   const found = stage.alternatives.map(({ value }) => {
     const parts = parsePattern(value)
     const like = parts.map((part) => ('text' in part ? part.text.replace(/[\\%_]/g, '\\$&') : '%')).join('')
-    const texts = parts.filter((part) => 'text' in part).map((part) => containsCondition(parameters, part.text))
+    const texts = parts.filter((part) => 'text' in part).map((part) => contains(part.text))
     return `(${[...texts, `line LIKE ${parameters.string(like)}`].join(' AND ')})`
   })
   return `(${found.join(' OR ')})`
@@ -56,17 +68,20 @@ class Filter {
   readonly #labels: LabelExpressions
   readonly #parsers: readonly Parser[]
   readonly #changed: ReadonlySet<string>
+  readonly #containsByIndex: Contains
 
   constructor(
     parameters: Parameters,
     labels: LabelExpressions,
     parsers: readonly Parser[],
     changed: ReadonlySet<string>,
+    containsByIndex: Contains,
   ) {
     this.#parameters = parameters
     this.#labels = labels
     this.#parsers = parsers
     this.#changed = changed
+    this.#containsByIndex = containsByIndex
   }
 
   condition(filter: LabelFilter): string {
@@ -115,7 +130,7 @@ class Filter {
     if (longest === '') return always
     const number = filter?.kind === 'number' ? this.#numberCondition(parser, filter) : undefined
     // The expression has a word of its own, by which the store looks for it.
-    const key = number !== undefined && longest === lastWord(name) ? [] : [containsCondition(this.#parameters, longest)]
+    const key = number !== undefined && longest === lastWord(name) ? [] : [this.#containsByIndex(longest)]
     const found = [...key, ...(number === undefined ? [] : [number])].join(' AND ')
     return parser.kind === 'json' ? `(${found}) OR ${this.#contains('\\u')}` : found
   }
@@ -135,7 +150,7 @@ class Filter {
     const pieces = value.split(' ')
     const longest = pieces.reduce((a, b) => (b.length > a.length ? b : a))
     if (longest === '') return always
-    return `(${containsCondition(this.#parameters, longest)} OR ${this.#contains('\\')})`
+    return `(${this.#containsByIndex(longest)} OR ${this.#contains('\\')})`
   }
 
   #contains(text: string): string {

@@ -14,6 +14,9 @@ export interface Stream {
   readonly labels: Labels
 }
 
+/** What `streams.longest_word` is where it is not known: no word that is told apart is longer. */
+export const unknownWord = 65_535
+
 /** The streams that a selector chose, and the times between which they have entries. */
 export interface StreamSet {
   readonly scope: TenantScope
@@ -24,6 +27,8 @@ export interface StreamSet {
   readonly last: bigint
   /** About how many entries they have together in each nanosecond. */
   readonly density: number
+  /** No line of theirs has a longer word, bytes; {@link unknownWord} where that is not known. */
+  readonly longestWord: number
 }
 
 /** Conditions for rows of `streams` that match and have entries between first and last, both included. */
@@ -61,7 +66,7 @@ export function streamsStatement(
   const parameters = new Parameters()
   const conditions = streamConditions(parameters, tenant, matchers, first, last)
   return parameters.statement(
-    `SELECT ${tenant.streamId} AS id, toString(sid) AS number, tenant AS owner, any(labels) AS pairs, toString(sum(entries)) AS rows,`,
+    `SELECT ${tenant.streamId} AS id, toString(sid) AS number, tenant AS owner, any(labels) AS pairs, toString(sum(entries)) AS rows, max(longest_word) AS word,`,
     'toString(toUnixTimestamp64Nano(min(first_ts))) AS first, toString(toUnixTimestamp64Nano(max(last_ts))) AS last',
     'FROM streams',
     `WHERE ${all(conditions)}`,
@@ -75,6 +80,7 @@ interface StreamRow {
   readonly owner: string
   readonly pairs: Record<string, string>
   readonly rows: string
+  readonly word: number
   readonly first: string
   readonly last: string
 }
@@ -84,6 +90,7 @@ interface OccupiedStream extends Stream {
   readonly first: bigint
   readonly last: bigint
   readonly entries: number
+  readonly longestWord: number
 }
 
 /** Streams are looked up for stretches of whole units, nanoseconds: what is asked up to now soon stands for another time. */
@@ -109,12 +116,15 @@ export async function findStreams(
   let earliest = last + 1n
   let latest = first - 1n
   let density = 0
+  // Where rows can be seen before what is noted of their stream, as those of another's replica, it says nothing.
+  let longestWord = reader.ownStore ? 0 : unknownWord
   for (const stream of found) {
     if (stream.last < first || stream.first > last) continue
     streams.set(stream.id, stream)
     if (stream.first < earliest) earliest = stream.first
     if (stream.last > latest) latest = stream.last
     density += stream.entries / Math.max(Number(stream.last - stream.first), shortestLife)
+    longestWord = Math.max(longestWord, stream.longestWord)
   }
   return {
     scope: reader.tenant,
@@ -123,6 +133,7 @@ export async function findStreams(
     first: earliest > first ? earliest : first,
     last: latest < last ? latest : last,
     density,
+    longestWord,
   }
 }
 
@@ -158,6 +169,7 @@ async function readStreams(
     first: BigInt(row.first),
     last: BigInt(row.last),
     entries: Number(row.rows),
+    longestWord: row.word,
   }))
 }
 

@@ -96,6 +96,18 @@ test('a row knows how long its longest word is', async () => {
   )
 })
 
+test('a stream knows the longest word of each of its days', async () => {
+  const block = new LogBlock()
+  block.setStream(rowStream())
+  const lines = ['short words', 'x'.repeat(300), 'y'.repeat(20)]
+  for (const [day, text] of lines.entries())
+    for (const line of [text, 'none']) block.add(start + day * 86_400, 0, day, '', Buffer.from(line), 0, line.length)
+  await insert(block)
+  expect(await select('SELECT longest_word FROM streams ORDER BY day')).toEqual(
+    [0, 300, 20].map((length) => ({ longest_word: length })),
+  )
+})
+
 interface Row {
   readonly stream: number
   readonly seconds: number

@@ -141,8 +141,9 @@ export class LogBlock {
     this.#ts.append(seconds, nanoseconds)
     this.#offset.append(offset)
     this.#line.append(bytes, start, end)
-    this.#longestWord.append(longestWord(bytes, start, end))
-    this.streams.add(seconds, nanoseconds, end - start)
+    const longest = longestWord(bytes, start, end)
+    this.#longestWord.append(longest)
+    this.streams.add(seconds, nanoseconds, end - start, longest)
     this.#streamRun++
     if (attributes === undefined) this.#metaRun++
     else {

@@ -41,6 +41,7 @@ test('an empty store gets the schema, and a second time changes nothing', async 
     { version: 5, name: 'longest words' },
     { version: 6, name: 'volume by minute' },
     { version: 7, name: 'tenants compressed' },
+    { version: 8, name: 'longest words of streams' },
   ])
 })
 

@@ -152,6 +152,9 @@ TTL toDateTime(taken) + INTERVAL 7 DAY`,
 /** By it a search for an id leaves out lines that the token index says nothing of (logql/needles.ts). */
 const longestWordColumn = `ADD COLUMN IF NOT EXISTS longest_word UInt16 DEFAULT ${longestWordSql} CODEC(ZSTD(1))`
 
+/** Where it is no more than an id, a search asks for that one word (logql/needles.ts). 65,535 is not known: rows from before the column. */
+const longestWordOfStream = 'ADD COLUMN IF NOT EXISTS longest_word SimpleAggregateFunction(max, UInt16) DEFAULT 65535'
+
 export const migrations: readonly Migration[] = [
   {
     version: 1,
@@ -194,5 +197,10 @@ export const migrations: readonly Migration[] = [
     statements: (dialect) => [
       dialect.alterParts(logsTable, 'MODIFY COLUMN tenant LowCardinality(String) CODEC(ZSTD(1))'),
     ],
+  },
+  {
+    version: 8,
+    name: 'longest words of streams',
+    statements: (dialect) => dialect.alterColumns(streamsTable, longestWordOfStream),
   },
 ]

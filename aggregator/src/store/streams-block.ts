@@ -1,6 +1,6 @@
 /** Rows of the table `streams`: which streams there were on a day, from when to when, and how much of each. */
 
-import { DateColumn, encodeBlock, TimeColumn, UInt64Column } from './native.ts'
+import { DateColumn, encodeBlock, TimeColumn, UInt16Column, UInt64Column } from './native.ts'
 import { LowCardinalityColumn, MapColumn } from './native-dictionary.ts'
 import { allLabels, type RowStream } from './row-stream.ts'
 
@@ -18,6 +18,8 @@ interface StreamDay {
   lastNanoseconds: number
   entries: number
   bytes: number
+  /** As `longestWord` has it, of all its lines. */
+  longestWord: number
 }
 
 /** What a stream's rows go to while their time is within `[from, to)`, seconds. */
@@ -39,6 +41,7 @@ export class StreamsBlock {
   readonly #lastTs = new TimeColumn('last_ts')
   readonly #entries = new UInt64Column('entries')
   readonly #bytes = new UInt64Column('bytes')
+  readonly #longestWord = new UInt16Column('longest_word')
   readonly #columns = [
     this.#tenant,
     this.#day,
@@ -48,6 +51,7 @@ export class StreamsBlock {
     this.#lastTs,
     this.#entries,
     this.#bytes,
+    this.#longestWord,
   ]
   #stream: RowStream | undefined
   #current: CurrentDay | undefined
@@ -67,14 +71,20 @@ export class StreamsBlock {
     this.#current = this.#last.get(stream)
   }
 
-  /** Counts a row of the current stream. */
-  add(seconds: number, nanoseconds: number, bytes: number): void {
+  /**
+   * Counts a row of the current stream.
+   *
+   * @param bytes of its line
+   * @param longestWord of its line, bytes; 0 for a short one
+   */
+  add(seconds: number, nanoseconds: number, bytes: number, longestWord: number): void {
     let current = this.#current
     if (current === undefined || seconds < current.from || seconds >= current.to)
       current = this.#enter(seconds, nanoseconds)
     const { day } = current
     day.entries++
     day.bytes += bytes
+    if (longestWord > day.longestWord) day.longestWord = longestWord
     if (seconds > day.lastSeconds || (seconds === day.lastSeconds && nanoseconds > day.lastNanoseconds)) {
       day.lastSeconds = seconds
       day.lastNanoseconds = nanoseconds
@@ -97,7 +107,7 @@ export class StreamsBlock {
         lastSeconds: seconds,
         lastNanoseconds: nanoseconds,
       }
-      known = { stream, day, ...time, entries: 0, bytes: 0 }
+      known = { stream, day, ...time, entries: 0, bytes: 0, longestWord: 0 }
       this.#days.set(key, known)
     }
     const from = at * daySeconds
@@ -123,6 +133,7 @@ export class StreamsBlock {
     this.#lastTs.append(time.lastSeconds, time.lastNanoseconds)
     this.#entries.append(time.entries)
     this.#bytes.append(time.bytes)
+    this.#longestWord.append(time.longestWord)
   }
 
   reset(): void {
