@@ -1,4 +1,4 @@
-import { encode, MsgpackError } from '@tributary/protocol/msgpack.ts'
+import { encode, MsgpackError, TooDeepError } from '@tributary/protocol/msgpack.ts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Extension, textOf, ValueReader } from './decode-value.ts'
@@ -25,6 +25,13 @@ test.for([
 
 test.for(['', 'c1', 'a2', 'd9', '91', '81a1', 'ce0000', `${'91'.repeat(100)}00`])('%s is refused', (hex) => {
   expect(() => read(hex)).toThrow(MsgpackError)
+})
+
+test('maps as keys of maps are text; as keys of keys of keys they nest too deep, as their text would double with each', () => {
+  const nested = (levels: number) => `${'81'.repeat(levels)}a161${'01'.repeat(levels)}`
+  expect(read(nested(3))).toEqual(new Map([['{"{\\"a\\":1}":1}', 1]]))
+  expect(read(`${'91'.repeat(40)}81a16101`)).toBeInstanceOf(Array)
+  for (const levels of [6, 30, 60]) expect(() => read(nested(levels))).toThrow(TooDeepError)
 })
 
 test('as text a record is JSON, with every digit of its integers', () => {

@@ -18,6 +18,12 @@ export class Extension {
 export type Value = null | boolean | number | bigint | Buffer | Extension | Value[] | ValueMap
 export type ValueMap = Map<string, Value>
 
+/**
+ * A map or array that is the key of a map counts for so many levels: such a key is text, JSON, which as part of another key has each of its quotes
+ * escaped once more, and so doubles with every level.
+ */
+const levelsOfKey = maxDepth / 4
+
 /** Reads values one after another. Throws {@link MsgpackError} where the bytes are no value, {@link TooDeepError} where one nests too deep. */
 export class ValueReader {
   readonly #bytes: Buffer
@@ -161,10 +167,16 @@ export class ValueReader {
   #map(pairs: number, depth: number): ValueMap {
     const map: ValueMap = new Map()
     for (let i = 0; i < pairs; i++) {
-      const key = this.#value(depth + 1)
+      const key = this.#value(depth + (this.#atContainer() ? levelsOfKey : 1))
       map.set(Buffer.isBuffer(key) ? key.toString('utf8') : textOf(key), this.#value(depth + 1))
     }
     return map
+  }
+
+  /** Whether the next value is a map or an array. */
+  #atContainer(): boolean {
+    const type = this.#bytes[this.at]!
+    return (type & 0xe0) === 0x80 || (type >= 0xdc && type <= 0xdf)
   }
 }
 
