@@ -87,6 +87,12 @@ test('where a value ends is found however deep it nests, and whether it can be d
   expect(isTooDeep(Buffer.from('dfffffffff'.repeat(3), 'hex'), 0)).toBe(false)
 })
 
+test('arrays that say they are long take no memory for items that are not there', () => {
+  const before = process.memoryUsage.rss()
+  expect(() => decode(Buffer.from('dd006500'.repeat(40), 'hex'))).toThrow(MsgpackError)
+  expect(process.memoryUsage.rss() - before).toBeLessThan(100e6)
+})
+
 test('an EventTime is ext type 0 with two 32-bit integers', () => {
   const bytes = encode(new EventTime(1767225600, 127599061))
   expect(bytes.toString('hex')).toBe('d7006955b900079b01d5')

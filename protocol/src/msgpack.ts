@@ -53,6 +53,8 @@ export function encode(value: unknown): Buffer {
 
 /** Decodes one whole value. `rawStrings` keeps str values as bytes, for peers that put binary data into them (Fluent Bit's salt). */
 export function decode(bytes: Uint8Array, options: { rawStrings?: boolean } = {}): unknown {
+  // The library makes an array as long as it is said to be, before it looks for its items.
+  if (skip(bytes, 0, bytes.length) === -1) throw new MsgpackError('the bytes end within a value')
   try {
     return (options.rawStrings ? rawDecoder : decoder).decode(bytes)
   } catch (error) {
