@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Discovered, Discovery } from './discovery.ts'
 
 let root: string
@@ -50,6 +50,59 @@ test('what is known of a log goes when it is forgotten', () => {
   runContainer(1, id('b'))
   const [again] = discover.scan()!.values()
   expect([again!.origin.containerId(0), again!.origin.containerId(1)]).toEqual([undefined, id('b')])
+})
+
+function linkTo(target: string, link: string): void {
+  symlinkSync(target, `${link}.new`)
+  renameSync(`${link}.new`, link)
+}
+
+function writeRelease(name: string): string {
+  const directory = join(root, name)
+  mkdirSync(directory)
+  writeFileSync(join(directory, 'app.log'), `of ${name}\n`)
+  return directory
+}
+
+test('a link that is made to lead to another file leads to another log', () => {
+  const [first, second] = [writeRelease('first'), writeRelease('second')]
+  linkTo(join(first, 'app.log'), join(logs, 'current.log'))
+  const discover = discovery()
+  expect([...discover.scan()!.keys()]).toEqual([join(first, 'app.log')])
+  linkTo(join(second, 'app.log'), join(logs, 'current.log'))
+  expect([...discover.scan()!.keys()]).toEqual([join(second, 'app.log')])
+  rmSync(second, { recursive: true })
+  writeFileSync(join(logs, 'other.log'), 'a line\n')
+  expect([...discover.scan()!.keys()]).toEqual([join(second, 'app.log'), join(logs, 'other.log')])
+})
+
+test('a link on the way to a log that is made to lead elsewhere is noticed within seconds', () => {
+  vi.useFakeTimers({ toFake: ['performance', 'Date'], now: Date.now() + 60_000 })
+  try {
+    const [first, second] = [writeRelease('first'), writeRelease('second')]
+    linkTo(first, join(root, 'release'))
+    symlinkSync(join(root, 'release', 'app.log'), join(logs, 'app.log'))
+    const discover = discovery()
+    expect([...discover.scan()!.keys()]).toEqual([join(first, 'app.log')])
+    vi.advanceTimersByTime(10_000)
+    expect(discover.scan()).toBeUndefined()
+    linkTo(second, join(root, 'release'))
+    expect(discover.scan()).toBeUndefined()
+    vi.advanceTimersByTime(10_000)
+    expect([...discover.scan()!.keys()]).toEqual([join(second, 'app.log')])
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('a log directory that is a link and is made to lead to another one has the logs of that', () => {
+  const [first, second] = [writeRelease('first'), writeRelease('second')]
+  const path = join(root, 'release')
+  linkTo(first, path)
+  const discover = new Discovery({ path, problem: () => expect.unreachable() })
+  expect([...discover.scan()!.keys()]).toEqual([join(first, 'app.log')])
+  linkTo(second, path)
+  expect([...discover.scan()!.keys()]).toEqual([join(second, 'app.log')])
 })
 
 // Other systems do not let such names be.

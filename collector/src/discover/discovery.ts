@@ -17,6 +17,8 @@ export interface DiscoveryOptions {
 export interface Discovered {
   readonly key: string
   readonly origin: FamilyOrigin
+  /** The file a link leads to that may lead to another one later; undefined for names of containers, which never do, and for files. */
+  readonly target: string | undefined
 }
 
 interface ContainerId {
@@ -40,6 +42,8 @@ function isGarbled(name: string, entry: string): boolean {
 
 /** See clockTickMs in family.ts. */
 const clockTickMs = 50
+/** How often links are followed anew whose directory has not changed, ms: a link on the way from there may lead elsewhere by now. */
+const followMs = 10_000
 
 export class Discovery {
   readonly #options: DiscoveryOptions
@@ -50,6 +54,10 @@ export class Discovery {
   #modifiedMs = -1
   #listedAt = -1
   #retry = false
+  /** Where the log directory was, itself perhaps behind a link. */
+  #directory = ''
+  /** When links are followed anew, ms on the monotonic clock; never while there are none that may lead elsewhere. */
+  #followAt = Number.POSITIVE_INFINITY
 
   constructor(options: DiscoveryOptions) {
     this.#options = options
@@ -60,23 +68,45 @@ export class Discovery {
     const { path } = this.#options
     const modifiedMs = statSync(path).mtimeMs
     const recent = Math.abs(this.#listedAt - modifiedMs) < clockTickMs
-    if (modifiedMs === this.#modifiedMs && !recent && !this.#retry) return undefined
+    const changed = modifiedMs !== this.#modifiedMs || recent || this.#retry
+    if (!changed && performance.now() < this.#followAt) return undefined
+    const directory = realpathSync.native(path)
+    if (directory !== this.#directory) this.#found.clear()
+    this.#directory = directory
+    if (!changed && [...this.#found.keys()].every((name) => this.#known(name) !== undefined)) {
+      this.#followAt = performance.now() + followMs
+      return undefined
+    }
     this.#listedAt = Date.now()
     this.#retry = false
     const names = readdirSync(path).filter((name) => name.endsWith('.log'))
     this.#modifiedMs = modifiedMs
     const found = new Map<string, Discovered>()
     for (const name of names) {
-      const discovered = this.#found.get(name) ?? this.#resolve(name)
+      const discovered = this.#known(name) ?? this.#resolve(name)
       if (discovered) found.set(name, discovered)
     }
     this.#found = found
+    const links = found.values().some(({ target }) => target !== undefined)
+    this.#followAt = links ? performance.now() + followMs : Number.POSITIVE_INFINITY
     return new Map([...found.values()].map((one) => [one.key, one]))
   }
 
   /** The log with this key is over. */
   forget(key: string): void {
     this.#containerIds.delete(key)
+  }
+
+  /** What the name led to when it was listed the last time, unless it leads elsewhere by now. */
+  #known(name: string): Discovered | undefined {
+    const known = this.#found.get(name)
+    if (known?.target === undefined) return known
+    try {
+      return realpathSync.native(join(this.#options.path, name)) === known.target ? known : undefined
+    } catch {
+      // What it led to is gone: that is for its log to tell, which may have unread bytes.
+      return known
+    }
   }
 
   #resolve(name: string): Discovered | undefined {
@@ -128,6 +158,7 @@ export class Discovery {
     return {
       key,
       origin: { directory, base, identity: pod, containerId: (restart) => this.#containerId(key, restart) },
+      target: link === join(this.#options.path, name) || id !== undefined ? undefined : target,
     }
   }
 
