@@ -122,7 +122,7 @@ function forward(username: string, password: string, sharedKey: string, message:
     socket.on('data', (data) => {
       for (const value of splitter.push(data)) {
         if (step++ === 0)
-          socket.write(encodePing(parseHelo(value), 'client', Buffer.alloc(16, 5), { sharedKey, username, password }))
+          socket.write(encodePing(parseHelo(value), 'client', 'salt', { sharedKey, username, password }))
         else if (step === 2) {
           const [, ok, reason] = decode(value) as [string, boolean, string]
           if (ok) socket.write(encode(message))

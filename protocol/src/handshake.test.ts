@@ -10,9 +10,9 @@ import {
   parsePing,
   refusal,
 } from './handshake.ts'
-import { encode } from './msgpack.ts'
+import { decode, encode } from './msgpack.ts'
 
-const salt = Buffer.from('00ff80c3280a0b0c0d0e0f1011121314', 'hex')
+const salt = '00ff80c3280a0b0c0d0e0f1011121314'
 const users = new Map([['fluent', 'secret']])
 
 function run({ key = 'k', withUsers = false, username = '', password = '' }) {
@@ -29,6 +29,11 @@ test('both roles agree when they know the key', () => {
   expect(() => checkPong(pong, helo, salt, 'client', 'k')).not.toThrow()
   expect(() => checkPong(pong, helo, salt, 'client', 'another')).toThrow('does not know the shared key')
   expect(() => checkPong(pong, helo, salt, 'server', 'k')).toThrow('under our own name')
+})
+
+test('all of a PING is text: Fluent Bit closes a connection that sends bytes', () => {
+  const ping = encodePing(newHelo(true), 'client', salt, { sharedKey: 'k', username: 'fluent', password: 'secret' })
+  expect(decode(ping)).toEqual(Array(6).fill(expect.any(String)))
 })
 
 test.for([

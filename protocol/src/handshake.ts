@@ -46,8 +46,11 @@ export interface Credentials {
   readonly password?: string
 }
 
-/** @param salt 16 random bytes for this connection; needed again for {@link checkPong} */
-export function encodePing(helo: Helo, hostname: string, salt: Buffer, credentials: Credentials): Buffer {
+/**
+ * @param salt random text for this connection, in ASCII; needed again for {@link checkPong}. Text, as Fluentd sends it: Fluent Bit's
+ *   forward input closes a connection whose salt is no str.
+ */
+export function encodePing(helo: Helo, hostname: string, salt: string, credentials: Credentials): Buffer {
   const { sharedKey, username = '', password = '' } = credentials
   return encode([
     'PING',
@@ -104,7 +107,7 @@ export function encodePong(helo: Helo, ping: Ping, hostname: string, sharedKey: 
 export function checkPong(
   message: Uint8Array,
   helo: Helo,
-  salt: Buffer,
+  salt: Buffer | string,
   selfHostname: string,
   sharedKey: string,
 ): void {
@@ -118,7 +121,7 @@ export function checkPong(
   }
 }
 
-function keyDigest(salt: Buffer, hostname: string, nonce: Buffer, sharedKey: string): string {
+function keyDigest(salt: Buffer | string, hostname: string, nonce: Buffer, sharedKey: string): string {
   return createHash('sha512').update(salt).update(hostname).update(nonce).update(sharedKey).digest('hex')
 }
 

@@ -1,5 +1,5 @@
 /**
- * A real Fluent Bit as sender. Where there is none in PATH and FLUENT_BIT names none the tests are skipped, in CI too: it is in no package
+ * A real Fluent Bit as sender, and as receiver of a collector. Where there is none in PATH and FLUENT_BIT names none the tests are skipped, in CI too: it is in no package
  * registry that a build can rely on.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { TestAuthority } from '@tributary/protocol/test-authority.ts'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { linesOf, query, type ReadStream, received, startAggregator } from '../harness/aggregator.ts'
 import { Daemon } from '../harness/daemon.ts'
-import { freePorts, type Pipeline, until } from '../harness/processes.ts'
+import { freePorts, Pipeline, until } from '../harness/processes.ts'
 import { program } from '../harness/programs.ts'
 
 // Each waits for what another program does, on a machine that may be busy.
@@ -218,6 +218,34 @@ describe.skipIf(fluentBit === undefined)('Fluent Bit', () => {
     expect(await query(plain, '{tag="fb.metrics"}')).toEqual([])
     expect(sender.output).not.toMatch(/failed to flush chunk.*fluentbit_metrics/)
   })
+
+  test.for(['none', 'gzip', 'zstd'])(
+    'takes what a collector sends, with shared key and user: %s',
+    async (compression) => {
+      const [port] = await freePorts(1)
+      await using _receiver = start(`receiver-${compression}`, {
+        inputs: [
+          {
+            ...{ name: 'forward', listen: '127.0.0.1', port, tag_prefix: 'fb.' },
+            ...{ shared_key: 's3cret', self_hostname: 'fluent-bit', 'security.users': 'node pw' },
+          },
+        ],
+        outputs: [{ name: 'forward', match: '*', host: '127.0.0.1', port: plain.forwardPort }],
+      })
+      await using sending = await Pipeline.create({
+        collector: {
+          node: `node-${compression}`,
+          aggregator: { address: `127.0.0.1:${port}`, sharedKey: 's3cret', username: 'node', password: 'pw' },
+          forward: { format: 'fluentd', compression },
+        },
+      })
+      const lines = Array.from({ length: 300 }, (_, i) => `line ${i}`)
+      writeFileSync(join(sending.logs, 'containers', 'a.log'), lines.map((line) => `${line}\n`).join(''))
+      sending.collector.start()
+      const read = await received(plain, `{node="node-${compression}"}`, 300, () => sending.collector.output)
+      expect(linesOf(read).sort()).toEqual(lines.sort())
+    },
+  )
 
   test('an aggregator that is killed again and again has all that Fluent Bit was told it has', {
     timeout: 300_000,

@@ -25,7 +25,7 @@ export async function authenticate(
 ): Promise<void> {
   const { hostname, sharedKey, username, password } = credentials
   if (sharedKey === undefined) return
-  const salt = randomBytes(16)
+  const salt = randomBytes(16).toString('hex')
   const answers = messages(socket, splitter, AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)]))
   try {
     const helo = parseHelo(await next(answers))

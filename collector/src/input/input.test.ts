@@ -183,7 +183,7 @@ test('a wrong key is refused', async () => {
   const splitter = new ValueSplitter(1 << 16)
   const [helo] = (await once(socket, 'data')) as [Buffer]
   const credentials = { sharedKey: 'another' }
-  socket.write(encodePing(parseHelo(splitter.push(helo)[0]!), 'client', Buffer.alloc(16, 1), credentials))
+  socket.write(encodePing(parseHelo(splitter.push(helo)[0]!), 'client', 'salt', credentials))
   const [pong] = (await once(socket, 'data')) as [Buffer]
   expect(decode(pong)).toMatchObject(['PONG', false, 'shared_key mismatch', '', ''])
   await once(socket, 'close')

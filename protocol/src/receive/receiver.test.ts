@@ -255,7 +255,7 @@ test.for([
   const peer = dial()
   const helo = parseHelo(await peer.next())
   // What follows the PING in the same write must not be lost.
-  peer.send(Buffer.concat([encodePing(helo, 'client', Buffer.alloc(16, 1), credentials), encode(['a'])]))
+  peer.send(Buffer.concat([encodePing(helo, 'client', 'salt', credentials), encode(['a'])]))
   expect((decode(await peer.next()) as unknown[]).slice(0, 2)).toEqual(['PONG', ok])
   if (ok) expect(decode(await peer.next())).toEqual({ ack: 'a' })
   else await peer.closed
@@ -406,7 +406,7 @@ test('a shared key that is replaced in its file is asked for from the next conne
   const greet = async (sharedKey: string) => {
     const peer = dial()
     const helo = parseHelo(await peer.next())
-    peer.send(encodePing(helo, 'client', Buffer.alloc(16, 1), { sharedKey }))
+    peer.send(encodePing(helo, 'client', 'salt', { sharedKey }))
     return (decode(await peer.next()) as unknown[])[1]
   }
   expect(await greet('one')).toBe(true)

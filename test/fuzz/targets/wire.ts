@@ -125,7 +125,7 @@ const messages = [
 ]
 
 const helo = newHelo(true)
-const salt = Buffer.alloc(16, 3)
+const salt = 'salt of 16 bytes'
 const ping = encodePing(helo, 'client', salt, { sharedKey: 'k', username: 'u', password: 'p' })
 
 const decoder = () =>
