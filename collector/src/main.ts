@@ -1,7 +1,7 @@
 /** `node collector/src/main.ts --config FILE`: one collector, until it is told to stop. */
 import { parseArgs } from 'node:util'
 import { ConfigError, readConfig } from '@tributary/protocol/config-value.ts'
-import { hiddenInLogs } from '@tributary/protocol/log-secrets.ts'
+import { logOptions } from '@tributary/protocol/log-options.ts'
 import { stopRequest } from '@tributary/protocol/stop-request.ts'
 import { pino } from 'pino'
 import { startCollector } from './collector.ts'
@@ -10,7 +10,7 @@ import { watchConfig } from './reload/config-watch.ts'
 
 export async function runCollector(file: string): Promise<void> {
   const config = await readConfig(file, collectorConfig)
-  const log = pino({ name: 'collector', level: config.log.level, redact: hiddenInLogs })
+  const log = pino(logOptions('collector', config.log.level))
   const stop = stopRequest(['SIGTERM', 'SIGINT'])
   const stopped = new AbortController()
   void stop.then(() => stopped.abort())
