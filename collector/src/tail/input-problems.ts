@@ -21,7 +21,7 @@ export class InputProblems {
     this.#options = options
   }
 
-  tell(path: string, reason: InputProblem, error?: Error): void {
+  tell(path: string, reason: InputProblem, error?: Error, what = 'a log cannot be read; the others are'): void {
     const { journal, log, metrics } = this.#options
     const now = performance.now()
     journal.trouble(path, error?.message ?? reason.replaceAll('_', ' '), now)
@@ -29,7 +29,7 @@ export class InputProblems {
     if (this.#told.has(key)) return
     this.#told.set(key, now)
     metrics.inputProblems.inc(1, reason)
-    log.warn({ path, reason, ...(error ? { error: error.message } : {}) }, 'a log cannot be read; the others are')
+    log.warn({ path, reason, ...(error ? { error: error.message } : {}) }, what)
   }
 
   /** A file lost its end. Nothing keeps it from being read. `at`: where in it what is new begins, bytes. */

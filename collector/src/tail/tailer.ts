@@ -293,7 +293,8 @@ export class Tailer {
       }
       this.#adoptSpooled()
     } catch (error) {
-      this.#problems.tell(path, 'unreadable', error as Error)
+      const what = 'logs.path cannot be read: no log is found until it is a directory that this process may list'
+      this.#problems.tell(path, 'unreadable', error as Error, what)
     }
   }
 
