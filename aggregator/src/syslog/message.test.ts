@@ -34,6 +34,10 @@ test.for([
       ...{ process: '12', line: 'a line' },
     },
   },
+  {
+    text: '<13>Jan  2 03:04:06.713 host app[12]: x',
+    is: { time: at('2026-01-02T03:04:06Z', 713_000_000), host: 'host', app: 'app', process: '12', line: 'x' },
+  },
   { text: '<13>Dec 31 23:59:59 h a: x', is: { time: at('2025-12-31T23:59:59Z') } },
   { text: '<13>Feb 28 00:00:00 h a: x', is: { time: at('2026-02-28T00:00:00Z') } },
   {

@@ -25,7 +25,8 @@ const priority = /^<(\d{1,3})>/
 const header5424 = /^1 (\S{1,64}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32})(?: |$)/
 const timestamp = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-const header3164 = /^([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) |^(\d{4}-\d\d-\d\dT\S{8,30}) /
+/** syslog-ng can be told to give fractions of a second (`frac-digits`). */
+const header3164 = /^([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))? |^(\d{4}-\d\d-\d\dT\S{8,30}) /
 /** A host name or address, and then a tag: `app[123]:`. */
 const hostAndTag = /^(?:([^\s[\]]{0,254}[^\s:[\]]) )?([^\s:[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?/
 const hostAlone = /^([^\s[\]]{0,254}[^\s:[\]]) /
@@ -131,7 +132,7 @@ function readValue(bytes: Buffer, from: number): { readonly text: string; readon
 
 function read3164(bytes: Buffer, text: string, start: number, base: Base, received: number): SyslogMessage {
   const when = header3164.exec(text)
-  const time = when === null ? undefined : when[6] === undefined ? timeOfDay(when, received) : timeOf(when[6])
+  const time = when === null ? undefined : when[7] === undefined ? timeOfDay(when, received) : timeOf(when[7])
   // Without a time there is no host either: a local program leaves both out.
   const rest = time === undefined ? text : text.slice(when![0].length)
   const tag = hostAndTag.exec(rest)
@@ -152,11 +153,17 @@ function timeOf(text: string): SyslogMessage['time'] {
   const match = timestamp.exec(text)
   const milliseconds = match === null ? Number.NaN : Date.parse(`${match[1]}${match[3]}`)
   if (Number.isNaN(milliseconds)) return undefined
-  return { seconds: milliseconds / 1000, nanoseconds: Number((match![2] ?? '').padEnd(9, '0')) }
+  return { seconds: milliseconds / 1000, nanoseconds: nanosecondsOf(match![2]) }
 }
 
+/** @param fraction digits behind the point of a second, where there are any */
+const nanosecondsOf = (fraction = '') => Number(fraction.padEnd(9, '0'))
+
 /** Of the year in which it is nearest to when it was received; in UTC, as no zone is told. */
-function timeOfDay([, month, day, hours, minutes, seconds]: RegExpExecArray, received: number): SyslogMessage['time'] {
+function timeOfDay(
+  [, month, day, hours, minutes, seconds, fraction]: RegExpExecArray,
+  received: number,
+): SyslogMessage['time'] {
   const index = months.indexOf(month!)
   const [date, h, m, s] = [day, hours, minutes, seconds].map(Number) as [number, number, number, number]
   if (index === -1 || date < 1 || date > 31 || h > 23 || m > 59 || s > 60) return undefined
@@ -164,7 +171,7 @@ function timeOfDay([, month, day, hours, minutes, seconds]: RegExpExecArray, rec
   const candidates = [year - 1, year, year + 1].map((one) => Date.UTC(one, index, date, h, m, s))
   const distance = (time: number) => Math.abs(time - received)
   const nearest = candidates.reduce((best, one) => (distance(one) < distance(best) ? one : best))
-  return { seconds: nearest / 1000, nanoseconds: 0 }
+  return { seconds: nearest / 1000, nanoseconds: nanosecondsOf(fraction) }
 }
 
 /** UTF-8's byte order mark, which RFC 5424 puts before text that is UTF-8. */

@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
@@ -146,6 +147,19 @@ test('UDP is taken on the same port when it is asked for, and dropped, counted, 
   sink.full = true
   await send(line('lost'))
   await expect.poll(() => problems).toEqual(['dropped'])
+  sender.close()
+})
+
+test('a burst of datagrams waits until the process gets to it', async () => {
+  await using setup = await open({ udp: true })
+  const most = Number(readFileSync('/proc/sys/net/core/rmem_max', 'utf8'))
+  // The kernel counts nearly a kilobyte for a short one, and gives twice what is asked for.
+  const sent = Array.from({ length: Math.min(2000, Math.floor(most / 512)) }, (_, i) => `${i}`)
+  const sender = createSocket('udp4')
+  sender.connect(setup.receiver.port, '127.0.0.1')
+  await once(sender, 'connect')
+  for (const text of sent) sender.send(line(text))
+  await expect.poll(() => setup.sink.lines).toEqual(sent)
   sender.close()
 })
 

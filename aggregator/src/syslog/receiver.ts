@@ -36,6 +36,8 @@ export interface SyslogReceiverOptions {
 const lookInterval = 1000
 /** How long a TLS handshake may take, milliseconds. */
 const handshakeTimeout = 60_000
+/** Datagrams that may wait in the kernel, bytes: by default some 280 short ones, which a burst fills while the process does something else. The kernel caps it. */
+const udpBufferBytes = 8 * 1024 * 1024
 
 export class SyslogReceiver {
   readonly #options: SyslogReceiverOptions
@@ -64,7 +66,10 @@ export class SyslogReceiver {
       receiver.#server.listen({ host, port })
       await once(receiver.#server, 'listening')
       receiver.#udp?.bind({ address: host, port: receiver.port })
-      if (receiver.#udp !== undefined) await once(receiver.#udp, 'listening')
+      if (receiver.#udp !== undefined) {
+        await once(receiver.#udp, 'listening')
+        growBuffer(receiver.#udp)
+      }
     } catch (error) {
       await receiver.close()
       throw error
@@ -204,4 +209,12 @@ export class SyslogReceiver {
 /** Without the prefix that an IPv4 address has on a socket of both kinds. */
 function addressOf(address: string | undefined): string {
   return (address ?? 'unknown').replace(/^::ffff:/, '')
+}
+
+function growBuffer(udp: UdpSocket): void {
+  try {
+    udp.setRecvBufferSize(udpBufferBytes)
+  } catch {
+    // Some systems refuse what is too much instead of giving what they have: theirs stays.
+  }
 }
