@@ -74,12 +74,12 @@ class Log {
     const frames = random(6) === 0 ? 1 + random(4) : 0
     const head = `${this.name}-${this.written++}-${1 + frames}-${frames > 0 ? ' java.lang.IllegalStateException: ' : ''}`
     const line = `${head}${'x'.repeat(random(200))}`
-    // The runtime splits lines at 16 KiB: what a line is stands in its first part.
-    const cut = random(4) === 0 ? head.length + random(line.length - head.length + 1) : 0
-    const first =
-      cut > 0 ? [this.#cri('P', line.slice(0, cut)), this.#cri('F', line.slice(cut))] : [this.#cri('F', line)]
-    const rest = Array.from({ length: frames }, (_, i) => this.#cri('F', `\tat shop.Cart.add(Cart.java:${i})`))
-    return [...first, ...rest]
+    const rest = Array.from({ length: frames }, (_, i) => `\tat shop.Cart.add(Cart.java:${i})`)
+    return [line, ...rest].flatMap((text) => {
+      // There are runtimes that cut lines anywhere.
+      const cut = random(4) === 0 ? random(text.length) : 0
+      return cut > 0 ? [this.#cri('P', text.slice(0, cut)), this.#cri('F', text.slice(cut))] : [this.#cri('F', text)]
+    })
   }
 
   #cri(tag: string, text: string): string {

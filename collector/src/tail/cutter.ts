@@ -23,9 +23,15 @@ const windowLines = 4
 /** What the pieces of a line that fills the window, four pending records and a held line need beside their bytes. */
 const splitOverhead = (2 * windowLines + 5) * recordOverhead
 const emptyLine = 256
+/** A first part of a line of this many bytes tells what the line is: detectors look at beginnings. */
+const tellingBytes = 1024
+/** Where the first part is shorter, this much of the line is put together to tell, bytes: as much as runtimes write in one part. */
+const headBytes = 16 * 1024
 
 /** How the lines of stdout and of stderr are joined; undefined where each is a record of its own. */
 export type Detectors = readonly [stdout: RecordDetector | undefined, stderr: RecordDetector | undefined]
+
+const noBytes = Buffer.alloc(0)
 
 export const noDetectors: Detectors = [undefined, undefined]
 
@@ -92,6 +98,8 @@ export class ChunkCutter {
   #seam = Number.POSITIVE_INFINITY
   /** Of bytes that are not UTF-8 as a whole: how far they were looked at piece by piece, and whether the last piece is. */
   readonly #pieceBytes: number
+  /** The beginning of a line whose first part was too short to tell. Made when there is such a line: cri-o cuts lines anywhere, others don't. */
+  #head: Buffer | undefined
   #piecesTo = 0
   #pieceIsUtf8 = false
 
@@ -316,11 +324,12 @@ export class ChunkCutter {
   #part(stream: StreamName, lineStart: number, lineEnd: number): boolean {
     const { parser, offset } = this.#request
     const { start, end } = parser
-    if (this.#run.held) this.#settle(this.#run.held, stream, start, end)
     const pending = this.#parts[stream]
     const group = this.#groups[stream]
-    // The first part of a line tells whether it goes on with a record: one that does not has ended.
-    const ends = group.active && !pending.active && this.#stateBehind(group, stream, start, end) === 0
+    // The first part of a line, if it is not too short, tells whether it goes on with a record: one that does not has ended.
+    const tells = !pending.active && end - start >= tellingBytes
+    if (this.#run.held) this.#settle(this.#run.held, tells ? stream : -1, start, end)
+    const ends = group.active && tells && this.#stateBehind(group, stream, start, end) === 0
     if (ends) this.#emitPending(group, stream)
     if (this.#endsBefore(lineStart)) return false
     if (pending.active && pending.length + end - start > this.maxLineBytes) {
@@ -339,15 +348,13 @@ export class ChunkCutter {
     return true
   }
 
-  /** All parts of a line are there: it goes on with a group, may begin one, or is a record. Its first part tells. */
+  /** All parts of a line are there: it goes on with a group, may begin one, or is a record. */
   #joinParts(line: Pending, stream: StreamName): void {
-    const { parser, detectors } = this.#request
-    const { arena } = parser
-    const detector = detectors[stream]
-    const [start, end] = line.parts as [number, number]
+    const detector = this.#request.detectors[stream]
     const group = this.#groups[stream]
+    const [bytes, start, end] = detector ? this.#headOf(line) : [noBytes, 0, 0]
     if (group.active) {
-      const state = this.#stateBehind(group, stream, start, end)
+      const state = detector!.next(group.state, bytes, start, end)
       const fits = group.lines < this.maxLines && group.length + 1 + line.length <= this.maxLineBytes
       if (state !== 0 && fits) {
         group.addLineFeed()
@@ -357,13 +364,25 @@ export class ChunkCutter {
       }
       this.#endGroup(stream)
     }
-    const state = detector?.begin(arena, start, end) ?? 0
+    const state = detector?.begin(bytes, start, end) ?? 0
     if (state === 0) this.#emitPending(line, stream)
     else {
       group.begin(line.offset, line.seconds, line.nanoseconds)
       this.#pendingCount++
       this.#moveParts(line, group, state)
     }
+  }
+
+  /** What a detector is shown of a line that came in parts, as the bytes from a start to an end: its first part, or as much as tells. */
+  #headOf({ parts, length }: Pending): [bytes: Buffer, start: number, end: number] {
+    const { arena } = this.#request.parser
+    const [start, end] = parts as [number, number]
+    if (end - start >= tellingBytes || end - start === length) return [arena, start, end]
+    this.#head ??= Buffer.allocUnsafe(headBytes)
+    let filled = 0
+    for (let i = 0; i < parts.length && filled < headBytes; i += 2)
+      filled += arena.copy(this.#head, filled, parts[i]!, parts[i + 1]!)
+    return [this.#head, 0, filled]
   }
 
   #moveParts(line: Pending, group: Pending, state: number): void {

@@ -3,13 +3,14 @@ import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { CriParser, PlainParser } from '../cri/line.ts'
 import type { RecordDetector } from '../multiline/detector.ts'
+import { tracesOf } from '../multiline/traces.ts'
 import { ChunkCutter, type CutRequest, type Detectors } from './cutter.ts'
 
 /** A line that starts with `T` may begin a record, and lines that start with `+` go on with it. */
 const detector: RecordDetector = {
   mayContinue: Uint8Array.from({ length: 257 }, (_, byte) => (byte === 43 ? 1 : 0)),
   begin: (bytes, start, end) => (start < end && bytes[start] === 84 ? 1 : 0),
-  next: (state, bytes, start) => (bytes[start] === 43 ? state : 0),
+  next: (state, bytes, start, end) => (start < end && bytes[start] === 43 ? state : 0),
 }
 const both: Detectors = [detector, detector]
 const maxLineBytes = 64
@@ -38,8 +39,9 @@ const word = fc.string({ unit: fc.constantFrom('a', 'b', 'é'), maxLength: 6 })
 const logical = fc.record({
   stream: fc.constantFrom('stdout', 'stderr'),
   parts: fc
-    .tuple(fc.constantFrom('T', '+', 'x', ''), fc.array(word, { minLength: 1, maxLength: 3 }))
-    .map(([first, rest]) => [first + rest[0], ...rest.slice(1)]),
+    .tuple(fc.constantFrom('T', '+', 'x', ''), fc.array(word, { minLength: 1, maxLength: 3 }), fc.boolean())
+    // What tells may be in the second part: there are runtimes that cut lines anywhere.
+    .map(([first, rest, late]) => [...(late ? [''] : []), first + rest[0], ...rest.slice(1)]),
 })
 type Logical = { stream: string; parts: string[] }
 const reached: Record<string, number> = { joined: 0, cutInRecord: 0, overSeam: 0, interleaved: 0 }
@@ -168,6 +170,29 @@ test('a rotation between any two lines changes no record', () => {
     }),
     { numRuns: 1500 },
   )
+})
+
+test.for([
+  {
+    what: 'the first line',
+    lines: ['java.lang.Ille|galStateException: boom', '\tat a.B.c(B.java:1)', '\tat a.B.d(B.java:2)'],
+  },
+  {
+    what: 'a frame',
+    lines: ['java.lang.IllegalStateException: boom', '\t|at a.B.c(B.java:1)', '\tat a.B.d(B.java:2)'],
+  },
+  {
+    what: 'all lines',
+    lines: ['java.lang.I|l|legalStateException: boom', '|\ta|t a.B.c(B.java:1)', '\t|at a.B.d(B.java:2)'],
+  },
+])('a stack trace of which the runtime cut $what anywhere is one record', ({ lines }) => {
+  const java = tracesOf(['java'])
+  const parts = lines.flatMap((line) => line.split('|').map((part, i, all) => [i < all.length - 1 ? 'P' : 'F', part]))
+  const text = [['F', 'before'], ...parts, ['P', 'af'], ['F', 'ter']].map(([tag, part]) => cri('stderr', tag!, part!))
+  const cutter = new ChunkCutter({ maxLineBytes: 1024, maxLines })
+  cutter.cut({ ...request(Buffer.from(text.join('')), 0, 'all'), detectors: [java, java] })
+  const trace = lines.join('\n').replaceAll('|', '')
+  expect(recordsOf(cutter).map(({ line }) => line)).toEqual(['before', trace, 'after'])
 })
 
 function cutOnce(text: string, rest: CutRequest['rest'] = 'all', options = { maxLineBytes, maxLines }) {
