@@ -39,6 +39,8 @@ test.for([
   ['replicas: 3', 'set store.engine: clickhouse'],
   ['ack: stored', 'ack: stored needs store.engine clickhouse'],
   ['takeover: {after: 10ms}', 'takeover.after: must be at least 1s'],
+  ['tenants: {overrides: {shop: {maxStreams: 1}}}', 'tenants.overrides.shop: needs tenants.enabled: true'],
+  ['wal: {segmentBytes: 0}', 'wal.segmentBytes: must be at least 64KiB'],
   ['wal: {maxBytes: 64MiB}', 'wal.maxBytes: must be at least twice wal.segmentBytes'],
 ])('%s is refused: %s', ([text, message]) => {
   expect(() => parse(text!)).toThrow(ConfigError)

@@ -145,7 +145,10 @@ export const aggregatorConfig = z
         maxBytes: size
           .prefault('4GiB')
           .describe('Most disk the write-ahead log takes while the store is away or slow. Beyond it the senders wait.'),
-        segmentBytes: size.prefault('64MiB').describe('Size of one segment, the unit in which disk is given back.'),
+        segmentBytes: size
+          .refine((bytes) => bytes >= 1 << 16, 'must be at least 64KiB')
+          .prefault('64MiB')
+          .describe('Size of one segment, the unit in which disk is given back.'),
       })
       .prefault({}),
     ack: z
@@ -243,8 +246,10 @@ export const aggregatorConfig = z
       problem(['forward', 'tenant'], 'needs tenants.enabled: true')
     if (!tenants.enabled && syslog.tenant !== defaultTenant)
       problem(['syslog', 'tenant'], 'needs tenants.enabled: true')
-    if (!tenants.enabled && syslog.tenant !== defaultTenant)
-      problem(['syslog', 'tenant'], 'needs tenants.enabled: true')
+    for (const name of Object.keys(tenants.overrides)) {
+      if (!tenants.enabled && name !== defaultTenant)
+        problem(['tenants', 'overrides', name], 'needs tenants.enabled: true')
+    }
     for (const [name, user] of Object.entries(forward.users ?? {})) {
       if (!tenants.enabled && typeof user !== 'string' && (user.tenant ?? defaultTenant) !== defaultTenant)
         problem(['forward', 'users', name, 'tenant'], 'needs tenants.enabled: true')

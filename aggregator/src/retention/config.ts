@@ -57,6 +57,6 @@ export const retentionConfig = {
   maxDiskUsage: diskAmount
     .optional()
     .describe(
-      'Most disk that the rows of the embedded store may take, as a size or a part of the volume. Beyond it the oldest days are dropped, but for the newest. Default: no limit but `minFreeDisk`.',
+      'Most disk that the rows of the embedded store may take, as a size or a part of the volume. Beyond it the oldest days are dropped, but for the newest. Default, and `0`: no limit but `minFreeDisk`.',
     ),
 }

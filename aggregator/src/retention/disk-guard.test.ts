@@ -20,6 +20,7 @@ test.for<[string, number, number, DiskLimits, number]>([
   ['turned off', 0, 900, { minFree: { bytes: 0 } }, 0],
   ['the rows take too much', 60, 30, { minFree: { bytes: 50 }, maxUsage: { bytes: 20 } }, 10],
   ['the rows take too great a part', 60, 30, { minFree: { bytes: 0 }, maxUsage: { percent: 25 } }, 5],
+  ['what rows may take is turned off', 60, 30, { minFree: { bytes: 50 }, maxUsage: { bytes: 0 } }, 0],
   ['both: the greater need counts', 60, 30, { minFree: { bytes: 63 }, maxUsage: { bytes: 20 } }, 10],
 ])('%s', ([, free, used, limits, excess]) => {
   expect(excessBytes({ size: 100, free }, used, limits)).toBe(excess)

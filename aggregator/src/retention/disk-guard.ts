@@ -18,7 +18,7 @@ export type DiskAmount = { readonly bytes: number } | { readonly percent: number
 export interface DiskLimits {
   /** What stays free on the volume. */
   readonly minFree: DiskAmount
-  /** What the store's rows may take. */
+  /** What the store's rows may take; 0, as in other limits: what they like. */
   readonly maxUsage?: DiskAmount | undefined
 }
 
@@ -32,7 +32,8 @@ export interface Volume {
 /** How many bytes must go, 0 when none. Pure. */
 export function excessBytes({ size, free }: Volume, used: number, { minFree, maxUsage }: DiskLimits): number {
   const bytes = (amount: DiskAmount) => ('bytes' in amount ? amount.bytes : (size * amount.percent) / 100)
-  const overUsage = maxUsage === undefined ? 0 : used - bytes(maxUsage)
+  const most = maxUsage === undefined ? 0 : bytes(maxUsage)
+  const overUsage = most === 0 ? 0 : used - most
   return Math.max(0, Math.ceil(bytes(minFree) - free), Math.ceil(overUsage))
 }
 
