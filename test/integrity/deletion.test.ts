@@ -1,9 +1,11 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeCheckpoints } from '@tributary/collector/checkpoint/checkpoint-file.ts'
 import { totals } from 'tributary/generate/truth.ts'
 import { expect, test } from 'vitest'
 import { lostRecords } from '../harness/oracle.ts'
-import { cluster, node, Pipeline } from '../harness/processes.ts'
+import { cluster, node, Pipeline, until } from '../harness/processes.ts'
 import { chooseSeed, conclude, Writer, wholeVerdict } from './run.ts'
 
 test('what is deleted before it can be read is in the audit as lost, exactly, and nothing else is missing', {
@@ -49,7 +51,12 @@ test('what is deleted while the collector is down is in the audit as lost, as fa
   await pipeline.aggregator.kill()
   const truth = await writer.truth()
   // What nobody has seen, nobody can miss: the collector has looked at all of it, and written down that it did.
-  await sleep(2500)
+  const { bytes } = totals(truth)
+  await until(
+    async () => seenBytes(pipeline) === bytes,
+    30_000,
+    () => `of ${bytes} bytes the checkpoints know ${seenBytes(pipeline)}`,
+  )
   await pipeline.collector.kill()
   for (const { path } of truth.containers.flatMap(({ generations }) => generations.slice(0, -1))) rmSync(path)
   pipeline.aggregator.start()
@@ -65,3 +72,9 @@ test('what is deleted while the collector is down is in the audit as lost, as fa
   expect(audit.totals.missingBytes).toBe(0)
   expect(audit.totals.storedBytes + audit.totals.lostBytes).toBe(totals(truth).bytes)
 })
+
+/** Bytes of all generations that the collector has written down as seen. */
+function seenBytes({ root }: Pipeline): number {
+  const { checkpoints } = decodeCheckpoints(readFileSync(join(root, 'collector', 'checkpoints')))
+  return checkpoints.reduce((sum, { seen }) => sum + seen, 0)
+}

@@ -169,7 +169,8 @@ describe.skipIf(dnsmasq === undefined)('with a real DNS server', { timeout: 60_0
     await gets(second)
     // A pod of a StatefulSet comes back with another address: what was in doubt is for it, nobody takes over.
     second.pause()
-    await sleep(200)
+    const { ackedChunks, sentChunks } = collector.metrics
+    await expect.poll(() => sentChunks.total - ackedChunks.total, { timeout: 15_000 }).toBeGreaterThan(3)
     await second[Symbol.asyncDispose]()
     const again = await aggregator(4)
     dns.hosts({ 'agg-0.agg.test': [address(2)], 'agg-1.agg.test': [address(4)] })
