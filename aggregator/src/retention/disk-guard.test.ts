@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import { expect, type TestContext, test } from 'vitest'
+import { expect, type TestContext, test, vi } from 'vitest'
 import { tryTmpfs } from '../../../test/harness/disk.ts'
 import { StoreError } from '../store/error.ts'
 import { LogBlock } from '../store/log-block.ts'
@@ -120,6 +120,29 @@ test('a small volume never becomes full while rows come and queries go on, and e
     expect(values).toContainEqual(expect.objectContaining({ labels: { table: 'logs', reason: 'disk' }, value: gone }))
     expect(queries).toBeGreaterThan(10)
   })
+})
+
+test('rows that come for a day while another is dropped are counted with it', async () => {
+  await using opened = await openTestStore()
+  const { client } = opened
+  await migrate(client, quietLog)
+  for (const day of [2, 1, 0]) await insert(opened, day, day)
+  const registry = new Registry()
+  let late: Promise<void> | undefined
+  const command = client.command.bind(client)
+  vi.spyOn(client, 'command').mockImplementation(async (sql, ...rest) => {
+    await command(sql, ...rest)
+    if (sql.includes('DROP PARTITION')) await (late ??= insert(opened, 1, 3))
+  })
+  const guard = new DiskGuard({
+    ...{ client, directory: tmpdir(), limits: { minFree: { bytes: 0 }, maxUsage: { bytes: 1 } } },
+    ...{ log: quietLog, metrics: new RetentionMetrics(registry), now: () => now },
+  })
+  await guard.check()
+  const { values } = await registry.getSingleMetric('aggregator_store_expired_rows_total')!.get()
+  const value = 3 * rowsOfBlock
+  expect(values).toContainEqual(expect.objectContaining({ labels: { table: 'logs', reason: 'disk' }, value }))
+  expect(await expiredRows(client)).toEqual(new Map([['07'.repeat(16), { retention: 0, disk: value }]]))
 })
 
 test('where only the newest day is left nothing is dropped, and it shows', async (context) => {

@@ -112,8 +112,10 @@ export class DiskGuard {
     this.#tell(excess, victims)
     if (victims.length === 0) return []
     const open = await openDeletions(client)
-    for (const partition of victims) {
+    for (const victim of victims) {
       signal?.throwIfAborted()
+      // As it is by now: rows may have come for it while others were dropped.
+      const partition = (await dayPartitions(client)).find(sameAs(victim)) ?? victim
       if (partition.table === 'logs') {
         await finishDeletions(client, partition, open.get(partition.day))
         await recordExpired(client, partition, 'disk')
@@ -138,6 +140,8 @@ export class DiskGuard {
     this.#short = short
   }
 }
+
+const sameAs = (day: DayPartition) => (other: DayPartition) => other.table === day.table && other.id === day.id
 
 async function volumeOf(directory: string): Promise<Volume> {
   const { bsize, blocks, bavail } = await statfs(directory)
