@@ -19,6 +19,7 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>
   required?: string[]
   enum?: unknown[]
+  const?: unknown
   anyOf?: JsonSchema[]
   items?: JsonSchema
   additionalProperties?: boolean | JsonSchema
@@ -56,8 +57,9 @@ function walk(schema: JsonSchema, path: string, required: boolean): Key[] {
   ]
 }
 
-function typeOf({ type, enum: values, anyOf, items, additionalProperties }: JsonSchema): string {
+function typeOf({ type, enum: values, const: value, anyOf, items, additionalProperties }: JsonSchema): string {
   if (values) return values.map((value) => `\`${value}\``).join(', ')
+  if (value !== undefined) return `\`${value}\``
   if (anyOf) return [...new Set(anyOf.map(typeOf))].join(' or ')
   if (type === 'array') return `list of ${typeOf(items ?? {})}`
   if (typeof additionalProperties === 'object')

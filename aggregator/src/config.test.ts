@@ -22,6 +22,7 @@ test.for([
   ['forward: {tls: {caFile: ca.pem}}', 'forward.tls.caFile: needs certFile'],
   ['forward: {users: {a: b}}', 'forward.users: needs forward.sharedKey'],
   ['store: {engine: clickhouse}', 'store.clickhouse.url: is required'],
+  ['store: {retention: 7}', 'store.retention: "7" is not a duration: write numbers and units'],
   ['store: {retention: 7 days}', 'store.retention: "7 days" is not a duration'],
   [
     `store: {retentionRules: [{selector: '{a=}', keep: 6h}]}`,
@@ -45,6 +46,13 @@ test.for([
 ])('%s is refused: %s', ([text, message]) => {
   expect(() => parse(text!)).toThrow(ConfigError)
   expect(() => parse(text!)).toThrow(message)
+})
+
+test('a bare 0 is a duration', () => {
+  expect(parse('{store: {retention: 0}, limits: {maxAge: 0}}')).toMatchObject({
+    store: { retention: 0 },
+    limits: { maxAge: 0 },
+  })
 })
 
 test('retention by rules, and what the volume may take', () => {

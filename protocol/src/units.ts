@@ -47,17 +47,16 @@ export const size = z.union([z.string(), z.number()]).transform((value, context)
 })
 
 /** A duration in the configuration, such as `5s`; a number of milliseconds once parsed. */
-export const duration = z.string().transform((value, context) => {
-  const ms = parseDuration(value)
-  if (ms === undefined) {
-    context.addIssue({
-      code: 'custom',
-      message: `"${value}" is not a duration: write numbers and units, such as 5s or 1h30m`,
-    })
+const notADuration = (value: unknown) => `"${value}" is not a duration: write numbers and units, such as 5s or 1h30m`
+export const duration = z
+  // YAML's 0 is a number.
+  .union([z.string(), z.literal(0)], { error: ({ input }) => notADuration(input) })
+  .transform((value, context) => {
+    const ms = parseDuration(String(value))
+    if (ms !== undefined) return ms
+    context.addIssue({ code: 'custom', message: notADuration(value) })
     return z.NEVER
-  }
-  return ms
-})
+  })
 
 /** Longest wait of a timer, ms: 24 days. One that is told to wait for longer than 2^31 - 1 ms does not wait at all. */
 export const longestWait = 24 * 86400e3
