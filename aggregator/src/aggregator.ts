@@ -1,7 +1,6 @@
 /** Opens what an aggregator is made of, in order: directory, store, write-ahead log and ledger, then what runs on them. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { nodeDisk } from '@tributary/protocol/disk.ts'
+import { makeNamedDirectory, nodeDisk } from '@tributary/protocol/disk.ts'
 import { removeUnfinished } from './backup/backup.ts'
 import type { AggregatorConfig } from './config.ts'
 import { lockDirectory } from './directory-lock.ts'
@@ -24,7 +23,7 @@ export type { AggregatorStats, RunningAggregator } from './running-aggregator.ts
 /** Rejects with a message for people when the directory, an address or a certificate can't be used. */
 export async function startAggregator(config: AggregatorConfig, { log }: { log: Logger }): Promise<RunningAggregator> {
   await using opened = new AsyncDisposableStack()
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  await makeNamedDirectory(nodeDisk, 'dataDir', config.dataDir)
   opened.use(await lockDirectory(config.dataDir))
   await removeUnfinished(config.dataDir)
   const metrics = new AggregatorMetrics()

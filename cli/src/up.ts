@@ -1,10 +1,11 @@
 /** `tributary up`: the whole pipeline on this machine, until Ctrl-C. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { lockDirectory } from '@tributary/aggregator/directory-lock.ts'
 import { nodeEnvironment, nodeFlags } from '@tributary/collector/node-flags.ts'
+import { makeNamedDirectory, nodeDisk } from '@tributary/protocol/disk.ts'
 import { scriptFile } from '@tributary/protocol/script-file.ts'
 import { stringify } from 'yaml'
 import { Child } from './child.ts'
@@ -33,7 +34,7 @@ const drainMs = 30_000
 /** Runs until the signal, then drains and stops; a second call of `force` gives up draining. */
 export async function runUp(options: UpOptions, stop: AbortSignal, force: AbortSignal): Promise<void> {
   const data = resolve(options.data)
-  mkdirSync(data, { recursive: true })
+  await makeNamedDirectory(nodeDisk, '--data', data)
   await using _one = await lockDirectory(data)
   if ((await tryPort(loopback, options.port)) === undefined) {
     throw new Error(`port ${options.port} is in use; choose another with --port, such as --port ${options.port + 1}`)

@@ -1,7 +1,7 @@
 /** Puts the collector together, and takes it apart: reading stops first, acknowledgements and the last checkpoint come after. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Disk, nodeDisk } from '@tributary/protocol/disk.ts'
+import { type Disk, makeNamedDirectory, nodeDisk } from '@tributary/protocol/disk.ts'
 import { Secret } from '@tributary/protocol/secret.ts'
 import type { Logger } from 'pino'
 import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
@@ -54,7 +54,7 @@ export async function startCollector(
 ): Promise<RunningCollector> {
   const { log, disk = nodeDisk, signal } = surroundings
   const { stateDir, shutdown } = config
-  await disk.mkdir(stateDir)
+  await makeNamedDirectory(disk, 'stateDir', stateDir)
   // As long as one that is told to stop may take, and a little more.
   const patience = shutdown.drain + shutdown.spool + 5000
   const lock = disk === nodeDisk ? await lockState(stateDir, { patience, log, signal }) : undefined

@@ -113,3 +113,13 @@ test('a second process on the same port says so and ends', { timeout: 30_000 }, 
   expect(second.output()).not.toContain('connected to aggregator')
   expect(first.child.exitCode).toBe(null)
 })
+
+test.runIf(process.platform === 'linux').for([
+  { what: 'a file', below: (directory: string) => join(directory, 'collector.yaml'), reason: 'EEXIST' },
+  { what: 'a place where nothing can be made', below: () => '/proc/x/y', reason: 'ENOENT' },
+])('a stateDir that is $what ends the collector with what to do', { timeout: 20_000 }, async ({ below, reason }) => {
+  configure({ stateDir: below(root) })
+  const { says, exited } = start()
+  await says(new RegExp(`stateDir: the directory .* can't be made .${reason}.*; choose another one`))
+  expect((await exited)[0]).toBe(1)
+})

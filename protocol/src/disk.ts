@@ -77,13 +77,39 @@ class NodeFile implements DiskFile {
   }
 }
 
+/**
+ * Makes a directory and those above it, one by one: asked to make all at once where the file system has no such names, as in /proc, Node tries for
+ * ever.
+ */
+async function makeDirectory(path: string): Promise<void> {
+  if (await isDirectory(path)) return
+  if (dirname(path) !== path) await makeDirectory(dirname(path))
+  try {
+    await fs.mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (!(await isDirectory(path))) throw error
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await fs.stat(path).catch(() => undefined))?.isDirectory() === true
+}
+
+/** Makes the directory that `key` of the configuration names; throws with the key and what is wrong. */
+export async function makeNamedDirectory(disk: Disk, key: string, path: string): Promise<void> {
+  try {
+    await disk.mkdir(path)
+  } catch (error) {
+    throw new Error(`${key}: the directory ${path} can't be made (${(error as Error).message}); choose another one`)
+  }
+}
+
 export const nodeDisk: Disk = {
   open: async (path, mode) => new NodeFile(await fs.open(path, flags[mode], 0o600)),
   readFile: (path) => fs.readFile(path),
   readdir: (path) => fs.readdir(path),
-  mkdir: async (path) => {
-    await fs.mkdir(path, { recursive: true, mode: 0o700 })
-  },
+  mkdir: makeDirectory,
   rename: (from, to) => fs.rename(from, to),
   unlink: (path) => fs.unlink(path),
   syncDirectory: async (path) => {
