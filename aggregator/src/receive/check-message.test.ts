@@ -61,6 +61,11 @@ test.for([
     expected: { kind: 'foreign' },
   },
   {
+    what: 'entries that are none among one that is',
+    bytes: encode(['t', [[null, {}], 5, [time, 'x'], [time, { log: 'x' }]]]),
+    expected: { kind: 'foreign' },
+  },
+  {
     what: 'no records at all',
     bytes: message(Buffer.alloc(0), { chunk: 'c' }),
     expected: { kind: 'foreign', chunk: 'c' },

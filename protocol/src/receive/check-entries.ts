@@ -33,8 +33,22 @@ export function unsupportedSignal({ options }: ForwardMessage): string | undefin
 export function checkEntries(message: ForwardMessage, maxEntriesBytes: number): void {
   const { entries, mode, options } = message
   if (mode === 'packed') checkPacked(entries, options['compressed'], maxEntriesBytes)
-  else if (mode === 'message') checkTime(entries, 0)
-  else for (let at = 0; at < entries.length; ) at = checkEntry(entries, at)
+  else if (mode === 'message') {
+    if (!isTime(entries, 0)) throw new ReceiveError('bad_entries', wrongTime, false)
+  } else checkForward(entries)
+}
+
+/** One entry that is none is left out when the message is loaded: refused with all the others it would come again for ever. */
+function checkForward(entries: Buffer): void {
+  let wrong: string | undefined
+  let good = false
+  for (let at = 0; at < entries.length; ) {
+    const record = recordAt(entries, at)
+    if (typeof record === 'number') good = true
+    else wrong ??= record
+    at = end(entries, typeof record === 'number' ? record : at)
+  }
+  if (wrong !== undefined && !good) throw new ReceiveError('bad_entries', wrong, false)
 }
 
 function checkPacked(entries: Buffer, compressed: unknown, maxEntriesBytes: number): void {
@@ -61,35 +75,37 @@ function declared(entries: Buffer): number | undefined {
   }
 }
 
-/** The position behind one `[time, record]`. */
-function checkEntry(entries: Buffer, at: number): number {
-  const pair = arrayHeader(entries, at)
-  if (pair?.count !== 2) throw new ReceiveError('bad_entries', 'an entry that is not a pair of time and record', false)
-  checkTime(entries, pair.end)
-  const record = end(entries, pair.end)
-  const type = entries[record]!
-  if ((type & 0xf0) !== 0x80 && type !== 0xde && type !== 0xdf) {
-    throw new ReceiveError('bad_entries', 'an entry whose record is not a map', false)
-  }
-  return end(entries, record)
+/** One `[time, record]`. */
+function checkEntry(entries: Buffer, at: number): void {
+  const record = recordAt(entries, at)
+  if (typeof record === 'string') throw new ReceiveError('bad_entries', record, false)
+  end(entries, record)
 }
 
-/** An integer, a float, an EventTime, or Fluent Bit's `[time, metadata]`. */
-function checkTime(entries: Buffer, at: number): void {
+/** Where the record of a `[time, record]` begins; else what is wrong with it. */
+function recordAt(entries: Buffer, at: number): number | string {
   const pair = arrayHeader(entries, at)
-  if (pair !== undefined && pair.count !== 2) throw wrongTime()
+  if (pair?.count !== 2) return 'an entry that is not a pair of time and record'
+  if (!isTime(entries, pair.end)) return wrongTime
+  const record = end(entries, pair.end)
+  const type = entries[record]!
+  return (type & 0xf0) === 0x80 || type === 0xde || type === 0xdf ? record : 'an entry whose record is not a map'
+}
+
+const wrongTime = 'an entry whose time is no time'
+
+/** An integer, a float, an EventTime, or Fluent Bit's `[time, metadata]`. */
+function isTime(entries: Buffer, at: number): boolean {
+  const pair = arrayHeader(entries, at)
+  if (pair !== undefined && pair.count !== 2) return false
   const type = entries[pair?.end ?? at]!
-  const good =
+  return (
     type <= 0x7f ||
     (type >= 0xca && type <= 0xd3) ||
     // EventTime: fixext 8, or ext 8 with 8 bytes, of type 0.
     (type === 0xd7 && entries[(pair?.end ?? at) + 1] === 0) ||
     (type === 0xc7 && entries[(pair?.end ?? at) + 1] === 8)
-  if (!good) throw wrongTime()
-}
-
-function wrongTime(): ReceiveError {
-  return new ReceiveError('bad_entries', 'an entry whose time is no time', false)
+  )
 }
 
 function end(entries: Buffer, at: number): number {
