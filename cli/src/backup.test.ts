@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -52,4 +52,14 @@ test.for([
   await expect(runBackup({ addr, out }, () => {})).rejects.toThrow(message)
   expect(readdirSync(directory)).toEqual(['b.tar'])
   expect(readFileSync(out, 'utf8')).toBe('the one before')
+})
+
+test('an --out that is a directory is told, and nothing is left beside it', async () => {
+  const addr = await answering((_, response) => response.end('archive'))
+  const out = join(directory, 'backups')
+  mkdirSync(out)
+  await expect(runBackup({ addr, out }, () => {})).rejects.toThrow(
+    `the backup broke off, ${out} was not written: EISDIR`,
+  )
+  expect(readdirSync(directory)).toEqual(['backups'])
 })

@@ -36,11 +36,11 @@ async function writeWhole(archive: Readable, out: string): Promise<void> {
   const unfinished = `${out}.unfinished`
   try {
     await pipeline(archive, createWriteStream(unfinished, { flags: 'w', mode: 0o600, flush: true }))
+    await rename(unfinished, out)
   } catch (error) {
     await rm(unfinished, { force: true })
     throw new Error(`the backup broke off, ${out} was not written: ${(error as Error).message}`, { cause: error })
   }
-  await rename(unfinished, out)
   const directory = await open(dirname(out))
   await directory.sync()
   await directory.close()
