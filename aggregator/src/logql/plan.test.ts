@@ -27,7 +27,20 @@ test('a sum gives its labels down to the samples, other aggregations do not', ()
   expect(hintsOf('sum by (x_extracted) (rate({a="b"} | json [1m]))')).toEqual(new Set(['x_extracted', 'x']))
   expect(hintsOf('max by (x) (rate({a="b"} | json [1m]))')).toBeUndefined()
   expect(hintsOf('sum without (x) (rate({a="b"} | json [1m]))')).toBeUndefined()
-  expect(hintsOf('sum by (x) (rate({a="b"} | json | line_format "{{.z}}" [1m]))')).toEqual(new Set(['z', 'x']))
+  expect(hintsOf('sum by (x) (rate({a="b"} | json | label_format y="{{.z}}" [1m]))')).toEqual(new Set(['z', 'x']))
+})
+
+test.for([
+  ['sum(count_over_time({a="b"} | json | line_format "{{.z}}" [1m]))', []],
+  ['max_over_time({a="b"} | logfmt | line_format "{{.z}}" | y="1" | unwrap x [1m])', ['logfmt', 'label']],
+  ['rate({a="b"} | line_format "{{.y}}" | json | line_format "{{.z}}" [1m])', ['line_format', 'json']],
+  ['rate({a="b"} | line_format "{{.y}}" |= "z" [1m])', ['line_format', 'line']],
+  ['rate({a="b"} | line_format "{{.y}}" | label_format x="{{ __line__ }}" [1m])', ['line_format', 'label_format']],
+  ['bytes_rate({a="b"} | line_format "{{.y}}" [1m])', ['line_format']],
+] as const)('%s formats lines only where they are read: %s', ([query, kinds]) => {
+  const planned = plan(parseQuery(query))
+  const { log } = (planned.kind === 'aggregate' ? planned.inner : planned) as SamplePlan
+  expect(log.stages.map(({ kind }) => kind)).toEqual(kinds)
 })
 
 test('series that equality matchers name once are said to be absent', () => {

@@ -7,6 +7,7 @@ import type {
   MetricExpression,
   RangeAggregation,
   RangeOperator,
+  Stage,
   Unwrap,
   VectorAggregation,
   VectorOperator,
@@ -132,16 +133,17 @@ const counted: ReadonlySet<RangeOperator> = new Set([
 function planSamples(range: RangeAggregation, outer: Grouping | undefined): SamplePlan {
   const { op, parameter, unwrap, offset } = range
   const absent = op === 'absent_over_time'
+  const whole = countsBytes.has(op) ? range.log : withoutFormats(range.log)
   const grouping = absent ? { without: false, labels: [] } : (outer ?? range.grouping)
   const hints = parserHints({
-    stages: range.log.stages,
+    stages: whole.stages,
     postFilters: unwrap?.filters ?? [],
     ...(unwrap && { unwrap: unwrap.label }),
     groups: grouping?.labels ?? [],
     without: grouping?.without ?? false,
     noLabels: grouping !== undefined && !grouping.without && grouping.labels.length === 0,
   })
-  const log = hints.noLabels ? withoutParsers(range.log) : range.log
+  const log = hints.noLabels ? withoutParsers(whole) : whole
   const inStore = counted.has(op) && !unwrap && split(log.stages).breaks === undefined
   const keys = inStore && grouping && !grouping.without ? [...new Set(grouping.labels)] : undefined
   return {
@@ -165,6 +167,21 @@ const parsers: ReadonlySet<string> = new Set(['json', 'logfmt', 'regexp', 'patte
 /** Where nobody asks for labels, parsers are not run at all, and find no errors either. */
 function withoutParsers(log: LogExpression): LogExpression {
   return { ...log, stages: log.stages.filter(({ kind }) => !parsers.has(kind)) }
+}
+
+const countsBytes: ReadonlySet<RangeOperator> = new Set(['bytes_rate', 'bytes_over_time'] as const)
+
+/** Lines that no stage reads afterwards are not formatted, as in Loki: a template that fails does not fail the query, and asks for no labels. */
+function withoutFormats(log: LogExpression): LogExpression {
+  const last = log.stages.findLastIndex(readsLine)
+  const stages = log.stages.filter(({ kind }, i) => kind !== 'line_format' || i < last)
+  return stages.length === log.stages.length ? log : { ...log, stages }
+}
+
+function readsLine(stage: Stage): boolean {
+  if (stage.kind === 'label_format')
+    return stage.assignments.some((item) => 'template' in item && item.template.includes('__line__'))
+  return stage.kind === 'line' || parsers.has(stage.kind)
 }
 
 /** The labels that equality matchers give, but for those that stand in more than one matcher. */
