@@ -1,4 +1,6 @@
 /** Decimal arithmetic on floats, as the template functions `addf`, `subf`, `mulf` and `divf` do it: 0.1 + 0.2 is 0.3. */
+import { TemplateError } from './error.ts'
+import { printValue } from './value.ts'
 
 export interface Decimal {
   readonly digits: bigint
@@ -6,8 +8,9 @@ export interface Decimal {
   readonly scale: number
 }
 
+/** Throws TemplateError for what is not finite. */
 export function decimalOf(value: number): Decimal {
-  if (!Number.isFinite(value)) return { digits: 0n, scale: 0 }
+  if (!Number.isFinite(value)) throw new TemplateError(`Cannot create a Decimal from ${printValue(value)}`)
   const match = /^(-?\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value))!
   const fraction = match[2] ?? ''
   const scale = fraction.length - Number(match[3] ?? 0)

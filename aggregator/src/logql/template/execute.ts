@@ -32,6 +32,8 @@ export function executeTemplate(name: string, template: Template, data: Template
 }
 
 type Signal = 'break' | 'continue' | undefined
+/** What can have fields behind it. */
+type Chain = Extract<Operand, { names: readonly string[] }>
 
 class Execution {
   out = ''
@@ -167,7 +169,7 @@ class Execution {
         ...rest.map((operand) => this.#operand(operand, dot, command)),
         ...(last === undefined ? [] : [last]),
       ]
-      return this.#chain(command, this.#base(first, dot), first.names, args)
+      return this.#chain(command, first, dot, args)
     }
     if (rest.length > 0 || last !== undefined) {
       if (first.kind === 'nil') this.#fail(command, 'nil is not a command')
@@ -177,7 +179,7 @@ class Execution {
     return this.#operand(first, dot, command)
   }
 
-  #base(operand: Operand, dot: TemplateValue): TemplateValue {
+  #base(operand: Chain, dot: TemplateValue): TemplateValue {
     if (operand.kind === 'variable') return this.#variables.findLast(({ name }) => name === operand.name)!.value
     return operand.kind === 'pipe' ? this.#scoped(operand.pipe, dot) : dot
   }
@@ -199,13 +201,14 @@ class Execution {
       case 'function':
         return this.#invoke(command, operand.name, [], dot, undefined)
       default:
-        return this.#chain(command, this.#base(operand, dot), operand.names, () => [])
+        return this.#chain(command, operand, dot, () => [])
     }
   }
 
   /** Walks along fields; the arguments belong to the last one, should it be a method. */
-  #chain(command: Command, base: TemplateValue, names: readonly string[], args: () => TemplateValue[]): TemplateValue {
-    let value = base
+  #chain(command: Command, operand: Chain, dot: TemplateValue, args: () => TemplateValue[]): TemplateValue {
+    const { names } = operand
+    let value = this.#base(operand, dot)
     for (const [i, name] of names.entries()) {
       const given = i === names.length - 1 ? args() : []
       if (value instanceof GoTime) {
@@ -215,7 +218,11 @@ class Execution {
         continue
       }
       if (given.length > 0) this.#fail(command, `${name} is not a method but has arguments`)
-      if (value === null) this.#fail(command, `nil data; no entry for key ${JSON.stringify(name)}`)
+      if (value === null) {
+        // Fields of a pipeline's nil are nil, those of a nil within something are an error.
+        if (i === 0 && operand.kind !== 'field') return null
+        this.#fail(command, `nil pointer evaluating interface {}.${name}`)
+      }
       if (!(value instanceof Map)) this.#fail(command, `can't evaluate field ${name} in type ${typeName(value)}`)
       // A label that the entry lacks is '', another map's missing key nil.
       value = value.get(name) ?? (value === this.#data.labels ? '' : null)

@@ -5,10 +5,12 @@ import { TemplateError } from './error.ts'
 import { fn, type TemplateFunction } from './signature.ts'
 import type { TemplateValue } from './value.ts'
 
-/** Text that is no number is 0; other numbers are cut. */
+const smallest = -(2n ** 63n)
+
+/** Text that is no number is 0; other numbers are cut. What 64 bits do not hold is the smallest number that they do, as on amd64. */
 function toInt(value: TemplateValue): bigint {
   if (typeof value === 'bigint') return value
-  if (typeof value === 'number') return Number.isFinite(value) ? wrap(BigInt(Math.trunc(value))) : 0n
+  if (typeof value === 'number') return Math.abs(value) < 2 ** 63 ? BigInt(Math.trunc(value)) : smallest
   if (typeof value === 'boolean') return value ? 1n : 0n
   if (typeof value !== 'string') return 0n
   const [, whole] = /^([-+]?\d*)\.\d*$/.exec(value) ?? []
