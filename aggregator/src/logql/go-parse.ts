@@ -42,11 +42,20 @@ export function parseGoDurationStrictly(text: string): bigint {
   const rest = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+\.?\d*|\.\d+)([^\d.]*)/.exec(text)
   if (rest && rest[0] !== '') {
     const unit = rest[1]!
-    if (unit === '') throw new GoParseError(`time: missing unit in duration ${quote(text)}`)
+    if (unit === '') throw new GoParseError(`time: missing unit in duration ${quoteBytes(text)}`)
     if (!/^(?:ns|us|µs|μs|ms|s|m|h)$/.test(unit))
-      throw new GoParseError(`time: unknown unit ${quote(unit)} in duration ${quote(text)}`)
+      throw new GoParseError(`time: unknown unit ${quoteBytes(unit)} in duration ${quoteBytes(text)}`)
   }
-  throw new GoParseError(`time: invalid duration ${quote(text)}`)
+  throw new GoParseError(`time: invalid duration ${quoteBytes(text)}`)
+}
+
+/** As Go's package time quotes: all but plain ASCII byte by byte. */
+function quoteBytes(text: string): string {
+  const escaped = text.replaceAll(/["\\]|[^ -\x7f]+/g, (part) => {
+    if (part === '"' || part === '\\') return `\\${part}`
+    return Buffer.from(part).reduce((written, byte) => `${written}\\x${byte.toString(16).padStart(2, '0')}`, '')
+  })
+  return `"${escaped}"`
 }
 
 const sizes = new Map<string, number>([

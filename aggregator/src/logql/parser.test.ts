@@ -113,6 +113,7 @@ test.for([
   ['{', 'parse error at line 1, col 2: syntax error: unexpected $end, expecting IDENTIFIER or }'],
   ['{a="b"', 'parse error at line 1, col 7: syntax error: unexpected $end, expecting } or ,'],
   ['{a=b}', 'parse error at line 1, col 4: syntax error: unexpected IDENTIFIER, expecting STRING'],
+  ['vector(1) label_replace (a)', 'parse error at line 1, col 11: syntax error: unexpected label_replace'],
   ["{a='b'}", 'parse error at line 1, col 4: syntax error: unexpected IDENTIFIER, expecting STRING'],
   ['{a!b}', 'parse error at line 1, col 3: syntax error: unexpected IDENTIFIER, expecting = or =~ or !~ or !='],
   ['{a=~=~"b"}', 'parse error at line 0, col 5: syntax error: unexpected =~, expecting STRING'],

@@ -6,11 +6,9 @@ import { Lexer, Positions, type Token, type TokenType, withoutLine } from './lex
 /** Bounds the height of the tree, so that nothing that walks it can exhaust the stack. Queries people write have a few dozen. */
 const maxOperations = 1000
 
-/** How errors name tokens that have no text of their own. Functions have the names of Loki's constants, keywords their own. */
+/** How errors name tokens that have no text of their own. Functions have the names of Loki's constants, keywords and `label_replace` their own. */
 const names: Record<TokenType, string> = {
-  ...Object.fromEntries(
-    [...rangeOperators, ...vectorOperators, 'vector', 'label_replace'].map((name) => [name, name.toUpperCase()]),
-  ),
+  ...Object.fromEntries([...rangeOperators, ...vectorOperators, 'vector'].map((name) => [name, name.toUpperCase()])),
   ...Object.fromEntries(conversions.map((name) => [`${name}_conv`, `${name.toUpperCase()}_CONV`])),
   identifier: 'IDENTIFIER',
   string: 'STRING',
