@@ -75,8 +75,10 @@ export function detectFields(entries: readonly Entry[], limit: number): Field[] 
   }
   for (const { labels, line } of entries) {
     for (const [name, value] of labels.metadata) add(name, value)
-    for (const [name, value] of labels.parsed ?? []) if (!errorLabels.has(name)) add(name, value)
     const found = lineFields(line, labels.stream)
+    // What stages of the query found is told as of the line's parser, as in Loki: explorers take a field of none for metadata, and filter by it ahead of the parsers.
+    const parser = found?.parser ?? 'logfmt'
+    for (const [name, value] of labels.parsed ?? []) if (!errorLabels.has(name)) add(name, value, parser)
     for (const [name, { path, value }] of found?.fields ?? []) add(name, value, found!.parser, path)
   }
   return [...fields.values()].sort((a, b) => (a.label < b.label ? -1 : 1))

@@ -210,6 +210,16 @@ test('detected fields have type, cardinality, parser and path', async () => {
   expect(await ask('detected_fields', { ...minutes, query: '{app="none"}' })).toEqual({ fields: [], limit: 1000 })
 })
 
+test('a detected field that the query parsed has the parser of its line', async () => {
+  const { fields } = await ask('detected_fields', {
+    ...minutes,
+    query: '{app="web"} | json | logfmt | drop __error__, __error_details__ | keep app_extracted, level',
+  })
+  expect(fields).toContainEqual(expect.objectContaining({ label: 'app_extracted', parsers: ['json'] }))
+  const labelled = await ask('detected_fields', { ...minutes, query: '{pod="db-1"} | pattern "<first>y<_>"' })
+  expect(labelled.fields).toEqual([{ label: 'first', type: 'string', cardinality: 1, parsers: ['logfmt'] }])
+})
+
 test('values of one detected field', async () => {
   const asked = { ...minutes, query: '{app="web"}' }
   expect(await ask('detected_field/status/values', asked)).toEqual({ values: ['200', '404'], limit: 1000 })
