@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { labelsFrom } from '../logql/labels.ts'
-import { formatSeconds, formatValue, labelsJson, streamsJson } from './shapes.ts'
+import { formatSeconds, formatValue, labelsJson, streamsJson, tailJson } from './shapes.ts'
 
 test.for([
   [0, '0'],
@@ -47,4 +47,23 @@ test('entries are grouped by their final labels, metadata apart only on request'
   expect(streamsJson(entries, true)).toBe(
     '"resultType":"streams","encodingFlags":["categorize-labels"],"result":[{"stream":{"a":"x"},"values":[["2","at 2",{"structuredMetadata":{"m":"1"}}],["1","at 1",{}]]},{"stream":{"a":"y"},"values":[["3","at 3",{}]]}]',
   )
+})
+
+test('a frame of live tail has its entries in the order in which they came, whatever their streams', () => {
+  const x: [string, string][] = [['a', 'x']]
+  const entries = [entry('1', x, []), entry('2', [['a', 'y']], []), entry('3', x, []), entry('4', x, [['m', '1']])]
+  expect(tailJson(entries, [], false)).toBe(
+    '{"streams":[{"stream":{"a":"x"},"values":[["1","at 1"]]},{"stream":{"a":"y"},"values":[["2","at 2"]]},{"stream":{"a":"x"},"values":[["3","at 3"]]},{"stream":{"a":"x","m":"1"},"values":[["4","at 4"]]}]}',
+  )
+  expect(JSON.parse(tailJson(entries, [], true)).streams).toEqual([
+    { stream: { a: 'x' }, values: [['1', 'at 1', {}]] },
+    { stream: { a: 'y' }, values: [['2', 'at 2', {}]] },
+    {
+      stream: { a: 'x' },
+      values: [
+        ['3', 'at 3', {}],
+        ['4', 'at 4', { structuredMetadata: { m: '1' } }],
+      ],
+    },
+  ])
 })

@@ -70,11 +70,14 @@ export function streamsJson(entries: readonly Entry[], categorized: boolean): st
   return `"resultType":"streams",${encodingFlags(categorized)}"result":[${streamList(entries, categorized)}]`
 }
 
-/** `{"streams":[…],"dropped_entries":[…]}`, a frame of live tail. */
+/**
+ * `{"streams":[…],"dropped_entries":[…]}`, a frame of live tail. A stream stands in it as often as others' entries come between its own: logcli
+ * prints entries in the order of the frame.
+ */
 export function tailJson(entries: readonly Entry[], dropped: readonly DroppedEntry[], categorized: boolean): string {
   const lost = dropped.map(({ time, labels }) => `{"labels":${labelsJson(labels)},"timestamp":"${time}"}`)
   const told = lost.length === 0 ? '' : `,"dropped_entries":[${lost.join(',')}]`
-  return `{${encodingFlags(categorized)}"streams":[${streamList(entries, categorized)}]${told}}`
+  return `{${encodingFlags(categorized)}"streams":[${streamRuns(entries, categorized)}]${told}}`
 }
 
 /** What did not fit between the ingest path and a client that is too slow. */
@@ -97,9 +100,26 @@ function streamList(entries: readonly Entry[], categorized: boolean): string {
   const sorted = [...streams.values()]
     .map(({ labels, values }) => ({ text: labelText(labels), labels, values }))
     .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
-  const items = sorted.map(({ labels, values }) => `{"stream":${labelsJson(labels)},"values":[${values.join(',')}]}`)
-  return items.join(',')
+  return sorted.map(streamJson).join(',')
 }
+
+function streamRuns(entries: readonly Entry[], categorized: boolean): string {
+  const streams = new Map<string, { labels: Labels; values: string[] }>()
+  const known = new Map<Entry['labels'], { labels: Labels; values: string[] }>()
+  const runs: { labels: Labels; values: string[] }[] = []
+  let last: { labels: Labels } | undefined
+  for (const entry of entries) {
+    const stream = known.get(entry.labels) ?? streamFor(streams, entry, categorized)
+    known.set(entry.labels, stream)
+    if (stream !== last) runs.push({ labels: stream.labels, values: [] })
+    last = stream
+    runs.at(-1)!.values.push(entryJson(entry, categorized))
+  }
+  return runs.map(streamJson).join(',')
+}
+
+const streamJson = ({ labels, values }: { labels: Labels; values: readonly string[] }): string =>
+  `{"stream":${labelsJson(labels)},"values":[${values.join(',')}]}`
 
 function streamFor(
   streams: Map<string, { labels: Labels; values: string[] }>,
