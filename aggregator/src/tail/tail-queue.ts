@@ -76,8 +76,12 @@ export class TailQueue {
     return this.#dropped.length > 0 ? 0 : undefined
   }
 
-  /** Entries that are due, as many as make one frame: as they came or, where they had to wait, in the order of their times. */
+  /**
+   * Entries that are due, as many as make one frame: as they came or, where they had to wait, in the order of their times and with those that
+   * came later but are earlier.
+   */
   take(now: number): Entry[] {
+    if (this.#limits.delay > 0) this.#order(now)
     let count = 0
     for (let bytes = 0; count < frameEntries && bytes < frameBytes; count++) {
       const next = this.#waiting[count]
@@ -86,8 +90,23 @@ export class TailQueue {
     }
     const taken = this.#waiting.splice(0, count)
     this.#bytes -= bytesOf(taken)
-    const entries = taken.map(({ entry }) => entry)
-    return this.#limits.delay > 0 ? entries.sort((a, b) => compareTimes(a.time, b.time)) : entries
+    return taken.map(({ entry }) => entry)
+  }
+
+  /** Puts what is due, and what is earlier than something due, ahead of the rest and in the order of its times. */
+  #order(now: number): void {
+    const due = this.#waiting.filter((waiting) => waiting.due <= now)
+    if (due.length === 0) return
+    const byTime = (a: Waiting, b: Waiting) => compareTimes(a.entry.time, b.entry.time)
+    const last = due.reduce((a, b) => (byTime(a, b) < 0 ? b : a))
+    const ripe = (waiting: Waiting) => waiting.due <= now || byTime(waiting, last) < 0
+    this.#waiting = [
+      ...this.#waiting
+        .filter(ripe)
+        .sort(byTime)
+        .map((waiting) => ({ ...waiting, due: Math.min(waiting.due, now) })),
+      ...this.#waiting.filter((waiting) => !ripe(waiting)),
+    ]
   }
 
   /** What was dropped since the last call. */
