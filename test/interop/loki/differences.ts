@@ -479,6 +479,86 @@ export const differences: readonly Difference[] = [
     },
   },
   {
+    kind: 'loki',
+    reason:
+      '`rate_counter` extrapolates to the ends of the window, as Prometheus does. Loki mixes nanoseconds up with milliseconds and so adds next to nothing.',
+    cases: {
+      'metric queries at one time': [
+        'rate_counter({case="num"} | logfmt | keep v, k | unwrap v | __error__="" | k=~"a|b" [2m])',
+      ],
+      'metric queries over steps': [
+        'rate_counter({case="num"} | logfmt | keep v, k | unwrap v | __error__="" | k=~"a|b" [2m])',
+      ],
+    },
+  },
+  {
+    kind: 'loki',
+    reason:
+      "The expression of a label filter is matched against the whole value, and an absent label's value is empty. Loki simplifies expressions: `1.*` finds `t1`, too, and `b|` finds no absent label.",
+    cases: {
+      'log queries': ['{case="meta"} | trace_id=~"1.*"', '{case="multi"} | nope=~"b|"'],
+      'log queries with labels by category': ['{case="meta"} | trace_id=~"1.*"', '{case="multi"} | nope=~"b|"'],
+    },
+  },
+  {
+    kind: 'loki',
+    reason:
+      "A label filter ahead of a parser filters by what there is then. Loki's parsers ask it again about what they find, and drop lines.",
+    cases: {
+      'log queries': ['{case="logfmt"} | a="" | logfmt', '{case="logfmt"} | __error__="" | logfmt --strict'],
+      'log queries with labels by category': [
+        '{case="logfmt"} | a="" | logfmt',
+        '{case="logfmt"} | __error__="" | logfmt --strict',
+      ],
+    },
+  },
+  {
+    kind: 'loki',
+    reason:
+      '`logfmt` with expressions behind another `logfmt` finds what that has found, too. Loki leaves its labels empty.',
+    cases: {
+      'log queries': ['{case="logfmt"} | logfmt | logfmt s="a"'],
+      'log queries with labels by category': ['{case="logfmt"} | logfmt | logfmt s="a"'],
+    },
+  },
+  {
+    kind: 'loki',
+    reason: 'Entries of one time and stream whose lines a stage makes the same are all answered. Loki answers one.',
+    cases: {
+      'log queries': ['{case="dup"} | line_format "x"'],
+      'log queries with labels by category': ['{case="dup"} | line_format "x"'],
+    },
+  },
+  {
+    kind: 'loki',
+    reason:
+      '`line_format` counts in metric queries, too, where a template behind it reads `__line__`. Loki leaves it out.',
+    cases: {
+      'metric queries at one time': [
+        'sum by (z) (count_over_time({case="multi"} | line_format "{{.k}}" | label_format z="{{ __line__ }}" [2m]))',
+      ],
+      'metric queries over steps': [
+        'sum by (z) (count_over_time({case="multi"} | line_format "{{.k}}" | label_format z="{{ __line__ }}" [2m]))',
+      ],
+    },
+  },
+  {
+    kind: 'loki',
+    reason:
+      'A series keeps a label that a parser found empty behind `keep` and `drop`, too. Loki leaves it out there, and can then answer several series with the same labels.',
+    cases: {
+      'metric queries at one time': ['count_over_time({case="nested"} | logfmt x="x" | keep x, case [2m])'],
+      'metric queries over steps': ['count_over_time({case="nested"} | logfmt x="x" | keep x, case [2m])'],
+    },
+  },
+  {
+    kind: 'loki',
+    reason: '`0B` is a size. Loki takes it for the beginning of a binary number.',
+    cases: {
+      'format_query, and what it refuses': ['{a="b"} | x > 0B'],
+    },
+  },
+  {
     kind: 'words',
     reason:
       'An end before the start is refused where labels are asked for, too. Loki says that the data is no longer there.',

@@ -154,13 +154,17 @@ const volumes: readonly Parameters[] = [
 ]
 
 const explored = ['nested', 'meta', 'logfmt', 'num', 'levels'].map((kind) => `{case="${kind}"}`)
+const parsedFirst = [
+  ...['{case="nested"} | json', '{case="nested"} | json | logfmt | drop __error__, __error_details__ | size!=""'],
+  '{case="access"} | pattern `<addr> - <_>`',
+]
 const explorations: readonly Request[] = [
   ...selectors.flatMap((query) => aboutStreams.map((path) => get(path, { ...range, query }))),
   get('index/stats', { ...range, query: multi }),
   ...volumes.flatMap((more) =>
     ['index/volume', 'index/volume_range'].map((path) => get(path, { ...range, query: multi, ...more })),
   ),
-  ...[...explored, '{case="nested"} | json'].map((query) => get('detected_fields', { ...range, query })),
+  ...[...explored, ...parsedFirst].map((query) => get('detected_fields', { ...range, query })),
   ...[{ limit: '0' }, { line_limit: '0' }, { line_limit: 'abc' }, { line_limit: '99999' }].flatMap((more) =>
     ['detected_fields', 'detected_field/n/values'].map((path) =>
       get(path, { ...range, query: '{case="nested"}', ...more }),
