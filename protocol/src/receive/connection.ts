@@ -70,6 +70,7 @@ export class Connection {
   #paused = false
   #held: NodeJS.Timeout | undefined
   #ended = false
+  #begun = false
   /** When the message that is pending, or the handshake, began; and when bytes last came. Milliseconds of {@link performance.now}. */
   #pendingSince = performance.now()
   #lastData = performance.now()
@@ -185,6 +186,8 @@ export class Connection {
     this.#lastData = now
     const pendedBefore = this.pendingBytes > 0
     try {
+      if (!this.#begun && beginsTls(data)) throw new ReceiveError('tls', 'TLS, which this port does not speak', true)
+      this.#begun = true
       const messages = this.#splitter.push(data)
       if (this.#ready && (!pendedBefore || messages.length > 0)) this.#pendingSince = now
       for (const message of messages) {
@@ -294,4 +297,9 @@ export class Connection {
 
 function passwords(users: ReadonlyMap<string, Secret>): ReadonlyMap<string, string> {
   return new Map([...users].map(([name, secret]) => [name, secret.current]))
+}
+
+/** A handshake record of SSL 3 or later. As MessagePack it is small numbers, and its random bytes whatever they look like. */
+function beginsTls(data: Buffer): boolean {
+  return data[0] === 0x16 && data[1] === 0x03
 }

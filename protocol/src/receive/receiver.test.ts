@@ -120,6 +120,7 @@ test.for([
   { input: 'half a message, then close', bytes: encode(['abcdef']).subarray(0, 4), end: true, problem: 'cut_off' },
   { input: 'a byte that starts no value', bytes: Buffer.from('c1', 'hex'), problem: 'not_msgpack' },
   { input: 'another protocol', bytes: Buffer.from('GET / HTTP/1.1\r\n\r\n'), problem: 'not_forward' },
+  { input: 'TLS where none is spoken', bytes: Buffer.from('16030102000100dbffffffff', 'hex'), problem: 'tls' },
   { input: 'an endless string', bytes: Buffer.from('91dbffffffff', 'hex'), problem: 'too_large' },
   {
     input: 'an endless array',
