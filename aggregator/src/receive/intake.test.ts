@@ -181,6 +181,10 @@ test('a stream beyond the number that a tenant may have is not taken yet, the ot
     problem: 'limited',
     fatal: false,
   })
+  await expect(send(encode(['another tag', 5, { log: 'x' }, { chunk: 'c' }]))).rejects.toMatchObject({
+    problem: 'limited',
+    fatal: 'once answered',
+  })
   expect(await send(chunk([50, 100]))).toBe('waiting')
   // What became of bytes is no stream.
   expect(

@@ -92,19 +92,20 @@ export class Intake implements Sink {
   }
 
   #acceptForeign(
-    { message }: Extract<CheckedMessage, { kind: 'foreign' }>,
+    { message, chunk }: Extract<CheckedMessage, { kind: 'foreign' }>,
     bytes: Buffer,
     tenant: string | undefined,
     from: Sender | undefined,
   ): Promise<WalPosition> {
     // Its labels are not known before it is decoded; a sender that collects has a tag for each file.
-    this.#checkStream(tenant, message.tag, false)
+    // Fluent Bit waits for an acknowledgement as long as the connection is there.
+    this.#checkStream(tenant, message.tag, chunk === undefined ? false : 'once answered')
     this.#charge(tenant, bytes.length, from)
     return this.#append([], bytes, { tenant })
   }
 
   /** @param fatal whether the connection has to end, because its sender repeats what was not acknowledged only on another one */
-  #checkStream(tenant: string | undefined, stream: string, fatal: boolean): void {
+  #checkStream(tenant: string | undefined, stream: string, fatal: ReceiveError['fatal']): void {
     try {
       this.#options.limits?.checkStream(tenant ?? defaultTenant, stream, stream)
     } catch (error) {

@@ -191,7 +191,7 @@ export class Connection {
       const messages = this.#splitter.push(data)
       if (this.#ready && (!pendedBefore || messages.length > 0)) this.#pendingSince = now
       for (const message of messages) {
-        if (this.#origin.closed) return
+        if (this.#origin.closed || this.#ended) return
         if (this.#ready) this.#take(message)
         else this.#greet(message)
       }
@@ -215,8 +215,9 @@ export class Connection {
         () => this.#socket.destroy(),
       )
     } catch (error) {
-      if (!(error instanceof ReceiveError) || error.fatal) throw error
+      if (!(error instanceof ReceiveError) || error.fatal === true) throw error
       this.#options.onError(error, this)
+      if (error.fatal === 'once answered') this.finish()
     }
   }
 

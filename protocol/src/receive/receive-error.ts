@@ -37,9 +37,12 @@ export type ReceiveProblem =
 export class ReceiveError extends Error {
   override readonly name = 'ReceiveError'
   readonly problem: ReceiveProblem
-  /** Nothing that follows on this connection can be trusted: it is to be closed. */
-  readonly fatal: boolean
-  constructor(problem: ReceiveProblem, message: string, fatal: boolean, options?: ErrorOptions) {
+  /**
+   * Nothing that follows on this connection can be trusted: it is to be closed. `once answered`: its sender waits for what does not come, and sends
+   * again only on another connection; what came before is answered first.
+   */
+  readonly fatal: boolean | 'once answered'
+  constructor(problem: ReceiveProblem, message: string, fatal: boolean | 'once answered', options?: ErrorOptions) {
     super(message, options)
     this.problem = problem
     this.fatal = fatal

@@ -33,6 +33,7 @@ class TestSink implements Sink {
     if (Array.isArray(value) && value[0] === 'hold') from.hold(this.hold)
     if (value === 'fault') throw new TypeError('a fault')
     if (value === 'wrong') throw new ReceiveError('bad_chunk', 'as told', false)
+    if (value === 'limited') throw new ReceiveError('limited', 'as told', 'once answered')
     if (!Array.isArray(value)) throw new ReceiveError('not_forward', 'no array', true)
     this.messages.push(value)
     const answer = encode({ ack: value[0] })
@@ -114,6 +115,19 @@ test('a sender that ends its side still gets its acknowledgements', async () => 
   sink.held[0]!()
   expect(decode(await peer.next())).toEqual({ ack: 'a' })
   await peer.closed
+})
+
+test('a connection whose sender waits for what was refused ends once all before it is answered', async () => {
+  const { sink, problems, dial } = await start()
+  sink.held = []
+  const peer = dial()
+  peer.send(Buffer.concat([['a'], 'limited', ['b']].map((value) => encode(value))))
+  await until(() => sink.held!.length === 1)
+  sink.held[0]!()
+  expect(decode(await peer.next())).toEqual({ ack: 'a' })
+  await peer.closed
+  expect(problems).toEqual(['limited'])
+  expect(sink.messages).toEqual([['a']])
 })
 
 test.for([
