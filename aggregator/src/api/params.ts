@@ -51,7 +51,10 @@ function parseRfc3339(text: string): bigint | undefined {
   const match = rfc3339.exec(text)
   if (!match) return undefined
   const milliseconds = Date.parse(`${match[1]}T${match[2]}${match[4]}`)
-  if (Number.isNaN(milliseconds)) return undefined
+  // Date.parse takes the 30th of February for the 2nd of March, and hour 24 for the next day.
+  const day = new Date(`${match[1]}T00:00:00Z`)
+  if (Number.isNaN(milliseconds) || match[2]!.startsWith('24') || !day.toISOString().startsWith(match[1]!))
+    return undefined
   return BigInt(milliseconds) * 1_000_000n + BigInt((match[3] ?? '').padEnd(9, '0'))
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { parseGoDurationStrictly } from './go-parse.ts'
 
 test.for([
-  ['soon', String.raw`time: invalid duration "soon"`],
+  ['soon', 'time: invalid duration "soon"'],
   ['１s', String.raw`time: invalid duration "\xef\xbc\x91s"`],
   ['a"b\\c', String.raw`time: invalid duration "a\"b\\c"`],
   ['1é', String.raw`time: unknown unit "\xc3\xa9" in duration "1\xc3\xa9"`],

@@ -42,6 +42,7 @@ const iso = new Date(Number(base / 1_000_000n)).toISOString()
 /** As people and programs write times, and as nobody should. */
 const times: readonly string[] = [
   ...['', '0', 'abc', '1e9', '2024-01-02', 'NaN.', '1e3.', ' 1', '0x10', '1_000', '9223372036854775808'],
+  ...['2024-02-30T00:00:00Z', '2024-01-01T24:00:00Z', '2024-01-01T00:00:60Z'],
 ]
 const writtenTimes: readonly (readonly [text: string, note: string])[] = [
   [seconds(0), 'in seconds'],
