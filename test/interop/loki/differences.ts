@@ -503,12 +503,17 @@ export const differences: readonly Difference[] = [
   {
     kind: 'loki',
     reason:
-      "A label filter ahead of a parser filters by what there is then. Loki's parsers ask it again about what they find, and drop lines.",
+      "A label filter filters where it stands. Loki's parsers ask it as soon as they find its label, wherever it stands: lines are dropped, or have errors, that they would not otherwise.",
     cases: {
-      'log queries': ['{case="logfmt"} | a="" | logfmt', '{case="logfmt"} | __error__="" | logfmt --strict'],
+      'log queries': [
+        '{case="logfmt"} | a="" | logfmt',
+        '{case="logfmt"} | __error__="" | logfmt --strict',
+        '{case="num"} | logfmt | __error__!="" | d <= 0',
+      ],
       'log queries with labels by category': [
         '{case="logfmt"} | a="" | logfmt',
         '{case="logfmt"} | __error__="" | logfmt --strict',
+        '{case="num"} | logfmt | __error__!="" | d <= 0',
       ],
     },
   },
