@@ -49,6 +49,16 @@ test("Grafana's health check gives one sample, 2, at the time it asked for", asy
   })
 })
 
+test('what fails unexpectedly is no internal error as long as the aggregator is not ready', async () => {
+  const state = { ready: false, reason: 'the store is not open yet' }
+  const store = failingStore(new Error('Unknown table expression identifier streams'))
+  const url = await start({ store, ready: () => state })
+  const labels = url + path('labels', {})
+  expect(await get(labels)).toMatchObject({ status: 503, text: 'not ready: the store is not open yet\n' })
+  state.ready = true
+  expect(await get(labels)).toMatchObject({ status: 500 })
+})
+
 test.for([
   ['query', { query: '1 + 1', time: '5' }, { resultType: 'scalar', result: [5, '2'] }],
   ['query', { query: 'vector(3) > 4', time: '5' }, { resultType: 'vector', result: [] }],

@@ -109,7 +109,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   tls?.keepFresh(app.server as unknown as TlsServer)
   acceptAnyBody(app)
   letIn(app, options.access, metrics, tls?.material.ca !== undefined)
-  answerErrors(app, options.log)
+  answerErrors(app, options)
   countRequests(app, metrics)
   const others = new OtherMethods(app)
   queryRoutes(app, options, metrics)
@@ -155,15 +155,20 @@ function letIn(app: FastifyInstance, access: Access, metrics: ApiMetrics, certif
   })
 }
 
-function answerErrors(app: FastifyInstance, log: Logger): void {
+function answerErrors(app: FastifyInstance, { log, ready: readiness }: ApiOptions): void {
   app.setErrorHandler((error, request, reply) => {
     const failure = classify(error, undefined)
+    const { ready, reason } = readiness()
+    // As long as tables are made, statements find none.
+    if (failure.unexpected && !ready) return reply.status(503).type(textType).send(notReady(reason))
     if (failure.unexpected) log.error({ err: error, route: request.routeOptions.url }, 'request failed')
     return reply.status(failure.status).type(textType).send(failure.message)
   })
   // Grafana takes this text as "not supported".
   app.setNotFoundHandler((_, reply) => reply.status(404).type(textType).send('404 page not found\n'))
 }
+
+const notReady = (reason = 'starting'): string => `not ready: ${reason}\n`
 
 function countRequests(app: FastifyInstance, metrics: ApiMetrics): void {
   app.addHook('onResponse', async (request, reply) => {
@@ -257,7 +262,7 @@ function operationRoutes(app: FastifyInstance, options: ApiOptions): void {
     return reply
       .status(ready ? 200 : 503)
       .type(textType)
-      .send(ready ? 'ready\n' : `not ready: ${reason ?? 'starting'}\n`)
+      .send(ready ? 'ready\n' : notReady(reason))
   })
   app.get('/metrics', { config: { access: open } }, async (_, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),

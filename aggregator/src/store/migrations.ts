@@ -65,5 +65,5 @@ async function apply(client: StoreClient, log: Logger, { version, name, statemen
     { version, name },
     { settings: { insert_deduplication_token: `schema-${version}` } },
   )
-  log.info({ version, name }, 'the store schema was migrated')
+  log.info({ version, migration: name }, 'the store schema was migrated')
 }
