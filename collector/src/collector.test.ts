@@ -326,6 +326,23 @@ test('a beginning whose end does not come is sent after the time-out, and the ot
   await untilLines(4)
 })
 
+test('stack traces of both streams, of which one may always go on, are sent all the same while more come', async () => {
+  await openSink()
+  const log = container('cart')
+  await start({ logs: { partialTimeout: '300ms' }, multiline: { timeout: '250ms' } })
+  let written = 0
+  const writing = setInterval(() => {
+    const stream = written % 2 === 0 ? 'stdout' : 'stderr'
+    appendFileSync(log, cri(`java.lang.Error: ${written++}`, 'F', stream) + cri('\tat a.B.c(B.java:1)', 'F', stream))
+  }, 50)
+  try {
+    await untilLines(20)
+    expect(written).toBeLessThan(60)
+  } finally {
+    clearInterval(writing)
+  }
+})
+
 test('a beginning that a rotation cut off from its end is joined with it, however short the time-outs', async () => {
   await openSink()
   const log = container('cart')

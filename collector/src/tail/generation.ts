@@ -64,6 +64,8 @@ export interface Stuck {
   readonly to: number
   /** How long it is waited for its end. */
   readonly timeout: number
+  /** From when on it is not waited for any more, though more of it comes, ms on the monotonic clock. */
+  readonly until: number
 }
 
 export class Generation {

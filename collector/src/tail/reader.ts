@@ -175,7 +175,7 @@ export class Reader {
   }
 
   #isLate({ stuck }: Generation, now: number): boolean {
-    return stuck !== undefined && now - stuck.since >= stuck.timeout
+    return stuck !== undefined && (now - stuck.since >= stuck.timeout || now >= stuck.until)
   }
 
   #cut(generation: Generation, length: number, rest: CutRequest['rest'], seam?: number): boolean {
@@ -204,7 +204,9 @@ export class Reader {
     // Only when a rotated file has settled is it known whether the next one has the end.
     const settles = name.rotation !== '' && !generation.ended
     const timeout = settles ? Math.max(patience, 2 * settleMs) : patience
-    generation.stuck = { since: same ? stuck.since : now, size, to: pendingTo, timeout }
+    // Records of both streams may overlap for ever: each begins before the one of the other stream is seen to have ended.
+    const until = whole ? (stuck?.until ?? now + Math.max(this.#partialTimeout, timeout)) : Number.POSITIVE_INFINITY
+    generation.stuck = { since: same ? stuck.since : now, size, to: pendingTo, timeout, until }
     return 'waiting'
   }
 

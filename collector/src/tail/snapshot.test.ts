@@ -47,6 +47,7 @@ const stuck = (of: Partial<NonNullable<Generation['stuck']>>) => ({
   size: 100,
   to: -1,
   timeout: 1000,
+  until: now + 10_000,
   ...of,
 })
 
