@@ -46,8 +46,9 @@ export const size = z.union([z.string(), z.number()]).transform((value, context)
   return bytes
 })
 
-/** A duration in the configuration, such as `5s`; a number of milliseconds once parsed. */
 const notADuration = (value: unknown) => `"${value}" is not a duration: write numbers and units, such as 5s or 1h30m`
+
+/** A duration in the configuration, such as `5s`; a number of milliseconds once parsed. */
 export const duration = z
   // YAML's 0 is a number.
   .union([z.string(), z.literal(0)], { error: ({ input }) => notADuration(input) })
