@@ -17,6 +17,11 @@ test.for([
   [`sum(count_over_time(${n('')} [1m1s]))`, { '': 6 }],
   [`sum by (k) (count_over_time(${n('')} [1m1s]))`, { 'k=a': 3, 'k=b': 3 }],
   [`sum by (k) (rate(${n('| k="a"')} [1m1s]))`, { 'k=a': 3 / 61 }],
+  // A filter does not see what is found behind it.
+  [
+    `sum by (k) (count_over_time(${of(numbers, '| regexp "(?P<seen>v)" | k="" | logfmt')} [1m1s]))`,
+    { 'k=a': 3, 'k=b': 3 },
+  ],
   [`sum(bytes_over_time(${n('| line_format "xx"')} [1m1s]))`, { '': 12 }],
   [`sum(sum_over_time(${n(`| unwrap v ${ok}`)} [1m1s]))`, { '': 10.5 }],
   [`sum by (k) (sum_over_time(${n(`| unwrap v ${ok}`)} [1m1s]))`, { 'k=a': 8, 'k=b': 2.5 }],

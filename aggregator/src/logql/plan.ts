@@ -13,7 +13,7 @@ import type {
   VectorOperator,
 } from './ast.ts'
 import { type ParserHints, parserHints } from './pipeline/parser-hints.ts'
-import { split } from './split.ts'
+import { isParser, split } from './split.ts'
 
 export type Plan = { readonly kind: 'log'; readonly log: LogExpression } | MetricPlan
 
@@ -162,11 +162,9 @@ function planSamples(range: RangeAggregation, outer: Grouping | undefined): Samp
   }
 }
 
-const parsers: ReadonlySet<string> = new Set(['json', 'logfmt', 'regexp', 'pattern', 'unpack'])
-
 /** Where nobody asks for labels, parsers are not run at all, and find no errors either. */
 function withoutParsers(log: LogExpression): LogExpression {
-  return { ...log, stages: log.stages.filter(({ kind }) => !parsers.has(kind)) }
+  return { ...log, stages: log.stages.filter((stage) => !isParser(stage)) }
 }
 
 const countsBytes: ReadonlySet<RangeOperator> = new Set(['bytes_rate', 'bytes_over_time'] as const)
@@ -181,7 +179,7 @@ function withoutFormats(log: LogExpression): LogExpression {
 function readsLine(stage: Stage): boolean {
   if (stage.kind === 'label_format')
     return stage.assignments.some((item) => 'template' in item && item.template.includes('__line__'))
-  return stage.kind === 'line' || parsers.has(stage.kind)
+  return stage.kind === 'line' || isParser(stage)
 }
 
 /** The labels that equality matchers give, but for those that stand in more than one matcher. */

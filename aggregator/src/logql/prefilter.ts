@@ -9,16 +9,11 @@ import { textTest } from './pipeline/label-filter.ts'
 import { parsePattern } from './pipeline/pattern.ts'
 import { extractedSuffix } from './pipeline/working-entry.ts'
 import { errorLabels, type LabelExpressions } from './row-labels.ts'
-import { changesLine, type Split } from './split.ts'
+import { changesLine, isParser, type Parser, type Split } from './split.ts'
 import { matcherCondition, type Parameters } from './sql.ts'
 
 /** A condition that lines meet which contain a text. */
 type Contains = (text: string) => string
-
-type Parser = Extract<Stage, { kind: 'json' | 'logfmt' | 'regexp' | 'pattern' | 'unpack' }>
-
-const isParser = (stage: Stage): stage is Parser =>
-  ['json', 'logfmt', 'regexp', 'pattern', 'unpack'].includes(stage.kind)
 
 /** A condition that every line meets. */
 const always = '1'

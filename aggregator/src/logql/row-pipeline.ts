@@ -8,6 +8,7 @@ import type { ParserHints } from './pipeline/parser-hints.ts'
 import type { CompiledStage } from './pipeline/stage.ts'
 import { errorLabel, WorkingEntry } from './pipeline/working-entry.ts'
 import type { DecodedRow } from './row-decoder.ts'
+import { isParser } from './split.ts'
 import type { StreamSet } from './streams.ts'
 
 /** Sets of metadata that are remembered: rows of one stream have few. */
@@ -78,13 +79,14 @@ export class RowPipeline {
 
 /**
  * Filters of one label each that parsers can ask as soon as they have found it, by the label. Only those that nothing between could change the
- * outcome of.
+ * outcome of, and that all parsers stand before: what is found behind a filter is not for it to see.
  */
 function earlyChecks(stages: readonly Stage[]): ReadonlyMap<string, CompiledStage> {
   const checks = new Map<string, CompiledStage>()
-  for (const stage of stages) {
+  const lastParser = stages.findLastIndex(isParser)
+  for (const [i, stage] of stages.entries()) {
     if (stage.kind === 'label_format' || stage.kind === 'drop' || stage.kind === 'keep') break
-    if (stage.kind !== 'label' || 'left' in stage.filter || stage.filter.kind === 'ip') continue
+    if (i < lastParser || stage.kind !== 'label' || 'left' in stage.filter || stage.filter.kind === 'ip') continue
     const name = stage.filter.kind === 'string' ? stage.filter.matcher.name : stage.filter.name
     if (name !== errorLabel && !checks.has(name)) checks.set(name, compileStages([stage]))
   }

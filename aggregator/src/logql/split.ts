@@ -7,6 +7,12 @@
 import type { Stage } from './ast.ts'
 import { isStoredExactly } from './row-labels.ts'
 
+/** A stage that finds labels in the line. */
+export type Parser = Extract<Stage, { kind: 'json' | 'logfmt' | 'regexp' | 'pattern' | 'unpack' }>
+
+export const isParser = (stage: Stage): stage is Parser =>
+  ['json', 'logfmt', 'regexp', 'pattern', 'unpack'].includes(stage.kind)
+
 export interface Split {
   /** Done by the store, exactly. Without `breaks`, all there is. */
   readonly pushed: readonly Stage[]
