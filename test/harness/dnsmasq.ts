@@ -42,9 +42,17 @@ export class Dnsmasq {
   }
 
   static async start({ address = '127.0.0.1', port, domain = 'test' }: DnsmasqOptions = {}): Promise<Dnsmasq> {
-    const started = new Dnsmasq(address, port ?? (await freeUdpPort()), domain)
-    await started.resume()
-    return started
+    for (let attempt = 1; ; attempt++) {
+      const started = new Dnsmasq(address, port ?? (await freeUdpPort()), domain)
+      try {
+        await started.resume()
+        return started
+      } catch (error) {
+        await started[Symbol.asyncDispose]()
+        // Another test may have taken the port meanwhile, of UDP or of TCP.
+        if (port !== undefined || attempt === 5) throw error
+      }
+    }
   }
 
   get address(): string {
@@ -66,8 +74,8 @@ export class Dnsmasq {
   /** Nobody answers until {@link resume}. */
   async pause(): Promise<void> {
     const child = this.#process
-    if (child === undefined) return
     this.#process = undefined
+    if (child === undefined || child.exitCode !== null) return
     const exited = once(child, 'exit')
     child.kill('SIGKILL')
     await exited
@@ -89,6 +97,7 @@ export class Dnsmasq {
     resolver.setServers([this.address])
     await until(
       () =>
+        child.exitCode !== null ||
         resolver.resolve4(`nobody.${this.#domain}`).then(
           () => true,
           ({ code }) => code === 'ENOTFOUND',
@@ -96,6 +105,7 @@ export class Dnsmasq {
       10_000,
       () => `dnsmasq does not answer: ${output}`,
     )
+    if (child.exitCode !== null) throw new Error(`dnsmasq does not run: ${output}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
