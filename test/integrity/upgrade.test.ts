@@ -80,7 +80,7 @@ async function expectWhole(pipeline: Pipeline, truths: readonly Truth[], name: s
 async function expectMigrated(pipeline: Pipeline): Promise<void> {
   await pipeline.ready()
   for (const { version, name } of migrations.slice(formerSchema))
-    await says(pipeline, JSON.stringify({ version, name }).slice(1, -1))
+    await says(pipeline, JSON.stringify({ version, migration: name }).slice(1, -1))
 }
 
 test('the version that is packed is a former one', () => {
