@@ -14,6 +14,7 @@ import { isUtf8 } from 'node:buffer'
 import { malformedFlag, recordOverhead, type StreamName, stdout, truncatedFlag } from '@tributary/protocol/records.ts'
 import type { LineParser } from '../cri/line.ts'
 import type { RecordDetector } from '../multiline/detector.ts'
+import { LineHead, tells } from './line-head.ts'
 import { LineRun } from './line-run.ts'
 import { type HeldLine, Pending } from './pending.ts'
 import { RecordWriter } from './record-writer.ts'
@@ -23,10 +24,6 @@ const windowLines = 4
 /** What the pieces of a line that fills the window, four pending records and a held line need beside their bytes. */
 const splitOverhead = (2 * windowLines + 5) * recordOverhead
 const emptyLine = 256
-/** A first part of a line of this many bytes tells what the line is: detectors look at beginnings. */
-const tellingBytes = 1024
-/** Where the first part is shorter, this much of the line is put together to tell, bytes: as much as runtimes write in one part. */
-const headBytes = 16 * 1024
 
 /** How the lines of stdout and of stderr are joined; undefined where each is a record of its own. */
 export type Detectors = readonly [stdout: RecordDetector | undefined, stderr: RecordDetector | undefined]
@@ -98,8 +95,7 @@ export class ChunkCutter {
   #seam = Number.POSITIVE_INFINITY
   /** Of bytes that are not UTF-8 as a whole: how far they were looked at piece by piece, and whether the last piece is. */
   readonly #pieceBytes: number
-  /** The beginning of a line whose first part was too short to tell. Made when there is such a line: cri-o cuts lines anywhere, others don't. */
-  #head: Buffer | undefined
+  readonly #head = new LineHead()
   #piecesTo = 0
   #pieceIsUtf8 = false
 
@@ -327,9 +323,9 @@ export class ChunkCutter {
     const pending = this.#parts[stream]
     const group = this.#groups[stream]
     // The first part of a line, if it is not too short, tells whether it goes on with a record: one that does not has ended.
-    const tells = !pending.active && end - start >= tellingBytes
-    if (this.#run.held) this.#settle(this.#run.held, tells ? stream : -1, start, end)
-    const ends = group.active && tells && this.#stateBehind(group, stream, start, end) === 0
+    const decides = !pending.active && tells(end - start)
+    if (this.#run.held) this.#settle(this.#run.held, decides ? stream : -1, start, end)
+    const ends = group.active && decides && this.#stateBehind(group, stream, start, end) === 0
     if (ends) this.#emitPending(group, stream)
     if (this.#endsBefore(lineStart)) return false
     if (pending.active && pending.length + end - start > this.maxLineBytes) {
@@ -352,7 +348,7 @@ export class ChunkCutter {
   #joinParts(line: Pending, stream: StreamName): void {
     const detector = this.#request.detectors[stream]
     const group = this.#groups[stream]
-    const [bytes, start, end] = detector ? this.#headOf(line) : [noBytes, 0, 0]
+    const [bytes, start, end] = detector ? this.#head.of(line, this.#request.parser.arena) : [noBytes, 0, 0]
     if (group.active) {
       const state = detector!.next(group.state, bytes, start, end)
       const fits = group.lines < this.maxLines && group.length + 1 + line.length <= this.maxLineBytes
@@ -371,18 +367,6 @@ export class ChunkCutter {
       this.#pendingCount++
       this.#moveParts(line, group, state)
     }
-  }
-
-  /** What a detector is shown of a line that came in parts, as the bytes from a start to an end: its first part, or as much as tells. */
-  #headOf({ parts, length }: Pending): [bytes: Buffer, start: number, end: number] {
-    const { arena } = this.#request.parser
-    const [start, end] = parts as [number, number]
-    if (end - start >= tellingBytes || end - start === length) return [arena, start, end]
-    this.#head ??= Buffer.allocUnsafe(headBytes)
-    let filled = 0
-    for (let i = 0; i < parts.length && filled < headBytes; i += 2)
-      filled += arena.copy(this.#head, filled, parts[i]!, parts[i + 1]!)
-    return [this.#head, 0, filled]
   }
 
   #moveParts(line: Pending, group: Pending, state: number): void {
