@@ -17,7 +17,8 @@ function named(path: string, parameters: Parameters, rest: string): string {
   return `${path.replace(api, '')}${shown.length === 0 ? '' : `?${shown.join('&')}`}${rest}`
 }
 
-const anyTime = new RegExp(`${String(base).slice(0, 6)}\\d*(\\.\\d+)?`, 'g')
+/** Seconds, milliseconds or nanoseconds of this century. */
+const anyTime = /\b[1-3]\d{9}(?:\d{3}|\d{9})?\b(?:\.\d+)?/g
 
 function shownTime(text: string): string {
   const seconds = text.length > 14 ? Number(BigInt(text) - base) / 1e9 : Number(text) - Number(base) / 1e9
