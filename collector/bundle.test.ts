@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,9 +28,15 @@ test('the bundle collects as the sources do, without any of the packages', { tim
     // A page that is loaded when it is asked for.
     const [, port] = /"http":(\d+)/.exec(output)!
     expect(await (await fetch(`http://127.0.0.1:${port}/why`)).json()).toMatchObject({ ok: true, logsFound: 1 })
-    const files = readdirSync(join(root, 'dist'))
+    const files = readdirSync(join(root, 'dist')).filter((name) => name !== 'node_modules')
     expect(files.every((name) => name.endsWith('.mjs'))).toBe(true)
     for (const file of files) expect(readFileSync(join(root, 'dist', file), 'utf8')).not.toMatch(/^import .*"node:/m)
+    expect(readdirSync(join(root, 'dist', 'node_modules')).toSorted()).toEqual(['@koromix', 'koffi'])
+    const called = `import { load } from 'koffi'; console.log(load(null).func('int getpid(void)')() === process.pid)`
+    writeFileSync(join(root, 'dist', 'calls.mjs'), called)
+    expect(execFileSync(process.execPath, [join(root, 'dist', 'calls.mjs')], { cwd: root, encoding: 'utf8' })).toBe(
+      'true\n',
+    )
   } finally {
     child.kill('SIGKILL')
     rmSync(root, { recursive: true, force: true })

@@ -2,6 +2,9 @@
  * `npm run bundle`: the collector with all it needs from its packages in a few files, collector/dist. What a DaemonSet runs: it starts in a
  * third of the time that hundreds of small files take, and holds less of them in memory.
  */
+import { existsSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type OutputAsset, type OutputChunk, type OutputOptions, rolldown } from 'rolldown'
 
@@ -15,7 +18,7 @@ export interface BundleOptions {
   readonly banner?: OutputOptions['banner']
 }
 
-/** Writes a bundle to `directory`. What is loaded only when it is used stays a file of its own. */
+/** Writes a bundle to `directory`, and koffi, which is native code, beside it. What is loaded only when it is used stays a file of its own. */
 export async function writeBundle(
   directory: string,
   { entries, external = [], banner = '' }: BundleOptions,
@@ -24,7 +27,7 @@ export async function writeBundle(
     input: { ...entries },
     platform: 'node',
     treeshake: true,
-    external: [...external],
+    external: ['koffi', ...external],
     logLevel: 'warn',
   })
   await bundle.write({
@@ -38,6 +41,18 @@ export async function writeBundle(
     comments: { legal: true, annotation: false, jsdoc: false },
     plugins: [{ name: 'text', generateBundle: (_, files) => Object.values(files).forEach(rewrite) }],
   })
+  await copyKoffi(join(directory, 'node_modules'))
+}
+
+/** What of koffi runs on this machine, for the collector to call the C library with, which does without where npm found none for it. */
+async function copyKoffi(directory: string): Promise<void> {
+  const packages = path('../node_modules')
+  const native = `@koromix/koffi-${process.platform}-${process.arch}`
+  const files = ['package.json', 'LICENSE.txt', 'index.js', 'src/koffi/index.js', 'src/koffi/src/static.js']
+  for (const name of [native, ...files.map((file) => `koffi/${file}`)]) {
+    const from = join(packages, name)
+    if (existsSync(from)) await cp(from, join(directory, name), { recursive: true })
+  }
 }
 
 function rewrite(file: OutputAsset | OutputChunk): void {

@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { startCollector } from './collector.ts'
 import { collectorConfig } from './config.ts'
 import { watchConfig } from './reload/config-watch.ts'
+import { keepCodeSmall } from './resident-code.ts'
 
 export async function runCollector(file: string): Promise<void> {
   const config = await readConfig(file, collectorConfig)
@@ -21,6 +22,7 @@ export async function runCollector(file: string): Promise<void> {
   // At its default the signal would end the process, also while it starts.
   process.on('SIGHUP', () => void reload())
   const collector = await started
+  keepCodeSmall(log, stopping.signal)
   log.info({ because: await stop }, 'stopping: waiting for acknowledgements')
   stopping.abort()
   await collector.close()

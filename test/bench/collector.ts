@@ -158,7 +158,7 @@ async function idleCost(collectorScript: string): Promise<Figure[]> {
         value: currentRss(pid) / 2 ** 20,
         unit: 'MiB RSS',
         goal: { atMost: 65 },
-        note: "50 of it are pages of Node's binary ([decision 14](decisions/0014-what-an-idle-collector-holds.md))",
+        note: "it lets go of pages of Node's binary ([decision 14](decisions/0014-what-an-idle-collector-holds.md))",
       },
     ]
   } finally {
