@@ -41,6 +41,15 @@ test.for([
   ['ack: stored', 'ack: stored needs store.engine clickhouse'],
   ['takeover: {after: 10ms}', 'takeover.after: must be at least 1s'],
   ['tenants: {overrides: {shop: {maxStreams: 1}}}', 'tenants.overrides.shop: needs tenants.enabled: true'],
+  [
+    'http: {auth: {credentials: [{name: a, token: x, roles: [push]}, {name: b, token: x, roles: [read]}]}}',
+    'http.auth.credentials: a and b have the same token',
+  ],
+  [
+    `http: {auth: {credentials: [
+      {name: a, username: u, passwordFile: /p, roles: [push]}, {name: b, username: u, passwordFile: /p, roles: [read]}]}}`,
+    'http.auth.credentials: a and b have the same token, or user and password',
+  ],
   ['wal: {segmentBytes: 0}', 'wal.segmentBytes: must be at least 64KiB'],
   ['wal: {maxBytes: 64MiB}', 'wal.maxBytes: must be at least twice wal.segmentBytes'],
 ])('%s is refused: %s', ([text, message]) => {

@@ -58,6 +58,14 @@ export const authConfig = z
         const names = all.map(({ name }) => name)
         const twice = names.find((name, i) => names.indexOf(name) !== i)
         if (twice !== undefined) context.addIssue({ code: 'custom', message: `two credentials are named ${twice}` })
+        const secrets = all.map(({ username, token, tokenFile, password, passwordFile }) =>
+          JSON.stringify([username, token, tokenFile, password, passwordFile]),
+        )
+        const other = secrets.findIndex((secret, i) => secrets.indexOf(secret) !== i)
+        if (other === -1) return
+        const [first, second] = [names[secrets.indexOf(secrets[other]!)], names[other]]
+        const message = `${first} and ${second} have the same token, or user and password: whose a request is could not be told`
+        context.addIssue({ code: 'custom', message })
       })
       .describe(
         'Who may use HTTP: a list of entries with `name`, `token` or `tokenFile`, or `username` with `password` or `passwordFile`, `roles` (`push`, `read`, `admin`) and `tenants` (docs/security.md). Empty: whoever can connect may do everything.',
