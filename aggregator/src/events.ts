@@ -47,7 +47,11 @@ export class AggregatorEvents {
       this.#log.error({ err: error.cause, peer }, 'a message brought out a fault; its connection was closed')
       return
     }
-    this.#warn(`receive ${error.problem}`, { reason: error.problem, peer, detail: error.message }, 'refused')
+    this.#warn(
+      `receive ${error.problem}`,
+      { reason: error.problem, peer, detail: error.message },
+      error.problem === 'silent' ? 'silent' : 'refused',
+    )
   }
 
   syslogProblem(reason: SyslogProblem, peer: string, detail: string): void {

@@ -71,6 +71,7 @@ export class Connection {
   #held: NodeJS.Timeout | undefined
   #ended = false
   #begun = false
+  #toldSilent = false
   /** When the message that is pending, or the handshake, began; and when bytes last came. Milliseconds of {@link performance.now}. */
   #pendingSince = performance.now()
   #lastData = performance.now()
@@ -150,7 +151,7 @@ export class Connection {
     this.#socket.resume()
   }
 
-  /** Closes the connection when its message, its handshake or its silence has taken too long. */
+  /** Closes the connection when its message, its handshake or its silence has taken too long. Tells of one that never began: its sender may wait for a handshake that there is none of. */
   expire(now: number, messageTimeout: number, idleTimeout: number): void {
     if (this.#socket.isPaused()) return
     if (!this.#ready && now - this.#pendingSince > messageTimeout) {
@@ -158,6 +159,11 @@ export class Connection {
     } else if (this.pendingBytes > 0 && now - this.#pendingSince > messageTimeout) {
       this.fail(new ReceiveError('timeout', 'a message did not end in time', true))
     } else if (this.#unanswered === 0 && now - this.#lastData > idleTimeout) this.#socket.destroy()
+    else if (!this.#begun && !this.#toldSilent && now - this.#pendingSince > messageTimeout) {
+      this.#toldSilent = true
+      const hint = 'a sender that has a shared key waits for a handshake, which is not asked for here'
+      this.#options.onError(new ReceiveError('silent', `nothing came since the connection began: ${hint}`, false), this)
+    }
   }
 
   /** Reports what is wrong and closes the connection. */

@@ -21,6 +21,8 @@ export type ReceiveProblem =
   | 'tls'
   /** A message, or a handshake, that did not end in time. */
   | 'timeout'
+  /** Nothing came since the connection began. It stays open: told once. */
+  | 'silent'
   /** The connection ended within a message. */
   | 'cut_off'
   | 'too_many_connections'

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { afterEach, expect, test, vi } from 'vitest'
 import { encodePing, parseHelo } from '../handshake.ts'
@@ -192,6 +193,17 @@ test.for([
   peer.send(Buffer.from('92a1', 'hex'))
   await peer.closed
   expect(problems).toEqual(['timeout'])
+})
+
+test('a connection that never begins is told of once, stays open, and is taken when it does begin', async () => {
+  const { problems, dial } = await start({ messageTimeout: 50 })
+  const peer = dial()
+  await expect.poll(() => problems).toEqual(['silent'])
+  await sleep(200)
+  peer.send(['a'])
+  expect(decode(await peer.next())).toEqual({ ack: 'a' })
+  await sleep(200)
+  expect(problems).toEqual(['silent'])
 })
 
 test('a connection that says nothing for long is closed without being an error', async () => {
