@@ -77,7 +77,17 @@ test.for([
   expect(one({ log: 'x' }, tag).labels).toEqual(labels)
 })
 
-test('a tag says nothing of a record that has a kubernetes map', () => {
+test('a tag says what a kubernetes map leaves open', () => {
+  const host = { host: 'node-1', labels: { app: 'shop' } }
+  expect(one({ log: 'x', kubernetes: host }, 'audit').labels).toEqual({ node: 'node-1', app: 'shop', tag: 'audit' })
+  const named = one(
+    { log: 'x', kubernetes: { ...host, namespace_name: 'own' } },
+    `kube.var.log.containers.cart-0_shop_web-${id}.log`,
+  )
+  expect(named.labels).toEqual({ node: 'node-1', app: 'shop', namespace: 'own', pod: 'cart-0', container: 'web' })
+})
+
+test('a tag says nothing of a record whose kubernetes map names the pod', () => {
   const record = { log: 'x', kubernetes: { namespace_name: 'shop', pod_name: 'cart-0' } }
   const { labels, metadata } = one(record, `kube.var.log.containers.other_test_web-${id}.log`)
   expect({ labels, metadata }).toEqual({ labels: { namespace: 'shop', pod: 'cart-0' }, metadata: {} })

@@ -121,10 +121,10 @@ function foreignRecord(entry: Entry, ofTag: Group, group: Group, sender: StreamM
   const metadata: Record<string, string> = { ...group.metadata }
   const kubernetes = record.get('kubernetes')
   if (kubernetes instanceof Map) takeKubernetes(kubernetes, labels, metadata)
-  // Where a record says from which pod it is, the tag adds nothing that is worth a stream of its own.
-  if (Object.keys(labels).length === 0) {
-    Object.assign(labels, ofTag.labels)
-    Object.assign(metadata, ofTag.metadata)
+  // Where a record says from which pod or service it is, the tag adds nothing that is worth a stream of its own.
+  if (labels['pod'] === undefined && labels['service_name'] === undefined) {
+    for (const [name, value] of Object.entries(ofTag.labels)) labels[name] ??= value
+    for (const [name, value] of Object.entries(ofTag.metadata)) metadata[name] ??= value
   }
   addSender(sender, labels, metadata)
   const stream = streamName(record.get('stream'))
@@ -263,12 +263,13 @@ function withoutNewline(line: Buffer): Buffer {
 }
 
 /** The name that Fluent Bit and Fluentd give to what they tail from /var/log/containers. */
-const containerTag = /(?:^|\.)([a-z0-9.-]+)_([a-z0-9-]+)_([a-z0-9-]+)-([0-9a-f]{64})\.log$/
+const containerTag = /^([a-z0-9.-]+)_([a-z0-9-]+)_([a-z0-9-]+)-([0-9a-f]{64})\.log$/
+const directory = 'containers.'
 
 /** Pod, namespace, container and its id where the tag tells them, else the tag itself. */
 function describeTag(tag: string): Group {
-  const path = tag.slice(tag.lastIndexOf('containers.') + (tag.includes('containers.') ? 'containers.'.length : 0))
-  const match = containerTag.exec(path)
+  const at = tag.lastIndexOf(directory)
+  const match = at === -1 ? null : containerTag.exec(tag.slice(at + directory.length))
   if (match === null) return { labels: { tag }, metadata: {} }
   const [, pod, namespace, container, id] = match as unknown as [string, string, string, string, string]
   return { labels: { pod, namespace, container }, metadata: { container_id: id } }
