@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { truncatedFlag } from '@tributary/protocol/records.ts'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Sink, type SinkOptions } from '../../test/harness/sink.ts'
@@ -113,6 +114,29 @@ test('lines of containers arrive once, in order, with the identity of their pod'
   expect(source!.header.metadata).toEqual({ pod_uid: 'uid-cart', container_id: '0'.padStart(64, 'a') })
   const starts = [...readFileSync(log, 'latin1').matchAll(/^./gm)].map(({ index }) => index)
   expect(source!.records.map(({ offset }) => offset)).toEqual(starts)
+})
+
+test('parts of 16 KiB, as runtimes make them, are taken apart whatever the longest record is', async () => {
+  await openSink()
+  const text = numbered(0, 6000).join('').slice(0, 20_000)
+  writeFileSync(
+    container('cart'),
+    `${cri(text.slice(0, 16_384), 'P', 'stderr')}${cri(text.slice(16_384), 'F', 'stderr')}${cri('next')}`,
+  )
+  const docker = (log: string) => `${JSON.stringify({ log, stream: 'stderr', time: '2026-11-23T00:00:00Z' })}\n`
+  // Each byte of it is six in the file.
+  writeFileSync(join(logs, 'web.log'), `${docker('\u0001'.repeat(16_384))}${docker('end\n')}`)
+  await start({ logs: { maxLineBytes: '1KiB' } })
+  await untilLines(21 + 17)
+  const [cart, web] = [...sink.sources.values()].map(({ records }) => records).sort((a, b) => b.length - a.length)
+  const long = cart!.filter(({ stream }) => stream === 1)
+  expect(long.map(({ line }) => line).join('')).toBe(text)
+  expect(cart!.filter(({ stream }) => stream === 0)).toMatchObject([{ line: 'next', flags: 0 }])
+  expect(web!.map(({ line }) => line).join('')).toBe(`${'\u0001'.repeat(16_384)}end`)
+  for (const { line, flags } of [...long, ...web!]) {
+    expect(line.length).toBeLessThanOrEqual(1024)
+    expect(flags).toBe(truncatedFlag)
+  }
 })
 
 test('generations renamed and compressed as the kubelet does are read to their end, in order, over restarts of the collector', async () => {

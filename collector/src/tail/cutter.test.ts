@@ -1,4 +1,4 @@
-import { RecordScanner } from '@tributary/protocol/records.ts'
+import { RecordScanner, truncatedFlag } from '@tributary/protocol/records.ts'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { DockerParser } from '../cri/docker.ts'
@@ -126,6 +126,55 @@ test('every byte of every message comes out once, in order per stream, whatever 
     ),
     { numRuns: 500 },
   )
+})
+
+test('what is too long for one record becomes several of the longest kind, all flagged, in however many parts it came', () => {
+  const reached = { longPart: 0, longRecord: 0 }
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({
+          stream: fc.constantFrom('stdout', 'stderr'),
+          parts: fc.array(fc.string({ unit: fc.constantFrom('a', 'é'), maxLength: 150, size: 'max' }), {
+            minLength: 1,
+            maxLength: 4,
+          }),
+        }),
+        { maxLength: 6 },
+      ),
+      fc.array(fc.boolean(), { minLength: 1 }),
+      (records, picks) => {
+        const bytes = Buffer.from(interleave(records, picks).join(''))
+        // Enough for all of it: what is flagged does not depend on where chunks end then.
+        const cutter = new ChunkCutter({ maxLineBytes, maxLines: 8, leastWindowBytes: 16 * 1024 })
+        const request = { bytes, offset: 0, parser: new CriParser(), detectors: noDetectors, midLine: false }
+        cutter.cut({ ...request, seconds: 1, nanoseconds: 0, rest: 'all' })
+        const seen = recordsOf(cutter)
+        expect(new Set(seen.map(({ offset }) => offset)).size).toBe(seen.length)
+        for (const [id, stream] of ['stdout', 'stderr'].entries()) {
+          const own = seen.filter((one) => one.stream === id)
+          for (const { parts } of records.filter((one) => one.stream === stream)) {
+            const text = Buffer.from(parts.join('')).toString('latin1')
+            let line = ''
+            const flags: number[] = []
+            do {
+              const next = own.shift()!
+              expect(next.line.length).toBeLessThanOrEqual(maxLineBytes)
+              line += next.line
+              flags.push(next.flags)
+            } while (line.length < text.length)
+            expect(line).toBe(text)
+            const tooLong = text.length > maxLineBytes
+            expect(flags.every((one) => one === (tooLong ? truncatedFlag : 0))).toBe(true)
+            if (tooLong) reached.longRecord++
+            if (parts.slice(0, -1).some((part) => Buffer.byteLength(part) > maxLineBytes)) reached.longPart++
+          }
+        }
+      },
+    ),
+  )
+  expect(reached.longPart).toBeGreaterThan(50)
+  expect(reached.longRecord).toBeGreaterThan(50)
 })
 
 test('reading on from any chunk boundary gives the records that lie behind it', () => {

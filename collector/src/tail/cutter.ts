@@ -21,8 +21,6 @@ import { RecordWriter } from './record-writer.ts'
 
 /** The window holds this many lines of the longest kind: room for a joined record and for the other stream's lines in between. */
 const windowLines = 4
-/** What the pieces of a line that fills the window, four pending records and a held line need beside their bytes. */
-const splitOverhead = (2 * windowLines + 5) * recordOverhead
 const emptyLine = 256
 
 /** How the lines of stdout and of stderr are joined; undefined where each is a record of its own. */
@@ -74,6 +72,8 @@ export class ChunkCutter {
   pendingPart = false
 
   readonly #writer: RecordWriter
+  /** What the pieces of a line that fills the window, four pending records and a held line need beside their bytes. */
+  readonly #splitOverhead: number
   /** Lines that came in parts, by stream. */
   readonly #parts: readonly [Pending, Pending] = [new Pending(), new Pending()]
   /** Records of several lines, by stream. */
@@ -99,13 +99,16 @@ export class ChunkCutter {
   #piecesTo = 0
   #pieceIsUtf8 = false
 
-  constructor(options: { maxLineBytes: number; maxLines: number }) {
-    this.maxLineBytes = options.maxLineBytes
-    this.maxLines = options.maxLines
-    this.windowBytes = windowLines * options.maxLineBytes
-    this.#pieceBytes = this.windowBytes / 64
-    this.#writer = new RecordWriter(this.windowBytes + this.windowBytes / 4 + splitOverhead)
-    this.#run = new LineRun(this.#writer, this, { ...options, spare: splitOverhead })
+  /** @param options.leastWindowBytes a longer line of the file than the window is not seen as a whole, however short its records are to be */
+  constructor(options: { maxLineBytes: number; maxLines: number; leastWindowBytes?: number }) {
+    const { maxLineBytes, maxLines, leastWindowBytes = 0 } = options
+    this.maxLineBytes = maxLineBytes
+    this.maxLines = maxLines
+    this.windowBytes = Math.max(windowLines * maxLineBytes, leastWindowBytes)
+    this.#pieceBytes = Math.ceil(this.windowBytes / 64)
+    this.#splitOverhead = (2 * Math.ceil(this.windowBytes / maxLineBytes) + 5) * recordOverhead
+    this.#writer = new RecordWriter(this.windowBytes + Math.ceil(this.windowBytes / 4) + this.#splitOverhead)
+    this.#run = new LineRun(this.#writer, this, { maxLineBytes, spare: this.#splitOverhead })
   }
 
   /** Encoded records: the first {@link encodedBytes} of it are valid until the next cut. */
@@ -182,7 +185,7 @@ export class ChunkCutter {
       }
       const end = lineEnd(bytes, at, whole)
       // What is pending lies before `at`, and is not longer than it was there.
-      if (this.#writer.encodedBytes + this.#pendingBytes + (end - at) + splitOverhead > out.length) return true
+      if (this.#writer.encodedBytes + this.#pendingBytes + (end - at) + this.#splitOverhead > out.length) return true
       if (!this.#line(at, end)) return false
       this.consumed = at = Math.min(end + 1, whole)
     }
@@ -328,18 +331,24 @@ export class ChunkCutter {
     const ends = group.active && decides && this.#stateBehind(group, stream, start, end) === 0
     if (ends) this.#emitPending(group, stream)
     if (this.#endsBefore(lineStart)) return false
-    if (pending.active && pending.length + end - start > this.maxLineBytes) {
+    const goesOn = pending.active && pending.length + end - start > this.maxLineBytes
+    if (goesOn) {
       pending.truncated = true
       this.#endGroup(stream)
       this.#emitPending(pending, stream)
     }
+    let from = start
     if (!pending.active) {
+      const long = end - start > this.maxLineBytes
+      if (long) this.#endGroup(stream)
       if (this.#pendingCount++ === 0) this.#markClean(lineStart, this.seconds, this.nanoseconds)
-      pending.begin(offset + lineStart, parser.seconds, parser.nanoseconds)
+      if (long) from = this.#longPart(lineStart, start, end)
+      pending.begin(offset + lineStart + from - start, parser.seconds, parser.nanoseconds)
+      pending.truncated = goesOn || long
     }
-    pending.add(start, end)
+    pending.add(from, end)
     pending.seenTo = lineEnd
-    this.#pendingBytes += end - start
+    this.#pendingBytes += end - from
     if (!parser.partial) this.#joinParts(pending, stream)
     return true
   }
@@ -364,6 +373,7 @@ export class ChunkCutter {
     if (state === 0) this.#emitPending(line, stream)
     else {
       group.begin(line.offset, line.seconds, line.nanoseconds)
+      group.truncated = line.truncated
       this.#pendingCount++
       this.#moveParts(line, group, state)
     }
@@ -422,13 +432,28 @@ export class ChunkCutter {
     this.#split(arena, offset + lineStart - start, start, end, parser.stream, 0)
   }
 
+  /** A part that is longer than a record: what of it is for the record that the next part goes on with begins where this returns. */
+  #longPart(lineStart: number, start: number, end: number): number {
+    const { parser, offset } = this.#request
+    this.#takeTime()
+    return this.#splitHead(parser.arena, offset + lineStart - start, start, end, parser.stream, 0)
+  }
+
   /** One line as several records of at most {@link maxLineBytes}, all flagged truncated. The record at `start` has offset `base + start`. */
   #split(arena: Buffer, base: number, start: number, end: number, stream: StreamName, flags: number): void {
-    for (let at = start; at < end; ) {
-      const stop = end - at > this.maxLineBytes ? characterBoundary(arena, at + this.maxLineBytes) : end
+    const last = this.#splitHead(arena, base, start, end, stream, flags)
+    if (last < end) this.#emit(arena, last, end, base + last, stream, flags | truncatedFlag)
+  }
+
+  /** All of them but the last, which begins where this returns. */
+  #splitHead(arena: Buffer, base: number, start: number, end: number, stream: StreamName, flags: number): number {
+    let at = start
+    while (end - at > this.maxLineBytes) {
+      const stop = characterBoundary(arena, at + this.maxLineBytes)
       this.#emit(arena, at, stop, base + at, stream, flags | truncatedFlag)
       at = stop
     }
+    return at
   }
 
   /** The rest of a line whose head went out in an earlier chunk, up to `end`. */

@@ -49,7 +49,12 @@ export class Reader {
   #joinTimeout!: number
 
   constructor({ logs, multiline, courier, metrics }: ReadConfig & { courier: Courier; metrics: CollectorMetrics }) {
-    this.#cutter = new ChunkCutter({ maxLineBytes: logs.maxLineBytes, maxLines: multiline.maxLines })
+    this.#cutter = new ChunkCutter({
+      maxLineBytes: logs.maxLineBytes,
+      maxLines: multiline.maxLines,
+      // Runtimes cut lines at 16 KiB, and docker may write a byte of it as six.
+      leastWindowBytes: chunkBytes,
+    })
     this.#buffer = Buffer.allocUnsafeSlow(tailBytes + this.#cutter.windowBytes)
     this.#courier = courier
     this.#metrics = metrics
