@@ -1,5 +1,5 @@
 /** The collector as a process: what signals and its configuration file make it do. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -36,8 +36,11 @@ const configure = (keys: Record<string, unknown> = {}) =>
     }),
   )
 
-function start() {
-  const child = fork(fileURLToPath(new URL('main.ts', import.meta.url)), ['--config', file()], { silent: true })
+/** `prefix` is a command that becomes the process. */
+function start(...prefix: string[]) {
+  const main = fileURLToPath(new URL('main.ts', import.meta.url))
+  const [program, ...args] = [...prefix, process.execPath, main, '--config', file()]
+  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let output = ''
   for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (bytes) => (output += bytes))
@@ -122,4 +125,21 @@ test.runIf(process.platform === 'linux').for([
   const { says, exited } = start()
   await says(new RegExp(`stateDir: the directory .* can't be made .${reason}.*; choose another one`))
   expect((await exited)[0]).toBe(1)
+})
+
+test('a process that may open fewer files than there are logs reads what it can, and the others as soon as it may', {
+  timeout: 30_000,
+}, async () => {
+  const log = (i: number) => join(root, 'containers', `app-${i}.log`)
+  for (let i = 0; i < 60; i++) writeFileSync(log(i), `line of ${i}\n`)
+  configure()
+  const { page, says } = start('sh', '-c', 'ulimit -n 100 && exec "$0" "$@"')
+  await says(/"connected to aggregator"/)
+  await expect.poll(() => sink.lines().length, { timeout: 15_000 }).toBe(36)
+  await says(/36 logs are open, and this process may have 100 files open: raise that \(ulimit -n, /)
+  expect(await page('/healthz')).toBe('ok\n')
+  expect(await page('/metrics')).toContain('collector_input_problems_total{reason="unreadable"} 24')
+  const read = new Set(sink.lines())
+  for (let i = 0; i < 60; i++) if (read.has(`line of ${i}`)) rmSync(log(i))
+  await expect.poll(() => new Set(sink.lines()).size, { timeout: 15_000 }).toBe(60)
 })

@@ -2,7 +2,7 @@
  * Bytes of one log file by position, plain or compressed. Plain files are read synchronously: what is asked for was just written and
  * lies in the page cache, where a thread-pool round trip costs more than the read.
  */
-import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs'
 import { Readable } from 'node:stream'
 import { constants, createGunzip, gunzipSync } from 'node:zlib'
 
@@ -19,6 +19,40 @@ export interface LogFile {
   close(): void
 }
 
+/** What connections, the process's own files and modules that are loaded later may need of its descriptors. */
+const reservedDescriptors = 64
+
+/** How many files this process may have open; more than it ever has where nobody tells. */
+function openFilesLimit(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'latin1')
+    return Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY)
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+let held = 0
+/** Read when the first log is opened: Node raises the limit at its start. */
+let limit: number | undefined
+
+/** Throws what the file system throws, and `EMFILE` before logs have all descriptors: nothing could be sent then. */
+function openLog(path: string): number {
+  limit ??= openFilesLimit()
+  if (held >= Math.max(limit - reservedDescriptors, limit / 4)) {
+    const what = `EMFILE: ${held} logs are open, and this process may have ${limit} files open: raise that (ulimit -n, LimitNOFILE of the container runtime), open '${path}'`
+    throw Object.assign(new Error(what), { code: 'EMFILE' })
+  }
+  const fd = openSync(path, 'r')
+  held++
+  return fd
+}
+
+function closeLog(fd: number): void {
+  held--
+  closeSync(fd)
+}
+
 export class PlainFile implements LogFile {
   readonly gzip = false
   start: number
@@ -26,7 +60,7 @@ export class PlainFile implements LogFile {
   end = Number.POSITIVE_INFINITY
   readonly #fd: number
   constructor(path: string, start = 0) {
-    this.#fd = openSync(path, 'r')
+    this.#fd = openLog(path)
     this.start = start
   }
   stat(): Stats {
@@ -46,7 +80,7 @@ export class PlainFile implements LogFile {
     return done
   }
   close(): void {
-    closeSync(this.#fd)
+    closeLog(this.#fd)
   }
 }
 
@@ -66,7 +100,7 @@ export class GzipFile implements LogFile {
   #end = 0
 
   constructor(path: string, start = 0) {
-    this.#fd = openSync(path, 'r')
+    this.#fd = openLog(path)
     this.start = start
   }
 
@@ -128,7 +162,7 @@ export class GzipFile implements LogFile {
 
   close(): void {
     this.rest()
-    closeSync(this.#fd)
+    closeLog(this.#fd)
   }
 }
 
