@@ -132,9 +132,13 @@ async function idleCost(collectorScript: string): Promise<Figure[]> {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   const [{ address }] = (await once(sink, 'message')) as [{ address: string }]
-  await using pipeline = await Pipeline.create({ collectorScript, collector: { aggregator: { address } } })
+  await using cluster = await BenchCluster.start()
+  const collector = { aggregator: { address }, kubernetes: cluster.kubernetes }
+  await using pipeline = await Pipeline.create({ collectorScript, collector })
   try {
     const truth = await writeCorpus(pipeline.logs, idleFiles * 300, { containers: idleFiles } as never)
+    for (const { namespace, pod, uid, name } of truth.containers)
+      cluster.add({ namespace, name: pod, uid, container: name })
     pipeline.collector.start()
     const pid = pipeline.collector.pid!
     await until(
@@ -148,7 +152,7 @@ async function idleCost(collectorScript: string): Promise<Figure[]> {
     await sleep(idleSeconds * 1000)
     return [
       {
-        name: `idle with ${idleFiles} files`,
+        name: `idle with ${idleFiles} files and the metadata of their pods`,
         value: ((cpuSeconds(pid) - before) / idleSeconds) * 100,
         unit: '% of a core',
         goal: { atMost: 1 },
