@@ -218,7 +218,7 @@ test('log queries give what a search through all entries gives', { timeout: 60_0
       limit: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(5000)),
       direction: fc.constantFrom('forward', 'backward'),
       interval: fc.oneof(
-        { weight: 4, arbitrary: fc.constant(0) },
+        { weight: 2, arbitrary: fc.constant(0) },
         { weight: 1, arbitrary: fc.integer({ min: 1, max: 9 }) },
       ),
       categorized: fc.boolean(),
