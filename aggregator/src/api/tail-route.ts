@@ -58,7 +58,8 @@ export function tailRoute(app: FastifyInstance, options: TailRouteOptions): void
     const end = options.tails.begin(request.scope.tenants.join('|'))
     try {
       const socket = await upgrades.accept(raw, reply)
-      void serve(socket, request, options, closing.signal).finally(end)
+      if (socket === undefined) end()
+      else void serve(socket, request, options, closing.signal).finally(end)
     } catch (error) {
       end()
       throw error

@@ -1,5 +1,6 @@
 /** Live tail over WebSocket, on a running aggregator: history, the seam, what is live, and clients that are too slow. */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseConfig } from '@tributary/protocol/config-file.ts'
@@ -299,6 +300,33 @@ test('a request that is for no WebSocket is told so, and other upgrades are igno
     ).end(),
   )
   expect(status).toBe(200)
+})
+
+test('a handshake that fails leaves its tail to others, and nobody keeps a connection by not closing it', async () => {
+  await using own = await start('maxTails: 1')
+  const ask = async (query: string, version: string): Promise<string> => {
+    const socket = connect({ host: '127.0.0.1', port: own.aggregator.httpPort, allowHalfOpen: true })
+    socket.write(
+      `GET /loki/api/v1/tail?query=${encodeURIComponent(query)} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `Sec-WebSocket-Version: ${version}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+    )
+    let text = ''
+    for await (const data of socket) text += data
+    halfOpen.push(socket)
+    return text
+  }
+  const halfOpen: Socket[] = []
+  expect(await ask('{app="web"}', '7')).toContain('Missing or invalid Sec-WebSocket-Version header')
+  expect(await ask('{app="web"}', '7')).toContain('Missing or invalid Sec-WebSocket-Version header')
+  expect(await ask('{', '13')).toContain('parse error')
+  await (await new Client({ query: '{app="web"}' }).open()).close()
+  // A socket that the other side still has takes what is written to it; one that is gone there says so.
+  for (const socket of halfOpen) {
+    const gone = new Promise((resolve) => socket.once('error', resolve))
+    socket.write('x')
+    setTimeout(() => socket.write('x'), 50)
+    expect(await gone).toMatchObject({ code: expect.stringMatching(/EPIPE|ECONNRESET/) })
+  }
 })
 
 test('there are only so many tails, none lasts for ever, and a stop ends them', async () => {

@@ -31,20 +31,32 @@ export class Upgrades {
       const response = new ServerResponse(request)
       response.shouldKeepAlive = false
       response.assignSocket(socket as Socket)
-      response.on('finish', () => socket.end())
+      // As for any request that is the last of its connection: whoever does not close it in turn keeps no place.
+      response.on('finish', () => (socket as Socket).destroySoon())
+      socket.on('timeout', () => socket.destroy()) // takes nothing of its answer; a WebSocket has no timeout
       socket.on('error', () => socket.destroy()) // gone before it was answered
       app.routing(request, response)
     })
   }
 
-  /** The socket of a request for one; the reply is over with it. Throws {@link ParameterError} when the request is none. */
-  accept(request: FastifyRequest, reply: FastifyReply): Promise<WebSocket> {
-    const upgrade = this.expect(request)
+  /**
+   * The socket of a request for one, or undefined when the client is gone or its handshake is none, which it is told; the reply is over
+   * either way. Throws {@link ParameterError} when the request is for no WebSocket.
+   */
+  accept(request: FastifyRequest, reply: FastifyReply): Promise<WebSocket | undefined> {
+    const { socket, head } = this.expect(request)
     reply.hijack()
     reply.raw.removeAllListeners('finish')
-    reply.raw.detachSocket(upgrade.socket as Socket)
+    reply.raw.detachSocket(socket as Socket)
     return new Promise((resolve) => {
-      this.#server.handleUpgrade(request.raw, upgrade.socket, upgrade.head, resolve)
+      if (socket.destroyed) return resolve(undefined)
+      // What the handshake fails for is answered by `ws`, which tells nobody but the client.
+      const gone = () => resolve(undefined)
+      socket.once('close', gone)
+      this.#server.handleUpgrade(request.raw, socket, head, (accepted) => {
+        socket.off('close', gone)
+        resolve(accepted)
+      })
     })
   }
 
