@@ -394,6 +394,40 @@ test('a file that took the place of one with the same content, deleted meanwhile
   expect(sink.lines()).toEqual(numbered(0, 6))
 })
 
+test('a file that a link led to until the collector was stopped is read on, and what rotation made of it', {
+  timeout: 40_000,
+}, async () => {
+  await openSink()
+  const add = (name: string, lines: string[]) => {
+    write(join(root, name), lines)
+    appendFileSync(join(root, `${name}.txt`), lines.map((line) => `${line}\n`).join(''))
+  }
+  const lead = (name: string) => {
+    for (const suffix of ['', '.txt']) {
+      symlinkSync(join(root, `${name}${suffix}`), join(logs, 'new'))
+      renameSync(join(logs, 'new'), join(logs, `current${suffix}.log`))
+    }
+  }
+  const stop = () => running.pop()!.close()
+  add('app-1', numbered(0, 3))
+  lead('app-1')
+  await start()
+  await untilLines(2 * 3)
+  await stop()
+  add('app-1', numbered(3, 5))
+  for (const suffix of ['', '.txt']) renameSync(join(root, `app-1${suffix}`), join(root, `app-1${suffix}.1`))
+  add('app-1', numbered(5, 8))
+  add('app-2', numbered(8, 10))
+  lead('app-2')
+  await start()
+  await untilLines(2 * 10)
+  await stop()
+  add('app-1', numbered(10, 12))
+  await start()
+  await untilLines(2 * 12)
+  expect(sink.lines().sort()).toEqual([...numbered(0, 12), ...numbered(0, 12)].sort())
+})
+
 test('what can not be read is counted by reason and disturbs nothing', async () => {
   await openSink()
   mkdirSync(join(logs, 'directory.log'))

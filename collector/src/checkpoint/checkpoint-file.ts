@@ -13,6 +13,8 @@ export interface Checkpoint {
   readonly source: string
   /** Where the source was last seen. */
   readonly path: string
+  /** The name in the log directory that led there and may lead to another file by now; left out where the path is that name, of containers and of what was rotated. */
+  readonly link?: string | undefined
   /** Acknowledged without a gap up to here, bytes. */
   readonly offset: number
   /** Bytes the source was seen to have. */

@@ -155,10 +155,13 @@ export class Discovery {
     const key = base === undefined ? directory : target
     const id = containerIdFromLink(name)
     if (id) this.#learn(key, { id, restart: inKubeletLayout ? Number.parseInt(basename(target), 10) : 0 })
+    const entry = join(this.#options.path, name)
+    const origin = { directory, base, identity: pod, containerId: (restart: number) => this.#containerId(key, restart) }
+    const ofAnother = target !== entry && id === undefined && pod === undefined && base !== undefined
     return {
       key,
-      origin: { directory, base, identity: pod, containerId: (restart) => this.#containerId(key, restart) },
-      target: link === join(this.#options.path, name) || id !== undefined ? undefined : target,
+      origin: ofAnother ? { ...origin, link: entry } : origin,
+      target: link === entry || id !== undefined ? undefined : target,
     }
   }
 

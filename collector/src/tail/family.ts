@@ -22,6 +22,8 @@ export interface FamilyOrigin {
   readonly base: string | undefined
   /** Whose log it is; undefined for a file outside the kubelet's layout. */
   readonly identity: PodIdentity | undefined
+  /** The name in the log directory, where the file is another's that it leads to and nothing but that tells where to find it. */
+  readonly link?: string | undefined
   /** The container's id, by restart count, where a link's name told it. */
   containerId(restart: number): string | undefined
 }
@@ -163,7 +165,9 @@ export class Family {
   get over(): boolean {
     if (!this.unlisted || this.reading) return false
     const excluded = this.#decision?.verdict === 'excluded'
-    return excluded || this.generations.every(({ state, unlinked }) => state === 'done' && unlinked)
+    // What was not looked at yet may have files.
+    const unseen = this.nextPollAt === 0 && this.generations.length === 0
+    return excluded || (!unseen && this.generations.every(({ state, unlinked }) => state === 'done' && unlinked))
   }
 
   #pollDirectory(now: number): void {
@@ -270,6 +274,7 @@ export class Family {
         ...found,
         name,
         path,
+        link: this.origin.link,
         treatment,
         file: keep ? found.file : undefined,
         size: name.gzip ? 0 : Math.max(0, stats.size + found.file.start),

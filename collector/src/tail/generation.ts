@@ -38,6 +38,8 @@ export interface GenerationStart {
   readonly id: SourceId
   readonly name: GenerationName
   readonly path: string
+  /** As {@link FamilyOrigin.link}. */
+  readonly link?: string | undefined
   readonly identity: FileIdentity
   readonly cutBack?: CutBack | undefined
   readonly format: LineFormat
@@ -74,6 +76,7 @@ export class Generation {
   readonly format: LineFormat
   /** Set when it begins within its file, whose end was cut off: what is before is of another source. */
   readonly cutBack: CutBack | undefined
+  readonly #link: string | undefined
   /** Where it begins is not in the checkpoints yet, so that a restart could not tell: it is not read before. */
   unsaved: boolean
   treatment: Treatment
@@ -138,6 +141,7 @@ export class Generation {
     this.identity = start.identity
     this.format = start.format
     this.cutBack = start.cutBack
+    this.#link = start.link
     this.unsaved = start.cutBack !== undefined && start.checkpoint === undefined
     this.treatment = start.treatment
     this.file = start.file
@@ -284,6 +288,7 @@ export class Generation {
     return {
       source: this.source,
       path: this.path,
+      link: this.name.rotation === '' ? this.#link : undefined,
       offset,
       seen: this.size,
       done: this.state === 'done',

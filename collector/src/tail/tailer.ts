@@ -2,6 +2,7 @@
  * The loop that keeps all logs read: finds them, looks at them, asks the ledger where each source goes on, and gives every log
  * with unread bytes one turn after another, so that no log can starve the rest. Within a log the oldest generation comes first.
  */
+import { basename, dirname, resolve } from 'node:path'
 import { setImmediate as yieldToLoop } from 'node:timers/promises'
 import type { LossReason } from '@tributary/protocol/chunk.ts'
 import type { ByteRanges } from '@tributary/protocol/ranges.ts'
@@ -87,6 +88,8 @@ export class Tailer {
   #beingSaved: Generation[] = []
   /** The ledger was asked for the sources found first. */
   #asked = false
+  /** Logs that links led to before were looked for. */
+  #formerAdded = false
   #nextGaugesAt = 0
   #openFiles = 0
 
@@ -415,8 +418,29 @@ export class Tailer {
   #seekOrphans(now: number): void {
     // Logs that are left out are never looked at.
     const isUnseen = ({ nextPollAt, decision }: Family) => nextPollAt === 0 && decision?.verdict !== 'excluded'
-    this.#orphans.seek(now, this.#scanned && !this.#families.values().some(isUnseen))
+    const complete = this.#scanned && !this.#families.values().some(isUnseen)
+    // What links led to is looked at, too, before any of it counts as gone.
+    const added = complete && this.#addFormer(now)
+    this.#orphans.seek(now, complete && !added)
     this.#changes++
+  }
+
+  /** Logs that links led to until this process started: read on, like those whose link is changed while it runs. True when there are any. */
+  #addFormer(now: number): boolean {
+    if (this.#formerAdded) return false
+    this.#formerAdded = true
+    const logs = resolve(this.#config.logs.path)
+    let added = false
+    for (const { path, link } of this.#identifier.unclaimed()) {
+      if (link === undefined || resolve(dirname(link)) !== logs || this.#families.has(path)) continue
+      const [directory, base] = [dirname(path), basename(path)]
+      const origin = { directory, base, identity: undefined, link, containerId: () => undefined }
+      const family = new Family(origin, this.#identifier, this.#events, now)
+      family.unlisted = true
+      this.#add(path, family)
+      added = true
+    }
+    return added
   }
 
   /** Lets go of what is acknowledged to its end and of logs that are gone. */
