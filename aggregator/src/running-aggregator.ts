@@ -242,7 +242,7 @@ export class RunningAggregator {
       retentionMs: config.store.retention,
       tails: this.#tails,
       push: {
-        maxBodyBytes: config.push.maxBodyBytes,
+        receive: (body, length) => this.#pusher.receive(body, length),
         take: (body, tenant) => this.#pusher.take(body, tenant, Date.now()),
       },
       ready: () =>

@@ -1,4 +1,5 @@
-/** What becomes of a push: decompressed, read, checked, and acknowledged once it is durable in the write-ahead log. */
+/** What becomes of a push: received, decompressed, read, checked, and acknowledged once it is durable in the write-ahead log. */
+import type { Readable } from 'node:stream'
 import {
   type Accepted,
   acceptPush,
@@ -7,16 +8,22 @@ import {
   type Limiter,
   type OfferedStream,
 } from './accept.ts'
-import { bodyEncoding, decompressBody, decompressedSize } from './body.ts'
+import { bodyEncoding, decompressBody, receiveBody } from './body.ts'
 import { readJsonPush } from './json.ts'
 import { readPushRequest } from './protobuf.ts'
+import { type HeldMemory, PushMemory } from './push-memory.ts'
 import { encodePush } from './push-message.ts'
 import { PushError, type PushProblem } from './push-request.ts'
 import { Repeats } from './repeats.ts'
 import { labelsOfObject, parseStreamLabels, streamName, textValue } from './stream-labels.ts'
 
-export interface PushBody {
+/** A body that is in memory. Whoever has it gives its memory back, or hands it on. */
+export interface ReceivedBody {
   readonly bytes: Buffer
+  readonly memory: HeldMemory
+}
+
+export interface PushBody extends ReceivedBody {
   readonly contentType: string | undefined
   readonly contentEncoding: string | undefined
 }
@@ -38,6 +45,8 @@ export interface PusherOptions {
   readonly append: (message: Buffer, tenant: string) => Promise<unknown>
   /** Whether the write-ahead log takes nothing for now. */
   readonly full: () => boolean
+  /** Longest body, compressed or not, bytes. */
+  readonly maxBodyBytes: number
   readonly maxDecompressedBytes: number
   /** Most bytes of pushes that are in memory at a time. */
   readonly bufferBytes: number
@@ -50,22 +59,39 @@ export interface PusherOptions {
   readonly onRepeat: () => void
 }
 
-const busy = () => new PushError(503, 'busy', 'too many pushes are under way, try again')
 const noStream = () => new PushError(422, 'body', 'error at least one valid stream is required for ingestion')
 const stalled = () => new PushError(503, 'stalled', 'the write-ahead log takes no more, try again')
 
 export class Pusher {
   readonly #options: PusherOptions
   readonly #repeats = new Repeats<PushOutcome>()
-  #held = 0
+  readonly #memory: PushMemory
 
   constructor(options: PusherOptions) {
     this.#options = options
+    this.#memory = new PushMemory(options.bufferBytes)
   }
 
   /** Bytes of pushes that are not durable yet. */
   get heldBytes(): number {
-    return this.#held
+    return this.#memory.heldBytes
+  }
+
+  /**
+   * The body of a push as it comes, for {@link take}. What is left of it when it is refused is read and dropped.
+   *
+   * @param length as its head has it; undefined where that does not say
+   * @throws PushError
+   */
+  async receive(body: Readable, length: number | undefined): Promise<ReceivedBody> {
+    const memory = this.#memory.hold()
+    try {
+      return { memory, bytes: await receiveBody(body, length, this.#options.maxBodyBytes, memory) }
+    } catch (error) {
+      memory.release()
+      if (error instanceof PushError) this.#options.onRefused(error.problem)
+      throw error
+    }
   }
 
   /** Throws {@link PushError} or LimitError; then nothing was taken, or whoever repeats it is told what became of it. */
@@ -79,17 +105,14 @@ export class Pusher {
   }
 
   async #take(body: PushBody, tenant: string, nowMs: number): Promise<PushOutcome> {
-    const { bufferBytes, full, maxDecompressedBytes, onRepeat, patience } = this.#options
-    if (full()) throw stalled()
-    const format = isJson(body.contentType) ? 'json' : 'protobuf'
-    const encoding = bodyEncoding(body.contentEncoding, format === 'json')
-    // Decompressed, and once more as it goes to the log.
-    const held = body.bytes.length + 2 * decompressedSize(body.bytes, encoding, maxDecompressedBytes)
-    if (this.#held > 0 && this.#held + held > bufferBytes) throw busy()
-    this.#held += held
+    const { full, maxDecompressedBytes, onRepeat, patience } = this.#options
+    const { contentEncoding, contentType, memory } = body
     let kept = false
     try {
-      const bytes = await decompressBody(body.bytes, encoding, maxDecompressedBytes)
+      if (full()) throw stalled()
+      const format = isJson(contentType) ? 'json' : 'protobuf'
+      const encoding = bodyEncoding(contentEncoding, format === 'json')
+      const bytes = await decompressBody(body.bytes, encoding, maxDecompressedBytes, memory)
       let first = false
       const outcome = this.#repeats.once([tenant, format, bytes], nowMs, () => {
         first = true
@@ -97,10 +120,10 @@ export class Pusher {
       })
       if (!first) onRepeat()
       kept = first
-      if (kept) outcome.catch(() => {}).finally(() => (this.#held -= held))
+      if (kept) outcome.catch(() => {}).finally(() => memory.release())
       return await within(outcome, patience)
     } finally {
-      if (!kept) this.#held -= held
+      if (!kept) memory.release()
     }
   }
 

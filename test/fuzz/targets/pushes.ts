@@ -3,6 +3,7 @@ import { deflateRawSync, gzipSync } from 'node:zlib'
 import { decompressBody } from '@tributary/aggregator/push/body.ts'
 import { readJsonPush } from '@tributary/aggregator/push/json.ts'
 import { readPushRequest } from '@tributary/aggregator/push/protobuf.ts'
+import { PushMemory } from '@tributary/aggregator/push/push-memory.ts'
 import { encodePush, isPush, readPush } from '@tributary/aggregator/push/push-message.ts'
 import { PushError } from '@tributary/aggregator/push/push-request.ts'
 import { LabelsError, parseStreamLabels } from '@tributary/aggregator/push/stream-labels.ts'
@@ -54,7 +55,7 @@ export const pushTargets: readonly Target[] = [
     ),
     [PushError],
     async ([encoding, bytes]) => {
-      const body = await decompressBody(bytes, encoding as 'snappy', 1 << 13)
+      const body = await decompressBody(bytes, encoding as 'snappy', 1 << 13, new PushMemory(0).hold())
       if (body.length > 1 << 13) throw new RangeError('more than the cap')
     },
   ),
