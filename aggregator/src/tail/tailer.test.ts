@@ -1,3 +1,7 @@
+import { setMaxListeners } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { LogExpression } from '../logql/ast.ts'
 import type { Entry } from '../logql/logs.ts'
@@ -71,4 +75,43 @@ test('a store that fails while it is asked ends the tail with its reason', async
     onDropped: () => {},
   })
   await expect(tailer.run(new AbortController().signal)).rejects.toThrow('gone')
+})
+
+test('a tail holds no more memory for each frame that it has sent', { timeout: 60_000 }, async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const listeners: LiveListener[] = []
+  const stop = new AbortController()
+  setMaxListeners(0, stop.signal)
+  let frames = 0
+  const tails = Array.from({ length: 300 }, () =>
+    new Tailer({
+      feed: {
+        listen: (listener) => {
+          listeners.push(listener)
+          return () => {}
+        },
+      },
+      pipeline: new TailPipeline(parseQuery('{app="web"}') as LogExpression, new TenantScope(['fake'])),
+      limits: { maxEntries: 10, maxBytes: 1 << 20, delay: 0 },
+      untilStored: async () => {},
+      history: async () => [],
+      send: async () => void frames++,
+      onDropped: () => {},
+    }).run(stop.signal),
+  )
+  const row = { stream, time: 5n, offset: 5, level: '', meta: {}, line: Buffer.from('line') }
+  const heapAfter = async (count: number): Promise<number> => {
+    while (frames < count) {
+      for (const listener of listeners) listener.take(row)
+      await sleep(5)
+    }
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = await heapAfter(20_000)
+  const after = await heapAfter(80_000)
+  expect((after - before) / 60_000).toBeLessThan(100)
+  stop.abort()
+  await Promise.allSettled(tails)
 })

@@ -38,6 +38,8 @@ export class Tailer {
   readonly #queue: TailQueue
   #wake = () => {}
   #toldDropped = 0
+  /** Set once the store did not answer. */
+  #failure: { readonly reason: unknown } | undefined
   readonly #seen = new Seen()
 
   constructor(options: TailerOptions) {
@@ -57,13 +59,16 @@ export class Tailer {
       for (const { place } of (await recent?.(signal)) ?? []) this.#seen.add(place)
       const begin = inOrder(await history(signal), this.#queue.takeAll())
       if (recent !== undefined) for (const { place } of begin) this.#seen.add(place)
-      const polling = this.#poll(signal)
-      polling.catch(() => {}) // looked at with the next frame
+      this.#poll(signal).catch((reason) => {
+        this.#failure = { reason } // looked at with the next frame
+        this.#wake()
+      })
       for (let at = 0; at < begin.length; at += historyFrame) {
         signal.throwIfAborted()
         await send(begin.slice(at, at + historyFrame), [])
       }
-      for (;;) await Promise.race([this.#sendNext(signal), polling])
+      // No race with the polling: a promise that is pending remembers every race that it ran.
+      for (;;) await this.#sendNext(signal)
     } finally {
       signal.removeEventListener('abort', wake)
       stop()
@@ -78,10 +83,10 @@ export class Tailer {
     this.#wake()
   }
 
-  /** Never resolves; rejects when the store does not answer, or with the signal. */
-  async #poll(signal: AbortSignal): Promise<never> {
+  /** Rejects when the store does not answer, or with the signal. */
+  async #poll(signal: AbortSignal): Promise<void> {
     const { recent } = this.#options
-    if (recent === undefined) return new Promise(() => {})
+    if (recent === undefined) return
     for (;;) {
       await sleep(pollEvery, undefined, { signal })
       for (const entry of await recent(signal))
@@ -93,6 +98,7 @@ export class Tailer {
   async #sendNext(signal: AbortSignal): Promise<void> {
     await this.#due(signal)
     signal.throwIfAborted()
+    if (this.#failure) throw this.#failure.reason
     const entries = this.#queue.take(performance.now())
     const dropped = this.#queue.takeDropped()
     const total = this.#queue.droppedTotal
@@ -104,7 +110,7 @@ export class Tailer {
   /** Waits until something may go, and a little longer for what comes with it. */
   async #due(signal: AbortSignal): Promise<void> {
     for (let due = this.#queue.dueIn(performance.now()); due !== 0; due = this.#queue.dueIn(performance.now())) {
-      if (signal.aborted) return
+      if (signal.aborted || this.#failure) return
       await new Promise<void>((resolve) => {
         const timer = due === undefined ? undefined : setTimeout(resolve, due)
         this.#wake = () => {
