@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { expect, test } from 'vitest'
-import { unwrittenCode } from './resident-code.ts'
+import { expect, test, vi } from 'vitest'
+import { releaseCode, unwrittenCode } from './resident-code.ts'
 
 const binary = '/usr/bin/node'
 
@@ -77,4 +77,16 @@ test.skipIf(!linux)('code is let go of while threads come, work and end, and all
   const { before, least, wrong } = JSON.parse(said)
   expect(wrong).toBe(0)
   expect(least).toBeLessThan(before / 2)
+})
+
+test.skipIf(!linux)('what calls the C library is made once: each keeps 8 KiB for good', async () => {
+  const func = vi.fn(() => () => 0)
+  vi.doMock('koffi', () => ({ load: () => ({ func }) }))
+  try {
+    await releaseCode()
+    await releaseCode()
+    expect(func).toHaveBeenCalledTimes(1)
+  } finally {
+    vi.doUnmock('koffi')
+  }
 })

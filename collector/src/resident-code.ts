@@ -50,11 +50,14 @@ export function residentFileKiB(): number {
   return Number(/^RssFile:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? 0)
 }
 
+/** Made once: koffi keeps some 8 KiB of each. */
+let madvise: ((address: bigint, length: bigint, advice: number) => unknown) | undefined
+
 /** Lets go of the binary's pages, once. Throws where that can't be called. */
 export async function releaseCode(): Promise<void> {
   const { load } = await import('koffi')
   // The C library's, which the process has loaded.
-  const madvise = load(null).func('int madvise(uintptr_t address, size_t length, int advice)')
+  madvise ??= load(null).func('int madvise(uintptr_t address, size_t length, int advice)')
   for (const { start, end } of unwrittenCode(readFileSync('/proc/self/smaps', 'latin1'), process.execPath))
     madvise(start, end - start, madviseDontNeed)
 }
