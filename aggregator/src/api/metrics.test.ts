@@ -253,7 +253,8 @@ const nested = (run: string) => {
     fc.record({ kind: just('vector aggregation'), op: fc.constantFrom(...ops), inner, at: just(at) })
   return fc.record({
     kind: just('binary'),
-    op: fc.constantFrom(...arithmetic),
+    // A remainder jumps where the last digit of a sum differs.
+    op: fc.constantFrom(...arithmetic.filter((op) => op !== '%')),
     bool: just(false),
     left: over(['sum', 'avg', 'count'], between(run, fc.constantFrom(...sets))),
     right: over(['sum', 'max'], fc.oneof(ranked('topk', dense(run)), withNumber(run))),

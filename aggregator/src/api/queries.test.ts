@@ -264,9 +264,9 @@ const literal = fc.record({
 })
 const metric = (data: Dataset) => {
   const duration = fc.integer({ min: 1, max: 12 }).map((count) => BigInt(count) * data.unit)
-  const range = fc.record({
+  const rangeOf = (...ops: string[]) => ({
     kind: fc.constant('range'),
-    op: fc.constantFrom('count_over_time', 'rate', 'bytes_over_time', 'bytes_rate'),
+    op: fc.constantFrom(...ops),
     log: log(data.run),
     range: duration,
     offset: fc.oneof(
@@ -276,25 +276,39 @@ const metric = (data: Dataset) => {
     ),
     at: fc.constant(at),
   })
-  const aggregated = fc.record(
-    {
-      kind: fc.constant('vector aggregation'),
-      op: fc.constantFrom('sum', 'sum', 'min', 'max', 'avg', 'count'),
-      grouping,
-      inner: range,
-      at: fc.constant(at),
-    },
-    { requiredKeys: ['kind', 'op', 'inner', 'at'] },
-  )
+  const range = fc.record(rangeOf('count_over_time', 'rate', 'bytes_over_time', 'bytes_rate'))
+  const whole = fc.record(rangeOf('count_over_time', 'bytes_over_time'))
+  const aggregationOf = (inner: fc.Arbitrary<unknown>) =>
+    fc.record(
+      {
+        kind: fc.constant('vector aggregation'),
+        op: fc.constantFrom('sum', 'sum', 'min', 'max', 'avg', 'count'),
+        grouping,
+        inner,
+        at: fc.constant(at),
+      },
+      { requiredKeys: ['kind', 'op', 'inner', 'at'] },
+    )
+  const aggregated = aggregationOf(range)
   const vector = fc.oneof(range, aggregated)
-  const op = fc.constantFrom('+', '-', '*', '/', '%', '^', '==', '!=', '>', '>=', '<', '<=')
-  const binary = { kind: fc.constant('binary'), op, bool: fc.boolean(), at: fc.constant(at) }
+  const binary = (...ops: string[]) => ({
+    kind: fc.constant('binary'),
+    op: fc.constantFrom(...ops),
+    bool: fc.boolean(),
+    at: fc.constant(at),
+  })
+  const smooth = binary('+', '-', '*', '/', '^')
+  // They jump where the last digit of a sum differs: only of whole numbers.
+  const jumping = binary('%', '==', '!=', '>', '>=', '<', '<=')
   return fc.oneof(
     vector,
     vector,
-    fc.record({ ...binary, left: vector, right: literal }),
-    fc.record({ ...binary, left: literal, right: aggregated }),
-    fc.record({ ...binary, left: literal, right: literal }),
+    fc.record({ ...smooth, left: vector, right: literal }),
+    fc.record({ ...smooth, left: literal, right: aggregated }),
+    fc.record({ ...jumping, left: fc.oneof(range, aggregationOf(whole)), right: literal }),
+    fc.record({ ...jumping, left: literal, right: aggregationOf(whole) }),
+    fc.record({ ...smooth, left: literal, right: literal }),
+    fc.record({ ...jumping, left: literal, right: literal }),
     fc.record({
       kind: fc.constant('vector aggregation'),
       op: fc.constantFrom('sum', 'max'),
