@@ -12,6 +12,14 @@ export type LimitReason =
   | 'greater_than_max_sample_age'
   | 'too_far_in_future'
 
+/** What one message tells at most, characters: labels can be as long as all that is sent. */
+const maxTold = 8192
+
+/** A message that quotes what was sent, without the rest of it where that is long. A copy, so that it keeps nothing else in memory. */
+export function told(message: string): string {
+  return message.length <= maxTold ? message : `${Buffer.from(message.slice(0, maxTold)).toString()}…`
+}
+
 /** What is sent goes beyond a limit of its tenant. The message is the answer, in plain text, as Loki's clients know it. */
 export class LimitError extends Error {
   override readonly name = 'LimitError'
@@ -19,7 +27,7 @@ export class LimitError extends Error {
   /** 429: the same may be taken later. 400: never. */
   readonly statusCode: 400 | 429
   constructor(reason: LimitReason, message: string) {
-    super(message)
+    super(told(message))
     this.reason = reason
     this.statusCode = reason === 'rate_limited' || reason === 'stream_limit' ? 429 : 400
   }

@@ -245,6 +245,12 @@ test('what is good beside what is wrong is taken, and the answer tells of the re
   expect(lines.sort()).toEqual(['good', 'good too'])
 })
 
+test('a refusal does not repeat all of what is too long', async () => {
+  const [status, text] = await push(jsonBody({ app: 'x'.repeat(60_000) }, [[String(ago(5)), 'l']]), json)
+  expect([status, text.slice(0, 20)]).toEqual([400, 'stream \'{app="xxxxxx'])
+  expect(text.length).toBeLessThan(9000)
+})
+
 test('times may come in any order, also within a stream', async () => {
   const times = [50, 10, 90, 30, 70].map(ago)
   for (const time of times)

@@ -15,7 +15,7 @@ import { type HeldMemory, PushMemory } from './push-memory.ts'
 import { encodePush } from './push-message.ts'
 import { PushError, type PushProblem } from './push-request.ts'
 import { Repeats } from './repeats.ts'
-import { labelsOfObject, parseStreamLabels, streamName, textValue } from './stream-labels.ts'
+import { labelsOfObject, nameOfObject, parseStreamLabels } from './stream-labels.ts'
 
 /** A body that is in memory. Whoever has it gives its memory back, or hands it on. */
 export interface ReceivedBody {
@@ -155,14 +155,10 @@ const offeredProtobuf = (bytes: Buffer): OfferedStream[] =>
 
 const offeredJson = (bytes: Buffer): OfferedStream[] =>
   readJsonPush(bytes.toString()).map(({ labels, entries }) => ({
-    name: nameOf(labels),
+    name: nameOfObject(labels),
     labels: () => labelsOfObject(labels),
     entries,
   }))
-
-/** Loki names it as it would be in a selector. */
-const nameOf = (labels: Readonly<Record<string, unknown>>): string =>
-  streamName(Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, textValue(value)])))
 
 /** As Loki puts errors together: how often each came, if there is more than one. */
 function problemText({ problems }: Accepted): string | undefined {

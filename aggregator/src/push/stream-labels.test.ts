@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { labelsOfObject, parseStreamLabels, streamName } from './stream-labels.ts'
+import { LabelsError, labelsOfObject, nameOfObject, parseStreamLabels, streamName } from './stream-labels.ts'
 
 test.for([
   ['{app="x"}', { app: 'x' }],
@@ -34,6 +34,26 @@ test.for([
 ] as const)('%s is refused where it is wrong', ([text, message]) => {
   expect(() => parseStreamLabels(text)).toThrow(message)
 })
+
+test.for([20_000, 2_000_000, 40_000_000])(
+  'what is wrong is told in short, however long the labels are: %s',
+  (length) => {
+    const value = 'x'.repeat(length)
+    const messageOf = (read: () => unknown): string => {
+      try {
+        read()
+      } catch (error) {
+        if (error instanceof LabelsError) return error.message
+        throw error
+      }
+      return 'nothing is wrong'
+    }
+    for (const read of [() => parseStreamLabels(`{a="${value}`), () => labelsOfObject({ 'a-b': value })]) {
+      expect(messageOf(read)).toMatch(/^error parsing labels '\{a.{8000,9000}$/)
+    }
+    expect(nameOfObject({ a: value }).length).toBeLessThan(9000)
+  },
+)
 
 test('values of a JSON stream that are no strings are taken as their text', () => {
   expect({ ...labelsOfObject({ a: 'x', n: 1, t: true, o: { k: [1] }, e: '' }) }).toEqual({

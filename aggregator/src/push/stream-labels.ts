@@ -1,4 +1,5 @@
 /** The labels of a pushed stream, as `{app="x", b="y"}` has them or a JSON object. Pure. */
+import { told } from '../access/limit-error.ts'
 import { LogqlError } from '../logql/error.ts'
 import { parseSelectorQuery } from '../logql/parser.ts'
 import { quote, unquote } from '../logql/quote.ts'
@@ -8,7 +9,13 @@ export type PushLabels = Readonly<Record<string, string>>
 /** What a stream calls itself is no set of labels. */
 export class LabelsError extends Error {
   override readonly name = 'LabelsError'
+  constructor(message: string) {
+    super(told(message))
+  }
 }
+
+/** Longest text of labels, characters: the expression below takes stack for each of them. */
+const maxText = 1 << 20
 
 const open = /\s*\{\s*/y
 const pair =
@@ -18,6 +25,7 @@ const close = /\}\s*/y
 
 /** Labels without empty values. Throws {@link LabelsError}, worded as Loki words it. */
 export function parseStreamLabels(text: string): PushLabels {
+  if (text.length > maxText) throw new LabelsError(`error parsing labels '${told(text)}' with error: too long`)
   const labels: Record<string, string> = Object.create(null)
   let at = 0
   const take = (expression: RegExp): RegExpExecArray | null => {
@@ -53,7 +61,7 @@ function inDoubleQuotes(literal: string): string {
 export function labelsOfObject(object: Readonly<Record<string, unknown>>): PushLabels {
   const labels: Record<string, string> = Object.create(null)
   for (const [name, value] of Object.entries(object)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw invalid(streamName(textValues(object)))
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) throw invalid(nameOfObject(object))
     labels[name] = textValue(value)
   }
   return withoutEmpty(labels)
@@ -68,8 +76,9 @@ export function streamName(labels: PushLabels): string {
 export const textValue = (value: unknown): string =>
   (typeof value === 'string' ? value : JSON.stringify(value)).toWellFormed()
 
-const textValues = (object: Readonly<Record<string, unknown>>): PushLabels =>
-  Object.fromEntries(Object.entries(object).map(([name, value]) => [name, textValue(value)]))
+/** How messages name the stream of a JSON push: as it would be in a selector, without the rest of values that are long. */
+export const nameOfObject = (object: Readonly<Record<string, unknown>>): string =>
+  streamName(Object.fromEntries(Object.entries(object).map(([name, value]) => [name, told(textValue(value))])))
 
 function withoutEmpty(labels: Record<string, string>): PushLabels {
   for (const name of Object.keys(labels)) if (labels[name] === '') delete labels[name]
