@@ -37,6 +37,13 @@ test.for([
     told: ['problem: not connected to the aggregator 10.0.0.1:away (5 s since its last answer): trying again for ever'],
   },
   {
+    what: 'the only one can not be reached',
+    of: { aggregators: [one('away', { failure: 'certificate has expired' })] },
+    told: [
+      'problem: not connected to the aggregator 10.0.0.1:away (5 s since its last answer): certificate has expired; trying again for ever',
+    ],
+  },
+  {
     what: 'one of several is away with messages',
     of: { aggregators: [one('in_use'), one('away', { waiting: 3 })] },
     told: [

@@ -17,7 +17,10 @@ export function explainAggregators({ aggregators, refusal, unresolved }: Collect
   ]
 }
 
-function explainOne({ address, state, listed, waiting, silentFor }: AggregatorSnapshot, others: boolean): Finding[] {
+function explainOne(
+  { address, state, listed, failure, waiting, silentFor }: AggregatorSnapshot,
+  others: boolean,
+): Finding[] {
   const left = listed ? '' : ', which is not among the addresses any more'
   const kept = waiting === 0 ? '' : `; ${waiting} messages wait for it`
   // Where others take its share, one that is away holds up no more than what waits for it.
@@ -26,7 +29,7 @@ function explainOne({ address, state, listed, waiting, silentFor }: AggregatorSn
     return [
       level(
         'aggregator_away',
-        `not connected to the aggregator ${address}${left} (${ago(silentFor)} since its last answer): trying again for ever${others ? `; others take its share${kept}` : ''}`,
+        `not connected to the aggregator ${address}${left} (${ago(silentFor)} since its last answer): ${failure === undefined ? '' : `${failure}; `}trying again for ever${others ? `; others take its share${kept}` : ''}`,
       ),
     ]
   if (state === 'suspect')

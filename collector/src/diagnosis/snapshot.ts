@@ -54,6 +54,8 @@ export interface AggregatorSnapshot {
   readonly state: AggregatorState
   readonly listed: boolean
   readonly connected: boolean
+  /** Why it is not connected, where that was tried. */
+  readonly failure?: string | undefined
   /** Chunks and questions without an answer, and how many there may be. */
   readonly waiting: number
   readonly window: number

@@ -109,6 +109,7 @@ export class Courier {
       state: stateOf(one, aggregators.candidates),
       listed: one.listed,
       connected: one.sender.connected,
+      failure: one.sender.failure,
       waiting: one.sender.waiting,
       window,
       silentFor: one.sender.silentMs,

@@ -11,10 +11,11 @@ import type { Parcel } from './parcel.ts'
 import type { Sender } from './sender.ts'
 
 export class HeldSender
-  implements Pick<Sender<Parcel>, 'connected' | 'failures' | 'identity' | 'waiting' | 'silentMs'>
+  implements Pick<Sender<Parcel>, 'connected' | 'failures' | 'failure' | 'identity' | 'waiting' | 'silentMs'>
 {
   connected = false
   failures = 0
+  failure: string | undefined
   identity: LedgerIdentity | undefined
   silentMs = 0
   /** Answers to what asks for a sign of life. */

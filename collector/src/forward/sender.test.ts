@@ -6,14 +6,14 @@ import { expect, test } from 'vitest'
 import { CollectorMetrics } from '../metrics.ts'
 import { Sender } from './sender.ts'
 
-function senderTo(port: number, ackTimeout: number): Sender {
+function senderTo(port: number, ackTimeout: number, log = pino({ level: 'silent' })): Sender {
   return new Sender({
     name: 'aggregator',
     to: { host: '127.0.0.1', port, serverName: '' },
     credentials: () => ({ hostname: 'n' }),
     ackTimeout,
     identify: false,
-    log: pino({ level: 'silent' }),
+    log,
     metrics: new CollectorMetrics(),
   })
 }
@@ -70,6 +70,32 @@ test('a message is being written until the kernel has all of it, or the connecti
   } finally {
     await sender.close()
     for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+})
+
+test('each reason of an outage is told once: why no connection can be made, too, not only that the last one broke', async () => {
+  const server = createServer((socket) => socket.on('error', () => undefined).destroy())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  const told: string[] = []
+  const write = (line: string) => void told.push((JSON.parse(line) as { reason: string }).reason)
+  const sender = senderTo(port, 60_000, pino({ level: 'warn' }, { write }))
+  try {
+    await expect.poll(() => sender.failures).toBeGreaterThan(1)
+    server.close()
+    const refused = `connect ECONNREFUSED 127.0.0.1:${port}`
+    await expect.poll(() => sender.failure, { timeout: 10_000 }).toBe(refused)
+    const { failures } = sender
+    await expect.poll(() => sender.failures, { timeout: 10_000 }).toBeGreaterThan(failures)
+    expect(told).toEqual(['the connection was closed', refused])
+    const again = createServer((socket) => socket.on('error', () => undefined))
+    await once(again.listen(port, '127.0.0.1'), 'listening')
+    await expect.poll(() => [sender.connected, sender.failure], { timeout: 10_000 }).toEqual([true, undefined])
+    await sender.close()
+    again.close()
+  } finally {
+    await sender.close()
     server.close()
   }
 })

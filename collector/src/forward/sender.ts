@@ -55,6 +55,8 @@ export interface Message {
 const maxAnswerBytes = 64 * 1024 * 1024
 const connectTimeoutMs = 10_000
 const nothing = new Uint8Array(0)
+/** So many reasons of one outage are told in full at most. */
+const toldReasons = 8
 
 export class Sender<M extends Message = Message> {
   readonly #options: SenderOptions
@@ -72,6 +74,9 @@ export class Sender<M extends Message = Message> {
   #progressAt = performance.now()
   #attempt = 0
   #failures = 0
+  #failure: string | undefined
+  /** Reasons of the present outage that were told. */
+  readonly #told = new Set<string>()
   readonly #running: Promise<void>
   /** A connection is there and its ledger is known. */
   onOpen: () => void = () => undefined
@@ -93,6 +98,11 @@ export class Sender<M extends Message = Message> {
   /** Connections that could not be made or broke, since it last acknowledged anything. */
   get failures(): number {
     return this.#failures
+  }
+
+  /** Why there is no connection, for people; undefined while there is one, and before it was tried. */
+  get failure(): string | undefined {
+    return this.#failure
   }
 
   /** As it was told last; undefined as long as it never answered. */
@@ -158,11 +168,12 @@ export class Sender<M extends Message = Message> {
         if (this.#stop.signal.aborted) return
         const { code, message } = error as NodeJS.ErrnoException
         metrics.connectionErrors.inc(1, boundedReason(code))
-        // Once per outage in full; the repeats say nothing new.
-        log[this.#attempt === 0 ? 'warn' : 'debug'](
-          { address: name, reason: message },
-          'aggregator not reachable, trying again',
-        )
+        this.#failure = message
+        // Each reason once per outage in full: that the connection broke tells nothing of why there is no other.
+        if (this.#attempt === 0) this.#told.clear()
+        const isNew = !this.#told.has(message) && this.#told.size < toldReasons
+        if (isNew) this.#told.add(message)
+        log[isNew ? 'warn' : 'debug']({ address: name, reason: message }, 'aggregator not reachable, trying again')
         this.#failures++
         this.onClose()
       }
@@ -191,6 +202,7 @@ export class Sender<M extends Message = Message> {
       if (identify) await Promise.race([failed, this.#learnIdentity(socket)])
       this.#progressAt = performance.now()
       this.#socket = socket
+      this.#failure = undefined
       log.info(
         { address: name, waiting: this.#waiting.size, ledger: this.#identity?.ledger },
         'connected to aggregator',
