@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { parseConfig } from './config-file.ts'
-import { ConfigError, readConfig, valueOfWritten } from './config-value.ts'
+import { ConfigError, describeProblems, readConfig, valueOfWritten } from './config-value.ts'
 
 const fromEnvironment = '$' + '{N}'
 const value = { node: fromEnvironment, logs: { path: '/l', include: [] }, kubernetes: {} }
@@ -64,3 +64,23 @@ test('a file is read either way with the environment filled in, and what is wron
     rmSync(directory, { recursive: true })
   }
 })
+
+const url = z.url('write a URL')
+const user = z.strictObject({ password: z.string() })
+const oneOrMore = z.union([url, z.array(url).min(1, 'name one')])
+
+test.for<[value: unknown, schema: z.ZodType, problems: string[]]>([
+  ['nonsense', oneOrMore, ['key: write a URL']],
+  [['http://a', 'nonsense'], oneOrMore, ['key.1: write a URL']],
+  [[], oneOrMore, ['key: name one']],
+  [5, oneOrMore, ['key: write a URL']],
+  [{ pass: 'x' }, z.union([z.string(), user]), ['key.pass: unknown key; remove it', 'key.password: is missing']],
+  [5, z.union([z.string(), user], 'write a password'), ['key: write a password']],
+])(
+  'of a key that may be one of several is told what is wrong with the one that was meant: %j',
+  ([given, schema, problems]) => {
+    const { error } = z.strictObject({ key: schema }).safeParse({ key: given })
+    const told = describeProblems(error!)
+    expect(told.toSorted().map((text, i) => text.slice(0, problems[i]?.length))).toEqual(problems)
+  },
+)

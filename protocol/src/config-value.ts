@@ -63,7 +63,7 @@ export function checkValue<Schema extends z.ZodType>(
   if (problems.length > 0) throw new ConfigError(file, problems)
   // zod would write and compile a function for each object: of use for a schema that is applied more than once.
   const parsed = schema.safeParse(value, { jitless: true })
-  if (!parsed.success) throw new ConfigError(file, parsed.error.issues.flatMap(describeIssue))
+  if (!parsed.success) throw new ConfigError(file, describeProblems(parsed.error))
   return parsed.data
 }
 
@@ -99,7 +99,26 @@ function substituteText(text: string, environment: NodeJS.ProcessEnv, path: stri
   return filled
 }
 
+/** What is wrong with a value, each with its key. */
+export function describeProblems(error: z.ZodError): string[] {
+  return error.issues.flatMap(describeIssue)
+}
+
+/** What zod says of a union that has no words of its own. */
+const saysNothing = 'Invalid input'
+
+/** Of a key that may be one of several: what is wrong with the one that was meant, as far as its type tells which. */
+function describeUnion(issue: z.core.$ZodIssueInvalidUnion): string[] {
+  const within = (problems: readonly z.core.$ZodIssue[]) =>
+    problems.map((problem) => ({ ...problem, path: [...issue.path, ...problem.path] }))
+  const ofOtherType = (problem: z.core.$ZodIssue) =>
+    problem.path.length === 0 && (problem.code === 'invalid_type' || problem.code === 'invalid_value')
+  const meant = issue.errors.find((problems) => !problems.some(ofOtherType)) ?? issue.errors[0] ?? []
+  return within(meant).flatMap(describeIssue)
+}
+
 function describeIssue(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'invalid_union' && issue.message === saysNothing) return describeUnion(issue)
   const at = (key: PropertyKey) => [...issue.path, key].map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => `${at(key)}: unknown key; remove it or see the configuration reference for its name`)

@@ -18,7 +18,8 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-const line = (level: number) => `{"level":${level},"time":"2025-11-24T16:00:00.000Z","name":"collector","msg":"level ${level}"}`
+const line = (level: number) =>
+  `{"level":${level},"time":"2025-11-24T16:00:00.000Z","name":"collector","msg":"level ${level}"}`
 const own = { namespace: 'logging', pod: 'logs-tributary-collector-x7k2p', container: 'collector' }
 const crash = 'Error: Cannot find module'
 const kept = (text: string) => ({ line: text })

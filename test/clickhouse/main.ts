@@ -1,48 +1,63 @@
 /**
- * `npm run test:clickhouse -- --url https://clickhouse:8443 [--url …] [--user NAME] [--password-file FILE] [--ca-file FILE] [--cluster NAME]
- * [--database NAME] [--lines N]`: whether a ClickHouse of one's own does what the store `clickhouse` needs of it. All of it in a database that is
+ * `npm run test:clickhouse`: whether a ClickHouse of one's own does what the store `clickhouse` needs of it. All of it in a database that is
  * made for this and dropped at the end; one that is there already is refused. Exit code 1 when anything is not as it must be.
- * `--stand-in` instead of a URL: against the engine of this repository, to see what it does.
  */
 import { randomBytes } from 'node:crypto'
-import { parseArgs } from 'node:util'
 import { clickhouseConfig, clickhouseConnection } from '@tributary/aggregator/store/config.ts'
-import { ConfigError } from '@tributary/protocol/config-value.ts'
+import { describeProblems } from '@tributary/protocol/config-value.ts'
+import { Option } from 'commander'
+import { positive, script } from '../harness/script.ts'
 import { StandIn } from '../harness/stand-in.ts'
 import { checkPipeline } from './pipeline.ts'
 import { checks, type Subject } from './store-checks.ts'
 import { openSubject } from './subject.ts'
 
-const { values } = parseArgs({
-  options: {
-    url: { type: 'string', multiple: true },
-    user: { type: 'string', default: 'default' },
-    'password-file': { type: 'string' },
-    'ca-file': { type: 'string' },
-    cluster: { type: 'string' },
-    database: { type: 'string', default: `tributary_check_${randomBytes(4).toString('hex')}` },
-    lines: { type: 'string', default: '20000' },
-    'stand-in': { type: 'boolean', default: false },
-  },
-})
-await using standIn = values['stand-in']
-  ? await StandIn.start(...(values.cluster === undefined ? [] : ['--cluster', values.cluster]))
+interface Options {
+  readonly url?: readonly string[]
+  readonly user: string
+  readonly passwordFile?: string
+  readonly caFile?: string
+  readonly cluster?: string
+  readonly database: string
+  readonly lines: number
+  readonly standIn?: true
+}
+
+const command = script(
+  'test:clickhouse',
+  'check in a scratch database, which is dropped at the end, whether a ClickHouse does what the store needs of it',
+)
+  .option('--url <url...>', 'its address, such as https://clickhouse:8443, or several that lead to the same store')
+  .option('--user <name>', 'user at that server', 'default')
+  .option('--password-file <file>', 'file that holds the password')
+  .option('--ca-file <file>', "certificates, PEM, one of which must have signed the server's")
+  .option('--cluster <name>', "name of a cluster in the server's remote_servers")
+  .addOption(
+    new Option('--database <name>', 'scratch database, which must not be there').default(
+      `tributary_check_${randomBytes(4).toString('hex')}`,
+      'a name by chance',
+    ),
+  )
+  .option('--lines <n>', 'that a pipeline writes, and reads back', positive, 20_000)
+  .addOption(new Option('--stand-in', 'the engine of this repository, to see what the check does').conflicts('url'))
+  .parse()
+const options = command.opts<Options>()
+if (options.url === undefined && options.standIn === undefined) command.error('error: --url or --stand-in is needed')
+
+await using standIn = options.standIn
+  ? await StandIn.start(...(options.cluster === undefined ? [] : ['--cluster', options.cluster]))
   : undefined
-const url = standIn?.url ?? values.url
-if (url === undefined) throw new ConfigError('flags', ['--url is required'])
 const parsed = clickhouseConfig.safeParse({
-  url,
-  username: values.user,
-  passwordFile: values['password-file'],
-  tls: { caFile: values['ca-file'] },
-  cluster: values.cluster,
-  database: values.database,
+  url: standIn?.url ?? options.url,
+  username: options.user,
+  passwordFile: options.passwordFile,
+  tls: { caFile: options.caFile },
+  cluster: options.cluster,
+  database: options.database,
 })
 if (!parsed.success) {
-  throw new ConfigError(
-    'flags',
-    parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
-  )
+  for (const problem of describeProblems(parsed.error)) console.error(`store.clickhouse.${problem}`)
+  process.exit(2)
 }
 
 let failed = 0
@@ -74,7 +89,7 @@ if (opened && subject !== undefined) {
       if (!done && name === checks[0]!.name) break
     }
     await step('a pipeline before it: every line read back once through the query API', () =>
-      checkPipeline(connection, parsed.data, Number(values.lines)),
+      checkPipeline(connection, parsed.data, options.lines),
     )
   } finally {
     await step('the scratch database is dropped', async () => {

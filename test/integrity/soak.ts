@@ -1,18 +1,20 @@
 /**
- * `npm run test:soak [-- --minutes N] [--seed S]`: the kill runs for longer, at full speed and with every kind of rotation, one round after the
+ * `npm run test:soak`: the kill runs for longer, at full speed and with every kind of rotation, one round after the
  * other until the time is over. Prints the figures of each; exit code 1 when a line is missing, doubled, damaged or out of order.
  */
-import { parseArgs } from 'node:util'
 import { rotationKinds } from 'tributary/generate/rotation.ts'
 import { randomFrom } from '../harness/random.ts'
+import { positive, script, seed } from '../harness/script.ts'
 import { killAndCompare } from './kills.ts'
 import { chooseSeed, isSound, type Load } from './run.ts'
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' } },
-})
-const end = performance.now() + Number(values.minutes) * 60_000
-const random = randomFrom(values.seed === undefined ? chooseSeed() : Number(values.seed))
+const options = script('test:soak', 'kill collectors and aggregators, and look for what is missing or doubled')
+  .option('--minutes <n>', 'for how long; the round that is on is finished', positive, 10)
+  .option('--seed <n>', 'of loads and kills; default: another one each time', seed)
+  .parse()
+  .opts<{ minutes: number; seed?: number }>()
+const end = performance.now() + options.minutes * 60_000
+const random = randomFrom(options.seed ?? chooseSeed())
 
 /** 50 containers at full speed, so that each writes for about 200 ms between two rotations; now and then docker's files beside them. */
 function loadsOf(seed: number): Load[] {

@@ -52,6 +52,7 @@ test('password and certificates come from files', async () => {
 })
 
 test.for([
+  [{ url: 'nonsense' }, 'such as https://clickhouse:8443'],
   [{ url: 'ftp://a' }, 'such as https://clickhouse:8443'],
   [{ url: 'clickhouse:8443' }, 'such as https://clickhouse:8443'],
   [{ url: 'http://user:geheim@a' }, 'keys of their own'],

@@ -7,7 +7,7 @@ import type { StoreConnection, StoreTls } from './connection.ts'
 
 /** The server's address and nothing more: what else a URL can say has keys of its own, and would be seen in logs. */
 const address = z
-  .url({ protocol: /^https?$/, error: 'write an address such as https://clickhouse:8443' })
+  .url({ protocol: /^https?$/, error: 'write an address such as https://clickhouse:8443', abort: true })
   .refine((url) => {
     const { username, password, pathname, search, hash } = new URL(url)
     return [username, password, search, hash].every((part) => part === '') && pathname === '/'
@@ -61,7 +61,7 @@ export const clickhouseConfig = z
         'How long the answer to an insert is waited for until the insert is repeated, under the same token. Doubled where that keeps happening.',
       ),
     insertQuorum: z
-      .union([z.literal('auto'), z.int().min(0)])
+      .union([z.literal('auto'), z.int().min(0)], 'write auto, or a number of replicas, 0 or more')
       .default(0)
       .describe(
         'How many replicas must have a block until it counts as stored; `auto`: more than half. 0: one, the others follow.',
