@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import type { Logger } from 'pino'
 import { expect, test, vi } from 'vitest'
 import { releaseCode, unwrittenCode } from './resident-code.ts'
 
@@ -88,5 +89,27 @@ test.skipIf(!linux)('what calls the C library is made once: each keeps 8 KiB for
     expect(func).toHaveBeenCalledTimes(1)
   } finally {
     vi.doUnmock('koffi')
+  }
+})
+
+test.skipIf(!linux)('a process that can not look at itself keeps its code, says why once, and goes on', async () => {
+  vi.useFakeTimers()
+  vi.resetModules()
+  vi.doMock('node:fs', () => ({
+    readFileSync() {
+      throw new Error('EMFILE: too many open files')
+    },
+  }))
+  const debug = vi.fn()
+  const stop = new AbortController()
+  try {
+    const { keepCodeSmall } = await import('./resident-code.ts')
+    keepCodeSmall({ debug } as unknown as Logger, stop.signal)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(debug.mock.calls).toEqual([[{ reason: 'EMFILE: too many open files' }, expect.stringContaining('stay')]])
+  } finally {
+    stop.abort()
+    vi.doUnmock('node:fs')
+    vi.useRealTimers()
   }
 })

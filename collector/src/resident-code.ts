@@ -66,9 +66,9 @@ export async function releaseCode(): Promise<void> {
 export function keepCodeSmall(log: Logger, signal: AbortSignal): void {
   if (process.platform !== 'linux') return
   const timer = setInterval(async () => {
-    const before = residentFileKiB()
-    if (before <= enoughKiB) return
     try {
+      const before = residentFileKiB()
+      if (before <= enoughKiB) return
       await releaseCode()
       log.debug({ before, after: residentFileKiB() }, "let go of pages of Node's binary, KiB")
     } catch (error) {
