@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { StoreClient } from './client.ts'
@@ -212,4 +215,36 @@ test('queries go on while inserts run', async () => {
   await inserts
   expect(answered).toBeGreaterThan(1)
   expect((await client.query('SELECT count() AS n FROM numbers')).rows).toEqual([{ n: '900000' }])
+})
+
+test('a request that is aborted before it has its connection does no harm to those that have it later', async () => {
+  let late = false
+  const server = createServer((request, response) => {
+    request.resume()
+    setTimeout(() => response.end('a piece'), late ? 3_500 : 0)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const own = new StoreClient({ engine: 'clickhouse', urls: [url], username: 'u', password: 'p', database: 'd' })
+  const ask = async (signal?: AbortSignal): Promise<string> => {
+    let text = ''
+    for await (const piece of own.queryBytes('SELECT 1', {}, signal ? { signal } : {})) text += piece.toString()
+    return text
+  }
+  try {
+    expect(await ask()).toBe('a piece')
+    for (let i = 0; i < 5; i++) {
+      const gone = new AbortController()
+      const aborted = ask(gone.signal)
+      setImmediate(() => gone.abort())
+      await expect(aborted).rejects.toMatchObject({ code: 'cancelled' })
+    }
+    late = true
+    // Longer than an idle connection is kept.
+    expect(await ask()).toBe('a piece')
+  } finally {
+    await own.close()
+    server.closeAllConnections()
+    server.close()
+  }
 })

@@ -1,6 +1,7 @@
 /** The addresses of one store: which works, which is asked next, and whether it is the same store at all. */
 import { randomInt } from 'node:crypto'
-import { Agent } from 'node:https'
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { getCACertificates } from 'node:tls'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import type { StoreConnection, StoreTls } from './connection.ts'
@@ -17,6 +18,8 @@ export interface StoreLog {
 /** No answer at all for this long means that the connection is dead, milliseconds. Statements have limits of their own. */
 const requestTimeout = 300_000
 const maxConnections = 32
+/** How long a connection waits for the next request, milliseconds: less than servers do, which would close it as it comes. */
+const idleTimeout = 2_500
 /** How often each of several addresses is asked whether it lives, and how long it may take to say so, milliseconds. */
 const probeInterval = 5_000
 const probePatience = 4_000
@@ -153,22 +156,40 @@ function clientOf({ engine, username, password, database, tls }: StoreConnection
     database,
     application: 'tributary',
     request_timeout: requestTimeout,
-    max_open_connections: maxConnections,
     // A list of many streams does not fit into a URL.
     use_multipart_params_auto: true,
     // Over a network the answers are worth compressing, over loopback they are not.
     compression: { response: engine === 'clickhouse', request: false },
-    keep_alive: { enabled: true, idle_socket_ttl: 2_500, eagerly_destroy_stale_sockets: true },
     log: { level: ClickHouseLogLevel.OFF },
-    ...(tls === undefined ? {} : tlsOf(tls, password)),
+    ...connectionsOf(url, tls, password),
   })
 }
 
-function tlsOf({ ca, cert, key }: StoreTls, password: string): Partial<Parameters<typeof createClient>[0]> {
+/**
+ * The agent closes connections that are idle. The client's own timers would, too, but lose one of them where a request is aborted before it
+ * has its connection, and that closes it under a later request.
+ */
+function connectionsOf(
+  url: string,
+  tls: StoreTls | undefined,
+  password: string,
+): Partial<Parameters<typeof createClient>[0]> {
+  const options = { keepAlive: true, maxSockets: maxConnections, timeout: idleTimeout }
+  const byAgent = { keep_alive: { enabled: true, idle_socket_ttl: 0 } }
+  if (tls === undefined) {
+    const agent = url.startsWith('https:') ? new HttpsAgent(options) : new HttpAgent(options)
+    return { ...byAgent, http_agent: agent }
+  }
+  const { ca, cert, key } = tls
   const authorities = Buffer.from(ca ?? getCACertificates('default').join('\n'))
-  if (cert === undefined || key === undefined) return { tls: { ca_cert: authorities } }
+  if (cert === undefined || key === undefined)
+    return { ...byAgent, http_agent: new HttpsAgent({ ...options, ca: authorities }) }
   const pair = { cert: Buffer.from(cert), key: Buffer.from(key) }
   // The client takes a certificate for the user's authentication; the server refuses that beside a password.
-  if (password === '') return { tls: { ca_cert: authorities, ...pair } }
-  return { http_agent: new Agent({ keepAlive: true, maxSockets: maxConnections, ca: authorities, ...pair }) }
+  if (password !== '') return { ...byAgent, http_agent: new HttpsAgent({ ...options, ca: authorities, ...pair }) }
+  return {
+    max_open_connections: maxConnections,
+    keep_alive: { enabled: true, idle_socket_ttl: idleTimeout, eagerly_destroy_stale_sockets: true },
+    tls: { ca_cert: authorities, ...pair },
+  }
 }

@@ -48,7 +48,7 @@ const pair = { cert: shown.cert.toString(), key: shown.key.toString() }
 test('a server whose certificate is signed by the authority of the configuration is believed', async () => {
   const { certificate, headers } = await ask({ tls: { ca } })
   expect(certificate).toBeUndefined()
-  expect(headers).toMatchObject({ 'x-clickhouse-user': 'u', 'x-clickhouse-key': 'p' })
+  expect(headers).toMatchObject({ authorization: `Basic ${Buffer.from('u:p').toString('base64')}` })
 })
 
 test.for([
