@@ -1,7 +1,7 @@
 /** The collector as a process: what signals and its configuration file make it do. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -142,4 +142,19 @@ test('a process that may open fewer files than there are logs reads what it can,
   const read = new Set(sink.lines())
   for (let i = 0; i < 60; i++) if (read.has(`line of ${i}`)) rmSync(log(i))
   await expect.poll(() => new Set(sink.lines()).size, { timeout: 15_000 }).toBe(60)
+})
+
+test('pipes that have the names of rotated logs hold nothing up', { timeout: 30_000 }, async () => {
+  const log = join(root, 'containers', 'app.log')
+  writeFileSync(log, 'one\ntwo\n')
+  execFileSync('mkfifo', [`${log}.1`, `${log}.2.gz`])
+  configure()
+  const { says, page } = start()
+  await says('collector started')
+  await expect.poll(() => sink.lines(), { timeout: 15_000 }).toEqual(['one', 'two'])
+  // A copy of it is looked for among all that have such a name.
+  truncateSync(log)
+  writeFileSync(log, 'x\n')
+  await expect.poll(() => sink.lines(), { timeout: 15_000 }).toEqual(['one', 'two', 'x'])
+  expect(await page('/healthz')).toBe('ok\n')
 })

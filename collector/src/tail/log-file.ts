@@ -2,7 +2,7 @@
  * Bytes of one log file by position, plain or compressed. Plain files are read synchronously: what is asked for was just written and
  * lies in the page cache, where a thread-pool round trip costs more than the read.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs'
+import { closeSync, constants as flags, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs'
 import { Readable } from 'node:stream'
 import { constants, createGunzip, gunzipSync } from 'node:zlib'
 
@@ -32,6 +32,9 @@ function openFilesLimit(): number {
   }
 }
 
+/** What has the name of a log may be a pipe, and be it only by now: nobody is waited for who writes to that. */
+const readOnly = flags.O_RDONLY | flags.O_NONBLOCK
+
 let held = 0
 /** Read when the first log is opened: Node raises the limit at its start. */
 let limit: number | undefined
@@ -43,7 +46,7 @@ function openLog(path: string): number {
     const what = `EMFILE: ${held} logs are open, and this process may have ${limit} files open: raise that (ulimit -n, LimitNOFILE of the container runtime), open '${path}'`
     throw Object.assign(new Error(what), { code: 'EMFILE' })
   }
-  const fd = openSync(path, 'r')
+  const fd = openSync(path, readOnly)
   held++
   return fd
 }
@@ -181,7 +184,7 @@ function* blocksOf(fd: number): Generator<Buffer> {
 export function readHead(file: LogFile, path: string, length: number): Buffer {
   const head = Buffer.alloc(length)
   if (!file.gzip) return head.subarray(0, file.read(head, 0, length, file.start) as number)
-  const fd = openSync(path, 'r')
+  const fd = openSync(path, readOnly)
   try {
     // Even of bytes that don't compress it is more than what is asked for, and of a thousand files not too much at once.
     const compressed = Buffer.alloc(4096)
