@@ -32,6 +32,12 @@ class Rows implements Block<number> {
   }
 }
 
+class ManyStreams extends Rows {
+  get streams(): number {
+    return this.rows * 1000
+  }
+}
+
 const collect = async (collector: BlockCollector<number, Rows>, hooks = quiet) =>
   (await collector.collect(never, never, hooks))!.rows
 
@@ -45,6 +51,20 @@ test('a block whose first row has waited long enough ends with its least rows', 
 
 test('one that would only wait for the block before it goes on growing', async () => {
   expect(await collect(collectorOf(100, 0), { ...quiet, busy: () => true })).toBe(40)
+})
+
+test('a block ends where what is known of its streams takes too much memory', async () => {
+  const reader = { position: at(100), next: async () => 1 }
+  const options = {
+    reader,
+    newBlock: () => new ManyStreams(),
+    blockRows: 1000,
+    blockBytes: 1_000_000,
+    blockDelay: 60_000,
+  }
+  const collector = new BlockCollector<number, Rows>(options, start)
+  collector.committed(at(100))
+  expect(await collect(collector, { ...quiet, busy: () => true })).toBe(30)
 })
 
 test('where nothing follows a block waits for more until it is late', async () => {

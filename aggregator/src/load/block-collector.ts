@@ -16,6 +16,8 @@ export interface Block<Entry> {
   readonly rows: number
   /** Bytes of lines. */
   readonly bytes: number
+  /** Different ones, where there is something to know of each. */
+  readonly streams?: number
 }
 
 export interface CollectorOptions<Entry, B extends Block<Entry>> {
@@ -36,12 +38,14 @@ export interface CollectorHooks {
 
 /** A block grows to so many times `blockRows` at most. */
 const mostRows = 4
+/** What is known of a stream is in the loader's heap until its block is inserted, and there are two blocks at a time. */
+const mostStreams = 30_000
 
 /** More followed than a block takes. */
 export const isFull = (
-  { rows, bytes }: Pick<Block<unknown>, 'rows' | 'bytes'>,
+  { rows, bytes, streams = 0 }: Pick<Block<unknown>, 'rows' | 'bytes' | 'streams'>,
   { blockRows, blockBytes }: Pick<CollectorOptions<unknown, Block<unknown>>, 'blockRows' | 'blockBytes'>,
-): boolean => bytes >= blockBytes || rows >= mostRows * blockRows
+): boolean => bytes >= blockBytes || rows >= mostRows * blockRows || streams >= mostStreams
 
 export class BlockCollector<Entry, B extends Block<Entry>> {
   readonly #options: CollectorOptions<Entry, B>

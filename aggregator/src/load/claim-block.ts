@@ -59,6 +59,10 @@ export class ClaimBlock implements ClaimableBlock<WalEntry> {
     return this.#sink.byteLength
   }
 
+  get streams(): number {
+    return this.#sink.streams
+  }
+
   /** Rows by day. */
   get days(): ReadonlyMap<number, LogBlock> {
     return this.#sink.blocks

@@ -52,6 +52,12 @@ export class DaySink implements RowSink {
     return sum
   }
 
+  get streams(): number {
+    let sum = 0
+    for (const block of this.blocks.values()) sum += block.streams.rows
+    return sum
+  }
+
   /** What follows are the rows of another message. */
   begin(filter?: RowFilter): void {
     this.#filter = filter

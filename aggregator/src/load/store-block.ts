@@ -34,6 +34,10 @@ export class StoreBlock implements Block<WalEntry> {
     return this.log.byteLength
   }
 
+  get streams(): number {
+    return this.log.streams.rows
+  }
+
   async add(entry: WalEntry): Promise<void> {
     try {
       const { malformed, clamped, truncated } = this.#decoder.decode(entry, this.log)
