@@ -59,6 +59,8 @@ test('a file is read either way with the environment filled in, and what is wron
     }
     writeFileSync(file, '{"node":"a","node":"b"}')
     await expect(readConfig(file, schema)).rejects.toThrow(/unique/)
+    writeFileSync(file, 'node: &a [1, [*a, *a]]\n')
+    await expect(readConfig(file, schema)).rejects.toThrow(/c\.yaml: node\.1\.0: holds itself; write out/)
     await expect(readConfig(join(directory, 'none'), schema)).rejects.toThrow(ConfigError)
   } finally {
     rmSync(directory, { recursive: true })

@@ -68,15 +68,24 @@ export function checkValue<Schema extends z.ZodType>(
 }
 
 /** Fills `${VAR}` and `${VAR:-default}` into every string; `$${` stands for a literal `${`. */
-function substitute(value: unknown, environment: NodeJS.ProcessEnv, path: string[], problems: string[]): unknown {
+function substitute(
+  value: unknown,
+  environment: NodeJS.ProcessEnv,
+  path: string[],
+  problems: string[],
+  around: readonly unknown[] = [],
+): unknown {
   if (typeof value === 'string') return substituteText(value, environment, path, problems)
-  if (Array.isArray(value)) return value.map((item, i) => substitute(item, environment, [...path, String(i)], problems))
-  if (value !== null && typeof value === 'object') {
-    return Object.fromEntries(
-      Object.entries(value).map(([key, item]) => [key, substitute(item, environment, [...path, key], problems)]),
-    )
+  if (value === null || typeof value !== 'object') return value
+  // An alias of YAML may stand for what it is in.
+  if (around.includes(value)) {
+    problems.push(`${path.join('.')}: holds itself; write out what the alias stands for`)
+    return undefined
   }
-  return value
+  const within = (item: unknown, key: string) =>
+    substitute(item, environment, [...path, key], problems, [...around, value])
+  if (Array.isArray(value)) return value.map((item, i) => within(item, String(i)))
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, within(item, key)]))
 }
 
 function substituteText(text: string, environment: NodeJS.ProcessEnv, path: string[], problems: string[]): unknown {

@@ -3,6 +3,9 @@ import type { Logger } from 'pino'
 import type { Journal } from '../diagnosis/journal.ts'
 import type { CollectorMetrics, InputProblem } from '../metrics.ts'
 
+const denied =
+  "a log may not be read; the others are: containers' logs belong to root, let the collector run as it, or give its user the right to"
+
 /** A problem with the same file is logged once in this time, ms. */
 const quietMs = 60_000
 
@@ -43,7 +46,9 @@ export class InputProblems {
 
   /** A file failed to be read: whether it is broken, or could not be had. */
   tellError(path: string, error: NodeJS.ErrnoException): void {
-    this.tell(path, error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable', error)
+    const reason = error.code?.startsWith('Z_') ? 'corrupt_gzip' : 'unreadable'
+    if (error.code !== 'EACCES' && error.code !== 'EPERM') this.tell(path, reason, error)
+    else this.tell(path, reason, error, denied)
   }
 
   /** Lets what was told long ago be told again. To be called now and then. */
