@@ -2,9 +2,11 @@
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { parseMessage } from '@tributary/protocol/forward.ts'
 import { beforeEach, expect, test } from 'vitest'
 import { limitsConfig } from '../access/config.ts'
 import { TenantLimits } from '../access/tenant-limits.ts'
+import { readPush } from './push-message.ts'
 import type { PushProblem } from './push-request.ts'
 import { Pusher } from './pusher.ts'
 
@@ -13,13 +15,18 @@ const bufferBytes = 12 * mebibyte
 
 let durable = Promise.withResolvers<void>()
 let refused: PushProblem[] = []
+let appended: Buffer[] = []
 let pusher: Pusher
 beforeEach(() => {
   durable = Promise.withResolvers()
   refused = []
+  appended = []
   pusher = new Pusher({
     limiter: new TenantLimits({ limits: limitsConfig.parse({}) }),
-    append: () => durable.promise,
+    append: (message) => {
+      appended.push(message)
+      return durable.promise
+    },
     full: () => false,
     maxBodyBytes: 8 * mebibyte,
     maxDecompressedBytes: 4 * mebibyte,
@@ -95,4 +102,15 @@ test('a push holds its memory until it is durable', async () => {
   durable.resolve()
   expect(await Promise.all([zipped, plain])).toEqual([204, 204])
   await expect.poll(() => pusher.heldBytes).toBe(0)
+})
+
+test('a push of many streams becomes several messages, which need not be in one block', async () => {
+  const streams = Array.from({ length: 25_000 }, (_, i) => ({
+    stream: { i: `${i}` },
+    values: [[`${Date.now()}000000`, 'x']],
+  }))
+  durable.resolve()
+  expect(await send(Buffer.from(JSON.stringify({ streams })))).toBe(204)
+  const counts = appended.map((message) => readPush(parseMessage(message)!.entries).length)
+  expect(counts).toEqual([10_000, 10_000, 5_000])
 })

@@ -134,12 +134,22 @@ export class Pusher {
     const accepted = acceptPush(offered, tenant, limiter, nowMs)
     const { discarded, entries, refusal } = accepted
     const outcome = { format, entries, bytes: accepted.bytes, discarded, problem: problemText(accepted) }
-    if (entries > 0) await append(encodePush(accepted.streams), tenant)
+    if (entries > 0) await Promise.all(messagesOf(accepted.streams).map((message) => append(message, tenant)))
     onTaken(outcome)
     // The same may be taken another time.
     if (refusal?.statusCode === 429) throw refusal
     return outcome
   }
+}
+
+/** Of one message in the write-ahead log: blocks are made of whole messages, and what is known of their streams is in the loader's heap. */
+const mostStreams = 10_000
+
+function messagesOf(streams: Accepted['streams']): Buffer[] {
+  const messages: Buffer[] = []
+  for (let at = 0; at < streams.length; at += mostStreams)
+    messages.push(encodePush(streams.slice(at, at + mostStreams)))
+  return messages
 }
 
 function isJson(contentType: string | undefined): boolean {
