@@ -165,10 +165,10 @@ export class AggregatorEvents {
     this.#warn(`load ${reason}`, { reason, detail, attempt, delay }, 'a block could not be inserted and is tried again')
   }
 
-  loaderDied(err: Error): void {
+  loaderDied(err: Error, heapMegabytes: number): void {
     this.errors++
     this.loadError = err.message
-    this.#log.error({ err }, 'the loader ended and is started again')
+    this.#log.error({ err, heapMegabytes }, 'the loader ended and is started again')
   }
 
   quarantined({ position, reason, message, path }: Quarantined): void {

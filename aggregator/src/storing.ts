@@ -152,7 +152,7 @@ export class Storing {
       onLedgerRequest: (ask) => this.#parts.ledger.answer(ask),
       onCursorLost: (message) => events.cursorLost(message),
       onWalEvent: (event, fields) => events.walRead(event, fields),
-      onDeath: (error) => events.loaderDied(error),
+      onDeath: (error, heapMegabytes) => events.loaderDied(error, heapMegabytes),
     })
   }
 

@@ -28,14 +28,16 @@ export interface LoaderEvents {
   onLedgerRequest(ask: LedgerRequest): Promise<unknown>
   onCursorLost(message: string): void
   onWalEvent(event: string, fields: Readonly<Record<string, unknown>>): void
-  /** The thread ended although nobody asked it to, and is started again. */
-  onDeath(error: Error): void
+  /** The thread ended although nobody asked it to, and is started again, with a heap of so many MiB. */
+  onDeath(error: Error, heapMegabytes: number): void
 }
 
 /** Pause before the thread is started again, in milliseconds: what ended it, such as an unreadable disk, may last. */
 const restartDelay = 1000
 /** V8's heap of the thread, in MiB: blocks lie outside of it. */
-const heapMegabytes = 192
+const usualHeap = 192
+/** What it may grow to, for a message whose streams alone take more: some 2 KiB for each. */
+const mostHeap = 1536
 
 export class LoaderThread {
   readonly #settings: () => LoaderSettings
@@ -43,6 +45,7 @@ export class LoaderThread {
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #worker: Worker | undefined
+  #heapMegabytes = usualHeap
   /** Who waits until no block is on its way; set while blocks are held. */
   #held: PromiseWithResolvers<void> | undefined
   /** When closing has to end. */
@@ -96,7 +99,9 @@ export class LoaderThread {
     for (;;) {
       const error = await this.#live()
       if (error === undefined || this.#deadline?.aborted) return
-      this.#events.onDeath(error)
+      // The same message comes first again, and a block can't be less than it.
+      if (isOutOfMemory(error)) this.#heapMegabytes = Math.min(2 * this.#heapMegabytes, mostHeap)
+      this.#events.onDeath(error, this.#heapMegabytes)
       await this.#pause()
       if (this.#deadline?.aborted) return
     }
@@ -113,7 +118,7 @@ export class LoaderThread {
   #live(): Promise<Error | undefined> {
     const worker = new Worker(scriptFile(import.meta.url, './worker.ts', 'loader-worker'), {
       workerData: this.#settings(),
-      resourceLimits: { maxOldGenerationSizeMb: heapMegabytes },
+      resourceLimits: { maxOldGenerationSizeMb: this.#heapMegabytes },
     })
     this.#worker = worker
     if (this.#closing.signal.aborted) this.#post({ kind: 'stop' })
@@ -165,3 +170,5 @@ export class LoaderThread {
     this.#worker?.postMessage(message)
   }
 }
+
+const isOutOfMemory = (error: NodeJS.ErrnoException): boolean => error.code === 'ERR_WORKER_OUT_OF_MEMORY'
