@@ -33,6 +33,16 @@ export class TimedOut extends Error {
 
 const badRegex = 427
 
+/** ClickHouse's words where it is not the query itself that took too much, but all that runs beside it: alone it may well be answered. */
+const ofAllTogether = /^(\(total\)|User) memory limit exceeded/
+
+const tooMuch: Failure = {
+  status: 400,
+  message: 'the query needs more memory than it may have: shorten its time range or select fewer streams',
+  unexpected: false,
+}
+const tooMany: Failure = { status: 429, message: 'too many outstanding requests', unexpected: false }
+
 /** What the store's failures mean to whoever asked. The others are ours to look into. */
 function ofStore(error: StoreError): Failure {
   switch (error.code) {
@@ -40,14 +50,11 @@ function ofStore(error: StoreError): Failure {
     case 'cancelled':
       return { status: 504, message: timeoutText, unexpected: false }
     case 'memory':
+      return ofAllTogether.test(error.message) ? tooMany : tooMuch
     case 'limit':
-      return {
-        status: 400,
-        message: 'the query needs more memory than it may have: shorten its time range or select fewer streams',
-        unexpected: false,
-      }
+      return tooMuch
     case 'busy':
-      return { status: 429, message: 'too many outstanding requests', unexpected: false }
+      return tooMany
     case 'unavailable':
     case 'full':
     case 'too_many_parts':

@@ -158,7 +158,8 @@ test('a body beyond the limit is refused, not read', async () => {
 test.for([
   [new StoreError('timeout', 'x', 159), 504, /^request timed out, decrease the duration/],
   [new StoreError('unavailable', 'x'), 503, /^the store does not answer$/],
-  [new StoreError('memory', 'x', 241), 400, /needs more memory/],
+  [new StoreError('memory', 'Query memory limit exceeded: would use 384.06 MiB', 241), 400, /needs more memory/],
+  [new StoreError('memory', '(total) memory limit exceeded: would use 788.12 MiB', 241), 429, /too many outstanding/],
   [new StoreError('busy', 'x', 202), 429, /^too many outstanding requests$/],
   [new StoreError('rejected', 'cannot compile', 427), 400, /cannot compile/],
   [new StoreError('rejected', 'SELECT secret', 62), 500, /^internal error$/],
