@@ -50,6 +50,12 @@ test('lines stream in, a backup is made, the volume is lost and restored: only w
   const early = await settle(pipeline, [late, gone], 60_000)
   expect(await judge(pipeline, gone, early)).toMatchObject(wholeVerdict)
   removePods(pipeline, 'gone')
+  // As long as the collector holds the files open, it can send them again.
+  await until(
+    async () => (await pipeline.metric('collector_logs')) === 2 * load.containers,
+    60_000,
+    () => 'the collector does not let go of the logs that are gone',
+  )
 
   await loseVolumeAndRestore(pipeline, archive)
   const kept = [before, await through.finish(), late]
