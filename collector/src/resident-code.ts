@@ -10,7 +10,7 @@ import type { Logger } from 'pino'
 
 const lookMs = 30_000
 /** What a collector runs in, and a little more. */
-const enoughKiB = 32 * 1024
+const enoughKiB = 20 * 1024
 const madviseDontNeed = 4
 /** How much farther from each other the parts of a binary may be in memory than in its file: linkers align them. */
 const paddingBytes = 16n << 20n
