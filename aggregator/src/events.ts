@@ -50,7 +50,7 @@ export class AggregatorEvents {
     this.#warn(
       `receive ${error.problem}`,
       { reason: error.problem, peer, detail: error.message },
-      error.problem === 'silent' ? 'silent' : 'refused',
+      error.problem === 'silent' ? 'a sender sends nothing' : 'refused',
     )
   }
 

@@ -139,7 +139,11 @@ class Problems {
     this.#repeats.pass(problem, (repeatedSinceLast) => {
       const fields = { reason: problem, peer, detail: message, repeatedSinceLast }
       if (problem === 'internal') this.#log.error({ ...fields, err: cause }, 'a message brought out a fault')
-      else this.#log.warn(fields, 'refused what an application sent')
+      else
+        this.#log.warn(
+          fields,
+          problem === 'silent' ? 'an application sends nothing' : 'refused what an application sent',
+        )
     })
   }
 
