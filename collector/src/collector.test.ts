@@ -356,15 +356,33 @@ test('stack traces of both streams, of which one may always go on, are sent all 
   await start({ logs: { partialTimeout: '300ms' }, multiline: { timeout: '250ms' } })
   let written = 0
   const writing = setInterval(() => {
-    const stream = written % 2 === 0 ? 'stdout' : 'stderr'
-    appendFileSync(log, cri(`java.lang.Error: ${written++}`, 'F', stream) + cri('\tat a.B.c(B.java:1)', 'F', stream))
-  }, 50)
+    const [trace, frame] = [written >> 1, written++ % 2 === 1]
+    const line = frame ? '\tat a.B.c(B.java:1)' : `java.lang.Error: ${trace}`
+    appendFileSync(log, cri(line, 'F', trace % 2 === 0 ? 'stdout' : 'stderr'))
+  }, 35)
   try {
-    await untilLines(20)
-    expect(written).toBeLessThan(60)
+    await untilLines(40)
+    expect(written).toBeLessThan(160)
   } finally {
     clearInterval(writing)
   }
+  // The last of them, of which only the first line may be there, is left for later each time.
+  const whole = Array.from({ length: 40 }, (_, trace) => `java.lang.Error: ${trace}\n\tat a.B.c(B.java:1)`)
+  expect(sink.lines()).toEqual(expect.arrayContaining(whole))
+})
+
+test('traces of both streams that overlap through all of a file between two rotations stay whole', async () => {
+  await openSink()
+  const log = container('cart')
+  const trace = (n: number) =>
+    ['java.lang.Error: ', '\tat a.B.c(B.java:'].map((text) => cri(`${text}${n}`, 'F', n % 2 ? 'stdout' : 'stderr'))
+  const lines = [0, 1, 2, 3, 4].flatMap(trace)
+  const files = [lines.slice(0, 1), lines.slice(1, 7), lines.slice(7)]
+  for (const [i, name] of [`${log}.20261123-000000`, `${log}.20261123-000001`, log].entries())
+    writeFileSync(name, files[i]!.join(''))
+  await start()
+  await untilLines(5)
+  expect(sink.lines().sort()).toEqual([0, 1, 2, 3, 4].map((n) => `java.lang.Error: ${n}\n\tat a.B.c(B.java:${n}`))
 })
 
 test('a beginning that a rotation cut off from its end is joined with it, however short the time-outs', async () => {

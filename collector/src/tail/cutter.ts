@@ -11,7 +11,14 @@
  * {@link LineRun}; what it leaves is taken apart here.
  */
 import { isUtf8 } from 'node:buffer'
-import { malformedFlag, recordOverhead, type StreamName, stdout, truncatedFlag } from '@tributary/protocol/records.ts'
+import {
+  malformedFlag,
+  recordOverhead,
+  type StreamName,
+  stderr,
+  stdout,
+  truncatedFlag,
+} from '@tributary/protocol/records.ts'
 import type { LineParser } from '../cri/line.ts'
 import type { RecordDetector } from '../multiline/detector.ts'
 import { LineHead, tells } from './line-head.ts'
@@ -43,10 +50,11 @@ export interface CutRequest {
   readonly seconds: number
   readonly nanoseconds: number
   /**
-   * What to do with what is not whole at the end. `wait`: leave it, it is read again with what follows. `pending`: records whose
-   * end never came are sent as they are. `all`: so is a last line without LF, as nothing can follow.
+   * What to do with what is not whole at the end. `wait`: leave it, it is read again with what follows. `overlapping`: records of both streams
+   * each begin before the one before is seen to have ended, and there must be an end: all are sent but the last, if the chunk can end before it.
+   * `pending`: records whose end never came are sent as they are. `all`: so is a last line without LF, as nothing can follow.
    */
-  readonly rest: 'wait' | 'pending' | 'all'
+  readonly rest: 'wait' | 'overlapping' | 'pending' | 'all'
   /** From this line of `bytes` on only what a pending record needs is taken: the bytes are the next source's. Default: none. */
   readonly seam?: number
 }
@@ -81,6 +89,8 @@ export class ChunkCutter {
   readonly #run: LineRun
   #pendingCount = 0
   #pendingBytes = 0
+  /** Where the last line of each stream begins within the bytes being cut, of those since a record was pending. */
+  readonly #lastLine: [number, number] = [-1, -1]
   /** State at the last place where nothing was pending, kept only while something is. */
   readonly #clean = {
     encodedBytes: 0,
@@ -142,6 +152,7 @@ export class ChunkCutter {
     if (this.#pendingCount > 0) {
       const room = bytes.length < this.windowBytes && !full
       if (rest === 'wait' && (this.#clean.consumed > 0 || room)) this.#rollBack()
+      else if (rest === 'wait' || rest === 'overlapping') this.#flushOverlapping()
       else this.#flushPending()
     }
     // A window without one line end: cut the line where it is, or nothing would ever move.
@@ -159,7 +170,10 @@ export class ChunkCutter {
     this.pendingTo = -1
     this.pendingPart = false
     this.#pendingCount = this.#pendingBytes = this.#piecesTo = 0
-    for (const stream of [0, 1] as const) this.#parts[stream].active = this.#groups[stream].active = false
+    for (const stream of [0, 1] as const) {
+      this.#parts[stream].active = this.#groups[stream].active = false
+      this.#lastLine[stream] = -1
+    }
     this.#run.begin()
   }
 
@@ -211,10 +225,12 @@ export class ChunkCutter {
     if (!parsed) {
       if (this.#run.held) this.#settle(this.#run.held, -1, 0, 0)
       if (this.#endsBefore(start)) return false
+      this.#lastLine.fill(start)
       this.#malformedLine(start, end)
       return true
     }
     const { stream } = parser
+    this.#lastLine[stream] = start
     if (parser.partial || this.#parts[stream].active) return this.#part(stream, start, end)
     if (this.#run.held) this.#settle(this.#run.held, stream, parser.start, parser.end)
     const group = this.#groups[stream]
@@ -270,7 +286,7 @@ export class ChunkCutter {
   #settleLast(held: HeldLine): void {
     const { parser, detectors, rest } = this.#request
     const { stream, start, end } = held
-    const state = rest === 'wait' ? detectors[stream]!.begin(parser.arena, start, end) : 0
+    const state = rest === 'wait' || rest === 'overlapping' ? detectors[stream]!.begin(parser.arena, start, end) : 0
     if (state === 0) this.#run.held = undefined
     else this.#beginGroup(held, state)
   }
@@ -283,6 +299,7 @@ export class ChunkCutter {
     if (this.#pendingCount++ === 0) this.#markClean(held.lineStart, held.secondsBefore, held.nanosecondsBefore)
     const group = this.#groups[held.stream]
     group.begin(this.#request.offset + held.lineStart, held.seconds, held.nanoseconds)
+    group.follows(held.secondsBefore, held.nanosecondsBefore)
     group.add(held.start, held.end)
     group.lines = 1
     group.state = state
@@ -344,6 +361,7 @@ export class ChunkCutter {
       if (this.#pendingCount++ === 0) this.#markClean(lineStart, this.seconds, this.nanoseconds)
       if (long) from = this.#longPart(lineStart, start, end)
       pending.begin(offset + lineStart + from - start, parser.seconds, parser.nanoseconds)
+      pending.follows(this.seconds, this.nanoseconds)
       pending.truncated = goesOn || long
     }
     pending.add(from, end)
@@ -373,6 +391,7 @@ export class ChunkCutter {
     if (state === 0) this.#emitPending(line, stream)
     else {
       group.begin(line.offset, line.seconds, line.nanoseconds)
+      group.follows(line.secondsBefore, line.nanosecondsBefore)
       group.truncated = line.truncated
       this.#pendingCount++
       this.#moveParts(line, group, state)
@@ -414,6 +433,28 @@ export class ChunkCutter {
       parts.truncated = true
       this.#emitPending(parts, stream)
     }
+  }
+
+  /** The same but for the record that began last: the chunk ends before it, where only its own lines lie behind its beginning. */
+  #flushOverlapping(): void {
+    for (const stream of [0, 1] as const) {
+      const [group, parts] = [this.#groups[stream], this.#parts[stream]]
+      const last = [group, parts].find((one) => this.#mayEndBefore(one, stream))
+      if (last === undefined) continue
+      // Parts behind a group are of a line that may be its next.
+      last.active = parts.active = false
+      this.#flushPending()
+      this.consumed = last.offset - this.#request.offset
+      this.seconds = last.secondsBefore
+      this.nanoseconds = last.nanosecondsBefore
+      return
+    }
+    this.#flushPending()
+  }
+
+  #mayEndBefore({ active, truncated, offset }: Pending, stream: StreamName): boolean {
+    const start = offset - this.#request.offset
+    return active && !truncated && start > 0 && start > this.#lastLine[stream === stdout ? stderr : stdout]
   }
 
   /** Not what the file's format promises: kept as it is found and flagged, so that nothing is lost and the damage can be searched for. */

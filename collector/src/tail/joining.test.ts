@@ -143,32 +143,91 @@ test('lines of one stream are joined however they are read, split and mixed with
   )
 })
 
+/** Reads files that followed one another, none of which is written to any more, as the reader does: the end of each with the next one. */
+function readFiles(files: readonly Buffer[], sizes: readonly number[]): Seen[] {
+  const records: Seen[] = []
+  const take = (found: readonly Seen[], base: number) =>
+    records.push(...found.map((one) => ({ ...one, offset: one.offset + base })))
+  let base = 0
+  let at = 0
+  for (const [i, file] of files.entries()) {
+    const next = files[i + 1]
+    let over = 0
+    while (at < file.length) {
+      const { records: whole, left } = readFile(file.subarray(at), sizes, next ? 'wait' : 'all')
+      take(whole, base + at)
+      at = file.length - left
+      if (left === 0 || next === undefined) break
+      const cutter = new ChunkCutter({ maxLineBytes: 1024, maxLines })
+      const bytes = Buffer.concat([file.subarray(at), next])
+      cutter.cut(request(bytes, 0, 'wait', left))
+      // What may still go on behind the end of the next file is told to be over.
+      if (cutter.consumed === 0)
+        cutter.cut(request(bytes, 0, files[i + 2] === undefined ? 'pending' : 'overlapping', left))
+      expect(cutter.consumed).toBeGreaterThan(0)
+      take(recordsOf(cutter), base + at)
+      at += cutter.consumed
+      over = at - file.length
+    }
+    if (over > 0) reached['overSeam']!++
+    base += file.length
+    at = Math.max(0, over)
+  }
+  return records
+}
+
 test('a rotation between any two lines changes no record', () => {
   fc.assert(
     fc.property(lines, picks, reads, fc.nat(), (all, mix, sizes, where) => {
       const out = physical(all, mix)
       const cut = where % (out.length + 1)
-      const a = Buffer.from(out.slice(0, cut).join(''))
-      const b = Buffer.from(out.slice(cut).join(''))
-      const { records, left } = readFile(a, sizes, b.length > 0 ? 'wait' : 'all')
-      let next = 0
-      if (left > 0 && b.length > 0) {
-        const cutter = new ChunkCutter({ maxLineBytes: 1024, maxLines })
-        const bytes = Buffer.concat([a.subarray(a.length - left), b])
-        cutter.cut(request(bytes, a.length - left, 'wait', left))
-        // What may still go on behind the end of the second file is told to be over.
-        if (cutter.consumed === 0) cutter.cut(request(bytes, a.length - left, 'pending', left))
-        expect(cutter.consumed).toBeGreaterThanOrEqual(left)
-        records.push(...recordsOf(cutter))
-        next = cutter.consumed - left
-        if (next > 0) reached['overSeam']!++
-      }
-      const rest = readFile(b.subarray(next), sizes, 'all')
-      const seam = a.length + next
-      const found = byStream([...records, ...rest.records.map((one) => ({ ...one, offset: one.offset + seam }))])
+      const files = [out.slice(0, cut), out.slice(cut)].map((part) => Buffer.from(part.join('')))
+      const found = byStream(
+        readFiles(
+          files.filter(({ length }) => length > 0),
+          sizes,
+        ),
+      )
       expect(found).toEqual([expected(all, 'stdout'), expected(all, 'stderr')])
     }),
     { numRuns: 1500 },
+  )
+})
+
+const written = fc
+  .record({
+    stream: fc.constantFrom('stdout', 'stderr'),
+    frames: fc.array(fc.tuple(fc.constant('+'), word), { maxLength: 3 }),
+    cutAt: fc.nat({ max: 12 }),
+  })
+  .map(({ stream, frames, cutAt }) => {
+    const texts = [frames.length > 0 ? 'Trace' : 'x', ...frames.map((parts) => parts.join(''))]
+    // The runtime may cut one of the lines.
+    return texts.flatMap((text, i) =>
+      i === cutAt % 8 && text.length > 1
+        ? [cri(stream, 'P', text.slice(0, 1)), cri(stream, 'F', text.slice(1))]
+        : [cri(stream, 'F', text)],
+    )
+  })
+
+test('records that are written one after another stay whole over rotations that follow closely', () => {
+  const rotations = fc.array(fc.integer({ min: 4, max: 12 }), { minLength: 2, maxLength: 4 })
+  fc.assert(
+    fc.property(fc.array(written, { minLength: 8, maxLength: 24 }), rotations, reads, (records, gaps, sizes) => {
+      const out = records.flat()
+      const ends = gaps.map((_, i) => gaps.slice(0, i + 1).reduce((sum, gap) => sum + gap, 0))
+      const starts = [0, ...ends.filter((end) => end < out.length)]
+      let first = 0
+      for (const record of records) {
+        // One that lies in three files is cut at the second rotation.
+        fc.pre(starts.filter((start) => start > first && start < first + record.length).length < 2)
+        first += record.length
+      }
+      const files = starts.map((start, i) => Buffer.from(out.slice(start, starts[i + 1]).join('')))
+      const whole = byStream(readFiles([Buffer.from(out.join(''))], sizes))
+      expect(byStream(readFiles(files, sizes))).toEqual(whole)
+    }),
+    { numRuns: 3000 },
   )
 })
 

@@ -11,6 +11,9 @@ export class Pending {
   offset = 0
   seconds = 0
   nanoseconds = 0
+  /** Time of the record before it. */
+  secondsBefore = 0
+  nanosecondsBefore = 0
   /** Bytes of its line so far. */
   length = 0
   /** Start and end of each part, one after another; {@link lineFeed} twice between lines. */
@@ -31,6 +34,12 @@ export class Pending {
     this.length = this.lines = this.state = 0
     this.truncated = false
     this.parts.length = 0
+  }
+
+  /** The time of the record before it, which is the last one's should this one be left. */
+  follows(seconds: number, nanoseconds: number): void {
+    this.secondsBefore = seconds
+    this.nanosecondsBefore = nanoseconds
   }
 
   add(start: number, end: number): void {

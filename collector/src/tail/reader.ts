@@ -101,7 +101,8 @@ export class Reader {
     now: number,
   ): Promise<Turn> {
     if (successor?.state !== 'reading' || successor.file === undefined) {
-      if (successor !== undefined || !this.#isLate(generation, now)) return this.#wait(generation, successor, now)
+      if (successor !== undefined || this.#patience(generation, now) === 'wait')
+        return this.#wait(generation, successor, now)
       this.#cut(generation, got, 'all')
       this.#send(generation)
       return 'read'
@@ -112,7 +113,8 @@ export class Reader {
     const same = await this.#begins(successor, head)
     // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
     const atEnd = more < room && (successor.file.gzip || successor.ended)
-    const rest = atEnd || this.#isLate(generation, now) ? 'pending' : 'wait'
+    const patience = this.#patience(generation, now)
+    const rest = atEnd && patience === 'wait' ? 'overlapping' : patience
     // It was copied and truncated before it was read: what it held is found in the copy.
     if (!same && !successor.file.gzip && !successor.spooled) return 'successor replaced'
     if (!same) this.#cut(generation, got, 'all')
@@ -168,7 +170,7 @@ export class Reader {
   /** What was read reaches to the end of its source, or to what the ledger has already. */
   #rest(generation: Generation, got: number, now: number): CutRequest['rest'] {
     if (this.#isLast(generation, got) || generation.position + got === generation.limit) return 'all'
-    return this.#isLate(generation, now) ? 'pending' : 'wait'
+    return this.#patience(generation, now)
   }
 
   #isLast({ position, ended, size, limit }: Generation, got: number): boolean {
@@ -179,8 +181,11 @@ export class Reader {
     return got > 0 && this.#buffer[tailBytes + got - 1] === 10
   }
 
-  #isLate({ stuck }: Generation, now: number): boolean {
-    return stuck !== undefined && (now - stuck.since >= stuck.timeout || now >= stuck.until)
+  /** What becomes of a record that is not known to be whole, after so long. */
+  #patience({ stuck }: Generation, now: number): Exclude<CutRequest['rest'], 'all'> {
+    if (stuck === undefined) return 'wait'
+    if (now - stuck.since >= stuck.timeout) return 'pending'
+    return now >= stuck.until ? 'overlapping' : 'wait'
   }
 
   #cut(generation: Generation, length: number, rest: CutRequest['rest'], seam?: number): boolean {
