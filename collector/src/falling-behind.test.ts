@@ -33,6 +33,10 @@ function randomFrom(seed: number): (n: number) => number {
   }
 }
 
+async function until(what: () => boolean): Promise<void> {
+  for (const end = Date.now() + 15_000; !what(); await sleep(10)) if (Date.now() > end) throw new Error('never came')
+}
+
 /** One pod's log: all that was ever written to it, by generation. */
 class Log {
   readonly name: string
@@ -226,6 +230,42 @@ test.for(seeds)('without, what is lost is reported, exactly (seed %i)', { timeou
   const { lost, reasons } = await run({ seed, spoolBytes: '4KiB' })
   expect(lost, 'the run lost something').toBeGreaterThan(0)
   for (const reason of reasons) expect(['lost:shed', 'lost:deleted']).toContain(reason)
+})
+
+test('deleted files that there is no time to save at the end are told by path and range, and reported by the next process', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'tributary-unsaved-'))
+  const log = new Log(root, 'a')
+  await using sink = await Sink.listen({ fault: () => (first ? 'drop' : undefined) })
+  let first = true
+  const config = collectorConfig.parse({
+    node: 'n',
+    stateDir: join(root, 'state'),
+    logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
+    aggregator: { address: sink.address },
+    http: { listen: '127.0.0.1', port: 0 },
+    shutdown: { drain: '0s', spool: '0s' },
+    checkpoints: { interval: '10ms' },
+  })
+  const said: { msg: string; path?: string; range?: number[] }[] = []
+  const open = () => startCollector(config, { log: pino({}, { write: (line: string) => said.push(JSON.parse(line)) }) })
+  let collector = await open()
+  log.write(500, (n) => n - 1)
+  await until(() => sink.chunks > 0)
+  log.rotate()
+  log.deleteRotated()
+  await collector.close()
+  const range = [0, log.generations[0]!.length]
+  const path = expect.stringMatching(/0\.log/)
+  expect(said).toContainEqual(
+    expect.objectContaining({ path, range, msg: 'unread bytes of a deleted file are lost with this process' }),
+  )
+  first = false
+  collector = await open()
+  const outcomes = () => [...sink.sources.values()].flatMap((source) => source.outcomes)
+  await until(() => outcomes().length > 0)
+  expect(outcomes()).toEqual([{ outcome: 'lost:deleted', range }])
+  await collector.close()
+  rmSync(root, { recursive: true, force: true })
 })
 
 test.for([

@@ -243,6 +243,11 @@ test('operations: version, readiness, health, metrics, audit, start page, what i
     type: 'text/plain; charset=utf-8',
     text: '404 page not found\n',
   })
+  expect(await get(`${url}/loki/%zz`)).toEqual({
+    status: 400,
+    type: 'text/plain; charset=utf-8',
+    text: '400 Bad Request',
+  })
   const put = await fetch(`${url}/loki/api/v1/query_range`, { method: 'PUT', body: 'x' })
   expect([put.status, put.headers.get('allow'), await put.text()]).toEqual([405, 'GET, HEAD, POST', ''])
   const metrics = (await get(`${url}/metrics`)).text

@@ -102,6 +102,9 @@ export function createApi(options: ApiOptions): FastifyInstance {
     routerOptions: { maxParamLength: maxNameLength * 3, ignoreTrailingSlash: true },
     requestTimeout: limits.requestTimeout,
     keepAliveTimeout: limits.idleTimeout,
+    // A path whose percent signs mean nothing: no route is looked for. In the words of Go's server.
+    frameworkErrors: (_, __, reply) =>
+      void (reply as unknown as FastifyReply).status(400).type(textType).send('400 Bad Request'),
     ...(tls === undefined ? { http: serverOptions(limits) } : { https: tlsServerOptions(limits, tls) }),
   }) as unknown as FastifyInstance
   const metrics = apiMetrics(options.registry)

@@ -111,3 +111,15 @@ test.for([
     `the checkpoints ${path} can't be read (${code}: no); ${cure}`,
   )
 })
+
+test.each(['null', '5', '[]', '{}', JSON.stringify({ ...checkpoint(1), offset: '1' })])(
+  'a file with the right checksum is damaged all the same where a line is %s',
+  async (line) => {
+    const content = encodeCheckpoints({ checkpoints: [JSON.parse(line)], ledger: undefined })
+    const disk = new CrashDisk()
+    await disk.mkdir('/state')
+    await saveCheckpoints(disk, path, content)
+    const { damaged } = await loadCheckpoints(disk, path)
+    expect(damaged?.error.message).toContain('no checkpoint: ')
+  },
+)

@@ -75,7 +75,16 @@ export function decodeCheckpoints(bytes: Buffer): Saved {
   if (format !== 'tributary-checkpoints') throw new Error('not a file of checkpoints')
   if (found !== version) throw new Error(`version ${found}, this collector reads ${version}`)
   if (lines.length !== sources) throw new Error(`${lines.length} sources, not ${sources}`)
-  return { checkpoints: lines.map((line) => JSON.parse(line) as Checkpoint), ledger }
+  return { checkpoints: lines.map(decodeCheckpoint), ledger }
+}
+
+/** What a source can't go on without. The rest is as it was written: the checksum says so. */
+function decodeCheckpoint(line: string): Checkpoint {
+  const found = JSON.parse(line) as Checkpoint | null
+  const { source, path, offset, seen, tail } = found ?? {}
+  const sound = [source, path].every((one) => typeof one === 'string') && [offset, seen].every(Number.isSafeInteger)
+  if (!sound || !Array.isArray(tail)) throw new Error(`no checkpoint: ${line.slice(0, 100)}`)
+  return found!
 }
 
 export interface Loaded extends Saved {

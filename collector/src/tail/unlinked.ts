@@ -49,17 +49,15 @@ export class Unlinked {
     this.#stopped = true
     await this.#relieving
     const isDeleted = ({ unlinked, file }: Generation) => unlinked || file!.stat().nlink === 0
-    let unsaved = 0
     for (const held of planRescue(this.#held(({ frontier }) => frontier.offset, isDeleted))) {
-      const { generation, bytes } = held
-      // What could not be saved is missed from the size in the checkpoint.
-      if (!(await this.#save(held, signal))) {
-        unsaved += bytes
-        learnSize(generation)
-      }
+      if (await this.#save(held, signal)) continue
+      // What could not be saved is missed from the size in the checkpoint, if that can be saved: this may be all that is ever told.
+      const { generation } = held
+      learnSize(generation)
+      const { path, source, frontier, size } = generation
+      const range = [frontier.offset, size]
+      this.#options.log.error({ path, source, range }, 'unread bytes of a deleted file are lost with this process')
     }
-    if (unsaved > 0)
-      this.#options.log.error({ bytes: unsaved }, 'unread bytes of deleted files are lost with this process')
   }
 
   async #relieve(limits: HeldLimits): Promise<void> {
