@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ConfigError } from '@tributary/protocol/config-value.ts'
@@ -14,9 +14,11 @@ export async function loadModule(file: string, path: string, name: string): Prom
   const module = resolve(dirname(file), name)
   let loaded: { default?: unknown }
   try {
+    // Node follows a path's links once and for all: a ConfigMap's lead to another directory with each version.
+    const real = realpathSync(module)
     // A module is loaded once for each address.
-    const changed = statSync(module).mtimeMs
-    loaded = (await import(`${pathToFileURL(module).href}?changed=${changed}`)) as { default?: unknown }
+    const changed = statSync(real).mtimeMs
+    loaded = (await import(`${pathToFileURL(real).href}?changed=${changed}`)) as { default?: unknown }
   } catch (error) {
     throw new ConfigError(file, [`${path}: ${module} can not be loaded: ${(error as Error).message}`])
   }

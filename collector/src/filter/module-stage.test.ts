@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeAttributes, RecordScanner, writeRecordHead } from '@tributary/protocol/records.ts'
@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest'
 import { usualPolicy } from '../metadata/log-policy.ts'
 import { FilterChain } from './chain.ts'
 import { filtersConfig } from './config.ts'
+import { loadModule } from './module-loader.ts'
 import type { FilteredRecords } from './stream-filter.ts'
 import type { Tally } from './tally.ts'
 
@@ -96,4 +97,21 @@ test('a module that can not be loaded is an error that names it', async () => {
   const config = { filters: filtersConfig.parse([{ module: './none.ts' }]), parsers: {} }
   const chain = FilterChain.create({ config, file: join(directory, 'c.yaml'), onTally: () => undefined })
   await expect(chain).rejects.toThrow(/none\.ts can not be loaded/)
+})
+
+test("a ConfigMap's new version of a module is loaded, with what it imports", async () => {
+  const mount = mkdtempSync(join(directory, 'mount-'))
+  const load = async (version: string) => {
+    mkdirSync(join(mount, `..${version}`))
+    writeFileSync(join(mount, `..${version}`, 'filter.ts'), "import { word } from './word.ts'\nexport default () => word")
+    writeFileSync(join(mount, `..${version}`, 'word.ts'), `export const word = '${version}'`)
+    symlinkSync(`..${version}`, join(mount, '..data_tmp'))
+    renameSync(join(mount, '..data_tmp'), join(mount, '..data'))
+    const module = await loadModule(join(mount, 'collector.yaml'), 'filters.0.module', './filter.ts')
+    rmSync(join(mount, `..${version}`), { recursive: true })
+    return (module as unknown as () => string)()
+  }
+  symlinkSync('..data/filter.ts', join(mount, 'filter.ts'))
+  expect(await load('one')).toBe('one')
+  expect(await load('two')).toBe('two')
 })
