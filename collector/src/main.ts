@@ -18,9 +18,9 @@ export async function runCollector(file: string): Promise<void> {
   const started = startCollector(config, { log, configFile: file, signal: stopped.signal })
   const reload = async () => (await started).reload(() => readConfig(file, collectorConfig))
   const stopping = new AbortController()
-  void watchConfig({ file }, reload, stopping.signal)
+  const look = watchConfig({ file }, reload, stopping.signal)
   // At its default the signal would end the process, also while it starts.
-  process.on('SIGHUP', () => void reload())
+  process.on('SIGHUP', () => void look())
   const collector = await started
   keepCodeSmall(log, stopping.signal)
   log.info({ because: await stop }, 'stopping: waiting for acknowledgements')

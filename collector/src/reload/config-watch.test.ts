@@ -27,7 +27,7 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true })
 })
 
-function watch(file: string, settle = 5): void {
+function watch(file: string, settle = 5, interval = 5): () => Promise<unknown> {
   const read = () => {
     try {
       return readFileSync(file, 'utf8')
@@ -35,7 +35,7 @@ function watch(file: string, settle = 5): void {
       return 'unreadable'
     }
   }
-  void watchConfig({ file, interval: 5, settle }, async () => seen.push(read()), stop.signal)
+  return watchConfig({ file, interval, settle }, async () => seen.push(read()), stop.signal)
 }
 
 /** A directory as the kubelet mounts a ConfigMap: `collector.yaml` leads through `..data` to a directory per version. */
@@ -75,4 +75,18 @@ test('a file that is being written is waited for, one that is gone is told, and 
   await expect.poll(() => seen).toEqual(['whole', 'unreadable'])
   writeFileSync(file, 'back')
   await expect.poll(() => seen.at(-1)).toBe('back')
+})
+
+test('a look that is asked for sees the content whatever it is, and only what comes after is new', async () => {
+  const file = join(root, 'collector.yaml')
+  writeFileSync(file, 'one')
+  const look = watch(file, 5, 50)
+  await look()
+  writeFileSync(file, 'two')
+  await look()
+  // Back at once: the same as when the watch began, and another than what was taken last.
+  writeFileSync(file, 'one')
+  await expect.poll(() => seen).toEqual(['one', 'two', 'one'])
+  await sleep(150)
+  expect(seen).toHaveLength(3)
 })

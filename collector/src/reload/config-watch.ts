@@ -13,24 +13,34 @@ export interface ConfigWatchOptions {
   readonly settle?: number
 }
 
-/** Calls `changed` for each new content, and when the file can't be read any more, until the signal. Never rejects. */
-export async function watchConfig(
+/**
+ * Calls `changed` for each new content, and when the file can't be read any more, until the signal. Returns what calls it at once,
+ * whatever the content: what was seen then is not new any more.
+ */
+export function watchConfig(
   { file, interval = 5000, settle = 500 }: ConfigWatchOptions,
   changed: () => Promise<unknown>,
   signal: AbortSignal,
-): Promise<void> {
+): () => Promise<unknown> {
   const pause = (ms: number) => sleep(ms, undefined, { signal, ref: false }).catch(() => undefined)
   let known = contentOf(file)
-  for (;;) {
-    await pause(interval)
-    if (signal.aborted) return
-    const found = contentOf(file)
-    if (found === known) continue
-    await pause(settle)
-    if (signal.aborted || contentOf(file) !== found) continue
-    known = found
-    await changed()
+  const take = () => {
+    known = contentOf(file)
+    return changed()
   }
+  const watch = async () => {
+    for (;;) {
+      await pause(interval)
+      if (signal.aborted) return
+      const found = contentOf(file)
+      if (found === known) continue
+      await pause(settle)
+      if (signal.aborted || found === known || contentOf(file) !== found) continue
+      await take()
+    }
+  }
+  void watch()
+  return take
 }
 
 /** What the file holds; the error's code, which no configuration is, when it can't be read. */
