@@ -103,7 +103,10 @@ test("a ConfigMap's new version of a module is loaded, with what it imports", as
   const mount = mkdtempSync(join(directory, 'mount-'))
   const load = async (version: string) => {
     mkdirSync(join(mount, `..${version}`))
-    writeFileSync(join(mount, `..${version}`, 'filter.ts'), "import { word } from './word.ts'\nexport default () => word")
+    writeFileSync(
+      join(mount, `..${version}`, 'filter.ts'),
+      "import { word } from './word.ts'\nexport default () => word",
+    )
     writeFileSync(join(mount, `..${version}`, 'word.ts'), `export const word = '${version}'`)
     symlinkSync(`..${version}`, join(mount, '..data_tmp'))
     renameSync(join(mount, '..data_tmp'), join(mount, '..data'))
