@@ -10,6 +10,7 @@ import { type LedgerService, LocalLedgerService } from './ledger-service.ts'
 import type { Logger } from './log.ts'
 import { AggregatorMetrics } from './metrics.ts'
 import { recover, recoverShared } from './recover.ts'
+import { leavesReserve } from './retention/disk-reserve.ts'
 import { RunningAggregator } from './running-aggregator.ts'
 import { SharedLedgerService } from './shared-ledger-service.ts'
 import { StoreClient } from './store/client.ts'
@@ -70,7 +71,9 @@ async function openLedger(parts: LedgerParts): Promise<{ ledger: LedgerService; 
   }
   if (config.store.engine === 'embedded') {
     const onLedgerDamage = (error: Error, movedTo: string) => events.ledgerDamaged(error, movedTo)
-    const { ledger, wal } = await recover({ ...options, onLedgerDamage })
+    // The last of the volume is for the store, which can then drop days, or take what the log has.
+    const room = (bytes: number) => leavesReserve(dataDir, bytes)
+    const { ledger, wal } = await recover({ ...options, room, onLedgerDamage })
     const id = await openLedgerId(nodeDisk, join(dataDir, 'ledger-id'))
     const before = await readFormerIds(nodeDisk, join(dataDir, formerIdsFile))
     const onError = (error: unknown) => events.snapshotFailed(error)

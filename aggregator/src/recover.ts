@@ -20,6 +20,7 @@ export interface RecoverOptions {
   readonly maxBytes: number
   readonly segmentBytes: number
   readonly maxEntriesBytes: number
+  readonly room?: (bytes: number) => Promise<boolean>
   readonly onWalEvent: (event: WalEvent) => void
   readonly onLedgerDamage: (error: Error, movedTo: string) => void
 }
@@ -27,13 +28,14 @@ export interface RecoverOptions {
 export const walDirectory = (dataDir: string) => join(dataDir, 'wal')
 
 export async function recover(options: RecoverOptions): Promise<{ ledger: Ledger; wal: Wal }> {
-  const { disk, dataDir, maxBytes, segmentBytes, onWalEvent, onLedgerDamage } = options
+  const { disk, dataDir, maxBytes, segmentBytes, room, onWalEvent, onLedgerDamage } = options
   const { ledger, upTo } = await Ledger.open({ disk, path: join(dataDir, 'ledger'), onDamage: onLedgerDamage })
   const wal = await Wal.open({
     disk,
     directory: walDirectory(dataDir),
     maxBytes,
     segmentBytes,
+    ...(room === undefined ? {} : { room }),
     replayFrom: upTo,
     onEntry: (entry) => replay(ledger, entry, options.maxEntriesBytes),
     onEvent: onWalEvent,

@@ -37,6 +37,7 @@ beforeEach(async () => {
     [`${table}/20261128_1_1_0/empty.bin`]: '',
     [`${table}/tmp_merge_20261128_1_2_1/data.bin`]: 'unfinished',
     [`${table}/detached/broken/data.bin`]: 'set aside',
+    'store/reserve': 'room',
     'store/data/status': 'PID: 1',
     'store/data/tmp/x': 'x',
   }
@@ -83,6 +84,7 @@ test('unfinished parts, what was set aside, and later segments are left out; the
   expect(await readFile(join(restored, 'ledger-before'), 'utf8')).toBe('bbbbbbbbbbbbbbbb\naaaaaaaaaaaaaaaa\n')
   expect(await readdir(join(restored, 'wal'))).toHaveLength(2)
   expect(await readdir(join(restored, table))).toEqual(['20261128_1_1_0'])
+  expect(await readdir(join(restored, 'store'))).not.toContain('reserve')
   expect((await readdir(join(restored, 'store/data'))).sort()).toEqual(['metadata', 'store'])
 })
 

@@ -30,8 +30,8 @@ export const imageDirectory = 'backup.tmp'
 
 /** A table of the engine's. */
 const table = /^store\/data\/store\/[^/]+\/[^/]+$/
-/** What an engine that runs holds for itself, and parts that are being made, taken away, or were set aside: in no acknowledged state. */
-const leftOut = /^store\/data\/(status|tmp)$|\/(tmp|delete_tmp|moving|detached)[^/]*$/
+/** The disk guard's reserve, what an engine that runs holds for itself, and parts that are being made, taken away, or were set aside: in no acknowledged state. */
+const leftOut = /^store\/reserve$|^store\/data\/(status|tmp)$|\/(tmp|delete_tmp|moving|detached)[^/]*$/
 /** Merges replace parts while they are linked; what replaces them is there before they go. */
 const attempts = 20
 

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
@@ -121,6 +122,37 @@ test('a small volume never becomes full while rows come and queries go on, and e
     expect(queries).toBeGreaterThan(10)
   })
 })
+
+test('a volume that became full between two looks loses its oldest days, counted, and the reserve is taken anew', async (context) => {
+  await withSmallVolume('64m', context, async (opened, directory) => {
+    const { client } = opened
+    for (const day of [3, 2, 1, 0]) await insert(opened, day, day)
+    const limits = { minFree: { bytes: 1 << 20 } }
+    const metrics = new RetentionMetrics(new Registry())
+    const guard = new DiskGuard({ client, directory, limits, log: quietLog, metrics, now: () => now })
+    expect(await guard.check()).toEqual([])
+    fill(join(directory, 'filler'))
+    const dropped = await guard.check()
+    expect([...new Set(dropped.map(({ day }) => day))]).toEqual(['2026-11-20'])
+    expect(await expiredRows(client)).toEqual(new Map([['07'.repeat(16), { retention: 0, disk: rowsOfBlock }]]))
+    await rm(join(directory, 'filler'))
+    expect(await guard.check()).toEqual([])
+    expect(await readdir(directory)).toContain('reserve')
+  })
+})
+
+/** Takes all that is left of a volume. */
+function fill(path: string): void {
+  const file = openSync(path, 'w')
+  try {
+    const piece = Buffer.alloc(1 << 16)
+    expect(() => {
+      for (;;) writeSync(file, piece)
+    }).toThrow('ENOSPC')
+  } finally {
+    closeSync(file)
+  }
+}
 
 test('rows that come for a day while another is dropped are counted with it', async () => {
   await using opened = await openTestStore()

@@ -2,11 +2,12 @@
  * Keeps the volume of the embedded store from running full: before it is, the oldest days go, older than is wanted or not. The store
  * would recover from a full disk by itself, but until somebody made room nothing new could be stored.
  */
-import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../log.ts'
 import type { StoreClient } from '../store/client.ts'
 import { type DayPartition, dayPartitions, dropPartition } from './day-partitions.ts'
+import { DiskReserve, reserveBytes, type Volume, volumeOf } from './disk-reserve.ts'
 import { recordExpired } from './expired-rows.ts'
 import type { RetentionMetrics } from './metrics.ts'
 import { dayMs } from './policy.ts'
@@ -20,13 +21,6 @@ export interface DiskLimits {
   readonly minFree: DiskAmount
   /** What the store's rows may take; 0, as in other limits: what they like. */
   readonly maxUsage?: DiskAmount | undefined
-}
-
-/** Bytes. */
-export interface Volume {
-  readonly size: number
-  /** What a process that is not root's may still take. */
-  readonly free: number
 }
 
 /** How many bytes must go, 0 when none. Pure. */
@@ -78,10 +72,12 @@ const interval = 10_000
 
 export class DiskGuard {
   readonly #options: DiskGuardOptions
+  readonly #reserve: DiskReserve
   #short = false
 
   constructor(options: DiskGuardOptions) {
     this.#options = options
+    this.#reserve = new DiskReserve(join(options.directory, 'reserve'))
   }
 
   /** Looks at the volume until `signal`. What fails is logged and tried again the next time. */
@@ -110,7 +106,11 @@ export class DiskGuard {
     metrics.diskUsed.set(used)
     const victims = excess === 0 ? [] : daysToDrop(partitions, excess, now())
     this.#tell(excess, victims)
-    if (victims.length === 0) return []
+    if (victims.length === 0) {
+      await this.#keepReserve(volume, used)
+      return []
+    }
+    if (volume.free < reserveBytes(volume.size)) await this.#reserve.giveUp()
     const open = await openDeletions(client)
     for (const victim of victims) {
       signal?.throwIfAborted()
@@ -125,6 +125,14 @@ export class DiskGuard {
       log.error({ ...partition, ...volume, used }, 'a day was dropped from the store because its volume is nearly full')
     }
     return victims
+  }
+
+  /** Unless that would be one reason more to drop days, or none are dropped however full the volume is. */
+  async #keepReserve({ size, free }: Volume, used: number): Promise<void> {
+    const { limits } = this.#options
+    const bytes = reserveBytes(size)
+    const excessAt = (left: number) => excessBytes({ size, free: left }, used, limits)
+    if (excessAt(free - bytes) === 0 && excessAt(0) > 0) await this.#reserve.keep(bytes)
   }
 
   /** That nothing is left to drop is told once, and by the gauge for as long as it is so. */
@@ -142,8 +150,3 @@ export class DiskGuard {
 }
 
 const sameAs = (day: DayPartition) => (other: DayPartition) => other.table === day.table && other.id === day.id
-
-async function volumeOf(directory: string): Promise<Volume> {
-  const { bsize, blocks, bavail } = await statfs(directory)
-  return { size: bsize * blocks, free: bsize * bavail }
-}

@@ -96,6 +96,19 @@ test('a full log makes appends wait until something is released, also when all o
   await wal.close()
 })
 
+test('on a volume that is to take no more appends wait, with all that they would write', async () => {
+  const asked: number[] = []
+  let room = 0
+  const { wal } = await open([], { room: async (bytes) => asked.push(bytes) > 0 && bytes <= room })
+  const appends = Promise.all([1, 2].map((n) => wal.append(record(n, 100))))
+  await expect.poll(() => wal.stalled).toBe('disk_full')
+  room = 200
+  await appends
+  expect(asked).toContain(200)
+  expect(wal.stalled).toBeUndefined()
+  await wal.close()
+})
+
 test.for([0, 1, 8, 15, 16, 20, 40])(
   'a tail torn %i bytes into a record is cut off, and what was confirmed is there',
   async (torn) => {

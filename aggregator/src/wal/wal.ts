@@ -27,6 +27,8 @@ export interface WalOptions {
   readonly maxBytes: number
   /** Size at which a new segment is begun, bytes. Default 64 MiB, and never more than a quarter of maxBytes. */
   readonly segmentBytes?: number
+  /** Whether the volume may take so many bytes more. Where it may not, appends wait as on a full disk. Default: it may. */
+  readonly room?: (bytes: number) => Promise<boolean>
   /** Entries that end after it are given to {@link onEntry} at open. */
   readonly replayFrom?: WalPosition | undefined
   readonly onEntry?: (entry: WalEntry) => void
@@ -62,6 +64,7 @@ export class Wal {
   readonly #directory: string
   readonly #maxBytes: number
   readonly #segmentBytes: number
+  readonly #room: (bytes: number) => Promise<boolean>
   readonly #onEvent: (event: WalEvent) => void
   readonly #retryDelay: number
   /** Bytes of each segment on disk, oldest first; the last is the one that is written. */
@@ -84,6 +87,7 @@ export class Wal {
     this.#directory = options.directory
     this.#maxBytes = options.maxBytes
     this.#segmentBytes = Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.maxBytes / 4))
+    this.#room = options.room ?? (async () => true)
     this.#onEvent = options.onEvent
     this.#retryDelay = options.retryDelay ?? defaultRetryMs
     this.#segments = segments
@@ -243,6 +247,8 @@ export class Wal {
 
   /** Makes a group durable, or throws and leaves the confirmed end where it was. Where its records lie. */
   async #write(group: readonly Waiting[]): Promise<Place[]> {
+    const bytes = group.reduce((sum, { record }) => sum + record.message.length, 0)
+    if (!(await this.#room(bytes))) throw noRoom()
     if (this.#active === undefined || this.#committed.offset >= this.#segmentBytes) await this.#begin()
     const { file, marker } = this.#active!
     const { segment, offset } = this.#committed
@@ -322,4 +328,5 @@ export class Wal {
   }
 }
 
+const noRoom = () => Object.assign(new Error('the volume has no room for the write-ahead log'), { code: 'ENOSPC' })
 const closed = (cause?: unknown) => new Error('the write-ahead log was closed before this was durable', { cause })
