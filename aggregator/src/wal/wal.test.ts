@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { WalEvent } from './event.ts'
 import { comparePositions, type WalPosition } from './position.ts'
 import { WalReader } from './reader.ts'
-import { Wal, type WalEntry } from './wal.ts'
+import { Wal, type WalEntry, type WalOptions } from './wal.ts'
 
 let directory: string
 beforeEach(() => {
@@ -23,7 +23,7 @@ const numberOf = (entry: WalEntry) => Number(entry.message.toString().split(' ')
 
 async function open(
   events: WalEvent[] = [],
-  options: { maxBytes?: number; segmentBytes?: number; disk?: Disk; replayFrom?: WalPosition } = {},
+  options: Partial<Pick<WalOptions, 'maxBytes' | 'segmentBytes' | 'disk' | 'replayFrom' | 'room'>> = {},
 ) {
   const entries: WalEntry[] = []
   const wal = await Wal.open({
