@@ -109,8 +109,7 @@ export class Reader {
     }
     const room = Math.min(chunkBytes, this.#cutter.windowBytes - got, successor.limit)
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
-    const head = this.#buffer.subarray(tailBytes + got, tailBytes + got + Math.min(more, fingerprintBytes))
-    const same = await this.#begins(successor, head)
+    const same = await this.#begins(successor)
     // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
     const atEnd = more < room && (successor.file.gzip || successor.ended)
     const patience = this.#patience(generation, now)
@@ -128,9 +127,8 @@ export class Reader {
    * it did when it was identified, and learns the bytes before the position. False when it is another file's content by now.
    */
   async #establish(generation: Generation): Promise<boolean> {
-    const { file, position, identity } = generation
-    const head = this.#buffer.subarray(0, await file!.read(this.#buffer, 0, fingerprintBytes, file!.start))
-    if (crc32(fingerprintOf(head) ?? head) !== identity.head) return false
+    if (!(await this.#begins(generation))) return false
+    const { file, position } = generation
     const length = Math.min(tailBytes, position)
     const n = await file!.read(this.#buffer, 0, length, position - length)
     if (n < length) return false
@@ -142,15 +140,11 @@ export class Reader {
     return true
   }
 
-  /** Whether a file is still what it was identified as. `head` is what its source begins with. */
-  async #begins({ file, identity }: Generation, head: Buffer): Promise<boolean> {
-    let first = head
-    // The source begins within its file.
-    if (file!.start < 0) {
-      const bytes = Buffer.allocUnsafe(fingerprintBytes)
-      first = bytes.subarray(0, await file!.read(bytes, 0, fingerprintBytes, file!.start))
-    }
-    return crc32(fingerprintOf(first) ?? first) === identity.head
+  /** Whether a file is still what it was identified as. */
+  async #begins({ file, identity }: Generation): Promise<boolean> {
+    const bytes = Buffer.allocUnsafe(fingerprintBytes)
+    const head = bytes.subarray(0, await file!.read(bytes, 0, fingerprintBytes, file!.start))
+    return crc32(fingerprintOf(head) ?? head) === identity.head
   }
 
   /** Fills the buffer; how many unread bytes there are, or -1 when the file is not the one that was read before. */

@@ -1,0 +1,108 @@
+import { crc32 } from 'node:zlib'
+import type { ChunkHeader } from '@tributary/protocol/chunk.ts'
+import { RecordScanner } from '@tributary/protocol/records.ts'
+import { fingerprintOf } from '@tributary/protocol/source.ts'
+import { expect, test } from 'vitest'
+import { CollectorMetrics } from '../metrics.ts'
+import { tracesOf } from '../multiline/traces.ts'
+import { Generation } from './generation.ts'
+import type { LogFile } from './log-file.ts'
+import { Reader } from './reader.ts'
+
+const joinTimeout = 1000
+const partialTimeout = 10_000
+const java = tracesOf(['java'])
+
+/** A log of a container, whose generations are in memory. */
+class Log {
+  readonly records: string[] = []
+  readonly #reader: Reader
+
+  constructor(maxLineBytes = 64 * 1024) {
+    const courier = {
+      deliver: async (_header: ChunkHeader, records: Buffer) => {
+        const scanner = new RecordScanner(Buffer.from(records))
+        while (scanner.next()) this.records.push(records.toString('utf8', scanner.lineStart, scanner.lineEnd))
+      },
+    }
+    this.#reader = new Reader({
+      logs: { maxLineBytes, partialTimeout } as never,
+      multiline: { maxLines: 1000, timeout: joinTimeout } as never,
+      courier: courier as never,
+      metrics: new CollectorMetrics(),
+    })
+  }
+
+  turn({ generation }: Written, next: Generation | undefined, now: number) {
+    return this.#reader.turn(generation, next, now)
+  }
+}
+
+class Written implements LogFile {
+  readonly gzip = false
+  readonly start = 0
+  readonly generation: Generation
+  #bytes: Buffer
+
+  constructor(text: string, rotation: string) {
+    this.#bytes = Buffer.from(text)
+    const head = crc32(fingerprintOf(this.#bytes)!)
+    this.generation = new Generation(
+      {
+        id: Buffer.alloc(16, text),
+        name: { restart: 0, rotation, gzip: false, lasting: true },
+        path: '',
+        identity: { dev: 0, ino: 0, truncations: 0, head },
+        format: 'cri',
+        treatment: { stream: { labels: {}, metadata: {} }, detectors: [java, java], filter: undefined, partial: false },
+        file: this,
+        size: this.#bytes.length,
+        modifiedMs: 0,
+        checkpoint: undefined,
+      },
+      0,
+    )
+    this.generation.resume([])
+  }
+
+  append(text: string, now: number): void {
+    this.#bytes = Buffer.concat([this.#bytes, Buffer.from(text)])
+    this.generation.observe(this.#bytes.length, 0, now)
+  }
+
+  /** Nothing is written to it any more. */
+  end(): this {
+    this.generation.ended = true
+    return this
+  }
+
+  stat(): never {
+    throw new Error('not asked for')
+  }
+
+  read(into: Buffer, at: number, length: number, position: number): number {
+    return this.#bytes.copy(into, at, position, Math.min(this.#bytes.length, position + length))
+  }
+
+  close(): void {}
+}
+
+const line = (text: string, stream = 'stdout', tag = 'F') => `2026-01-01T00:00:00.000000000Z ${stream} ${tag} ${text}\n`
+const first = 'java.lang.IllegalStateException: '
+const frame = '\tat shop.Cart.add(Cart.java:7)'
+
+test('a next file is known by its beginning, however little of it there is room for', async () => {
+  const log = new Log()
+  const window = 256 * 1024
+  const plain = line('e'.repeat(1000), 'stderr')
+  const text = line(first) + plain.repeat(260)
+  const last = window - 20 - (text.lastIndexOf('\n', window - 1200) + 1)
+  const file = new Written(
+    text.slice(0, window - 20 - last) + line('e'.repeat(last - line('', 'stderr').length), 'stderr'),
+    '.20260101-000001',
+  ).end()
+  const next = new Written(line(frame) + line('after'), '.20260101-000002').end()
+  const turns: string[] = []
+  while (file.generation.unread > 0 && turns.length < 5) turns.push(await log.turn(file, next.generation, 0))
+  expect(turns).not.toContain('successor replaced')
+})
