@@ -91,6 +91,73 @@ const line = (text: string, stream = 'stdout', tag = 'F') => `2026-01-01T00:00:0
 const first = 'java.lang.IllegalStateException: '
 const frame = '\tat shop.Cart.add(Cart.java:7)'
 
+test('a trace that goes on before its time is over has as long again', async () => {
+  const log = new Log()
+  const file = new Written(line(first), '')
+  expect(await log.turn(file, undefined, 0)).toBe('waiting')
+  file.append(line(frame), 950)
+  expect(await log.turn(file, undefined, 1010)).toBe('waiting')
+  file.append(line(frame) + line('after'), 1900)
+  expect(await log.turn(file, undefined, 1910)).toBe('read')
+  expect(log.records).toEqual([`${first}\n${frame}\n${frame}`, 'after'])
+})
+
+test('when nothing could be read for long, a chunk ends between records all the same', async () => {
+  const log = new Log()
+  const file = new Written(line(first), '')
+  expect(await log.turn(file, undefined, 0)).toBe('waiting')
+  // Meanwhile no aggregator takes anything.
+  const trace = [first, ...Array<string>(100).fill(frame)]
+  file.append(
+    Array<string>(100)
+      .fill(trace.map((text) => line(text)).join(''))
+      .join('') + line('after'),
+    5000,
+  )
+  while (file.generation.unread > 0) expect(await log.turn(file, undefined, 5000)).toBe('read')
+  expect(log.records).toEqual([first, ...Array<string>(100).fill(trace.join('\n')), 'after'])
+})
+
+test('a trace that nothing was added to for its time is sent', async () => {
+  const log = new Log()
+  const file = new Written(line(first) + line(frame), '')
+  expect(await log.turn(file, undefined, 0)).toBe('waiting')
+  expect(await log.turn(file, undefined, joinTimeout - 1)).toBe('waiting')
+  expect(await log.turn(file, undefined, joinTimeout)).toBe('read')
+  expect(log.records).toEqual([`${first}\n${frame}`])
+})
+
+test('traces of both streams that overlap without end are sent, though a line was seen of which a part was missing', async () => {
+  const log = new Log()
+  const file = new Written(line('before'), '')
+  let now = 0
+  for (let i = 0; log.records.length < 2 && now < 60_000; i++, now += 100) {
+    const stream = i % 2 === 0 ? 'stderr' : 'stdout'
+    if (i === 20) file.append(line('\tat shop.', stream, 'P'), now)
+    else if (i === 22) file.append(line('Cart.add(Cart.java:7)', stream) + line(first, stream), now)
+    else file.append((i < 2 ? '' : line(frame, stream)) + line(first, stream), now)
+    await log.turn(file, undefined, now)
+  }
+  expect(now).toBeGreaterThan(2200)
+  expect(now).toBeLessThanOrEqual(partialTimeout + 200)
+})
+
+test('where traces of both streams overlap through a rotated file, the one that goes on in the next file is whole', async () => {
+  const log = new Log()
+  const files = [
+    new Written(line(first), '.20260101-000001').end(),
+    // Whether more comes to it is not known yet.
+    new Written(line(first, 'stderr') + line('out') + line(first), '.20260101-000002'),
+    new Written(line(frame) + line('out'), ''),
+  ] as const
+  for (let now = 0; now <= 20_000; now += 100) {
+    if (now === 5000) files[1].end()
+    const at = files.findIndex(({ generation }) => generation.unread > 0)
+    if (at !== -1) await log.turn(files[at]!, files[at]!.generation.ended ? files[at + 1]?.generation : undefined, now)
+  }
+  expect(log.records).toContain(`${first}\n${frame}`)
+})
+
 test('a next file is known by its beginning, however little of it there is room for', async () => {
   const log = new Log()
   const window = 256 * 1024

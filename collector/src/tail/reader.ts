@@ -82,11 +82,17 @@ export class Reader {
     for (;;) {
       const got = await this.#read(generation, want)
       if (got === -1) return 'replaced'
-      const spans = this.#isLast(generation, got) && this.#endsInLine(got) && maySpan(generation, successor)
-      if (this.#cut(generation, got, spans ? 'wait' : this.#rest(generation, got, now))) break
+      const isLast = this.#isLast(generation, got)
+      const spans = isLast && this.#endsInLine(got) && maySpan(generation, successor)
+      const ends = !spans && (isLast || generation.position + got === generation.limit)
+      if (this.#cut(generation, got, ends ? 'all' : 'wait')) break
       if (spans) return this.#turnOverSeam(generation, successor, got, now)
+      if (got < want || want === this.#cutter.windowBytes) {
+        const patience = this.#wait(generation, successor, now)
+        if (patience === 'wait' || !this.#cut(generation, got, patience)) return 'waiting'
+        break
+      }
       // A record that is larger than a chunk needs the whole window to be seen.
-      if (got < want || want === this.#cutter.windowBytes) return this.#wait(generation, successor, now)
       want = this.#cutter.windowBytes
     }
     this.#send(generation)
@@ -101,8 +107,7 @@ export class Reader {
     now: number,
   ): Promise<Turn> {
     if (successor?.state !== 'reading' || successor.file === undefined) {
-      if (successor !== undefined || this.#patience(generation, now) === 'wait')
-        return this.#wait(generation, successor, now)
+      if (this.#wait(generation, successor, now) !== 'pending' || successor !== undefined) return 'waiting'
       this.#cut(generation, got, 'all')
       this.#send(generation)
       return 'read'
@@ -110,14 +115,17 @@ export class Reader {
     const room = Math.min(chunkBytes, this.#cutter.windowBytes - got, successor.limit)
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
     const same = await this.#begins(successor)
-    // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
-    const atEnd = more < room && (successor.file.gzip || successor.ended)
-    const patience = this.#patience(generation, now)
-    const rest = atEnd && patience === 'wait' ? 'overlapping' : patience
     // It was copied and truncated before it was read: what it held is found in the copy.
     if (!same && !successor.file.gzip && !successor.spooled) return 'successor replaced'
+    // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
+    const atEnd = more < room && (successor.file.gzip || successor.ended)
     if (!same) this.#cut(generation, got, 'all')
-    else if (!this.#cut(generation, got + more, rest, got)) return this.#wait(generation, successor, now)
+    else if (!this.#cut(generation, got + more, atEnd ? 'overlapping' : 'wait', got)) {
+      const patience = this.#wait(generation, successor, now)
+      // The last record of a next file that was rotated, too, may go on in the one after it.
+      const rest = patience === 'pending' && successor.name.rotation !== '' ? 'overlapping' : patience
+      if (patience === 'wait' || !this.#cut(generation, got + more, rest, got)) return 'waiting'
+    }
     this.#send(generation, { successor, bytes: got })
     return 'read'
   }
@@ -161,25 +169,12 @@ export class Reader {
     return tail.length === 0 || same ? n - tail.length : -1
   }
 
-  /** What was read reaches to the end of its source, or to what the ledger has already. */
-  #rest(generation: Generation, got: number, now: number): CutRequest['rest'] {
-    if (this.#isLast(generation, got) || generation.position + got === generation.limit) return 'all'
-    return this.#patience(generation, now)
-  }
-
   #isLast({ position, ended, size, limit }: Generation, got: number): boolean {
     return ended && position + got >= size && limit > size
   }
 
   #endsInLine(got: number): boolean {
     return got > 0 && this.#buffer[tailBytes + got - 1] === 10
-  }
-
-  /** What becomes of a record that is not known to be whole, after so long. */
-  #patience({ stuck }: Generation, now: number): Exclude<CutRequest['rest'], 'all'> {
-    if (stuck === undefined) return 'wait'
-    if (now - stuck.since >= stuck.timeout) return 'pending'
-    return now >= stuck.until ? 'overlapping' : 'wait'
   }
 
   #cut(generation: Generation, length: number, rest: CutRequest['rest'], seam?: number): boolean {
@@ -197,7 +192,8 @@ export class Reader {
     return cutter.consumed > 0
   }
 
-  #wait(generation: Generation, successor: Generation | undefined, now: number): Turn {
+  /** What becomes of what was left for want of its end, after so long. */
+  #wait(generation: Generation, successor: Generation | undefined, now: number): Exclude<CutRequest['rest'], 'all'> {
     const { size, stuck, name } = generation
     const { pendingTo, pendingPart } = this.#cutter
     // What is pending has come no further: neither did the rest, as far as it matters.
@@ -209,9 +205,12 @@ export class Reader {
     const settles = name.rotation !== '' && !generation.ended
     const timeout = settles ? Math.max(patience, 2 * settleMs) : patience
     // Records of both streams may overlap for ever: each begins before the one of the other stream is seen to have ended.
-    const until = whole ? (stuck?.until ?? now + Math.max(this.#partialTimeout, timeout)) : Number.POSITIVE_INFINITY
-    generation.stuck = { since: same ? stuck.since : now, size, to: pendingTo, timeout, until }
-    return 'waiting'
+    const until = stuck?.until ?? now + Math.max(this.#partialTimeout, timeout)
+    const since = same ? stuck.since : now
+    generation.stuck = { since, size, to: pendingTo, timeout, until }
+    if (now - since >= timeout) return 'pending'
+    // A line that has only begun has its time, too.
+    return now >= (pendingPart ? until + this.#partialTimeout : until) ? 'overlapping' : 'wait'
   }
 
   #send(generation: Generation, seam?: Seam): void {
