@@ -78,6 +78,8 @@ test.for<[value: unknown, schema: z.ZodType, problems: string[]]>([
   [5, oneOrMore, ['key: write a URL']],
   [{ pass: 'x' }, z.union([z.string(), user]), ['key.pass: unknown key; remove it', 'key.password: is missing']],
   [5, z.union([z.string(), user], 'write a password'), ['key: write a password']],
+  [{ password: 5 }, z.union([z.string(), user], 'write a password'), ['key.password: is a number, and a text is']],
+  [true, z.string(), ['key: is true or false, and a text is wanted; put it in quotes']],
 ])(
   'of a key that may be one of several is told what is wrong with the one that was meant: %j',
   ([given, schema, problems]) => {
@@ -86,3 +88,23 @@ test.for<[value: unknown, schema: z.ZodType, problems: string[]]>([
     expect(told.toSorted().map((text, i) => text.slice(0, problems[i]?.length))).toEqual(problems)
   },
 )
+
+const typedSchema = z.strictObject({
+  port: z.int().max(9).optional(),
+  on: z.boolean().optional(),
+  key: z.string().optional(),
+  users: z.record(z.string(), z.union([z.string(), user])).optional(),
+})
+
+test.for<[text: string, environment: NodeJS.ProcessEnv, found: object | string]>([
+  ['{ port: "$P", on: "$ON" }', { P: '3', ON: 'true' }, { port: 3, on: true }],
+  ['{ key: "$K" }', { K: '0012345678901234567890' }, { key: '0012345678901234567890' }],
+  ['{ key: "$K", port: "$P" }', { K: 'true', P: '3' }, { key: 'true', port: 3 }],
+  ['{ users: { a: "$K", b: { password: "$K" } } }', { K: '7' }, { users: { a: '7', b: { password: '7' } } }],
+  ['{ key: "$K", port: "$P" }', { K: '7', P: '10' }, /^f: port: Too big[^\n]*$/.source],
+  ['{ key: "$K", port: "$P" }', { K: '7', P: 'x' }, /^f: port: Invalid input: expected number[^\n]*$/.source],
+])('what the environment says is a text where one is wanted: %s', ([text, environment, found]) => {
+  const read = () => parseConfig('f', text.replaceAll(/[$]([A-Z]+)/g, '$$' + '{$1}'), typedSchema, environment)
+  if (typeof found === 'string') expect(read).toThrow(new RegExp(found))
+  else expect(read()).toEqual(found)
+})

@@ -58,54 +58,65 @@ export function checkValue<Schema extends z.ZodType>(
   schema: Schema,
   environment: NodeJS.ProcessEnv,
 ): z.output<Schema> {
-  const problems: string[] = []
-  const value = substitute(raw, environment, [], problems)
-  if (problems.length > 0) throw new ConfigError(file, problems)
+  const filling: Filling = { environment, problems: [], typed: new Set(), texts: new Set() }
+  const value = substitute(raw, filling, [])
+  if (filling.problems.length > 0) throw new ConfigError(file, filling.problems)
   // zod would write and compile a function for each object: of use for a schema that is applied more than once.
-  const parsed = schema.safeParse(value, { jitless: true })
+  const check = (one: unknown) => schema.safeParse(one, { jitless: true })
+  let parsed = check(value)
+  if (!parsed.success) {
+    const texts = [...filling.typed].filter((path) => parsed.error!.issues.some((issue) => isOfOtherType(issue, path)))
+    if (texts.length > 0) parsed = check(substitute(raw, { ...filling, texts: new Set(texts) }, []))
+  }
   if (!parsed.success) throw new ConfigError(file, describeProblems(parsed.error))
   return parsed.data
 }
 
+/** Whether an issue says that the value at the path, or what that is in, should be of another type. */
+function isOfOtherType({ code, path }: z.core.$ZodIssue, at: string): boolean {
+  if (code !== 'invalid_type' && code !== 'invalid_union') return false
+  return `${at}.`.startsWith(`${path.map(String).join('.')}.`)
+}
+
+interface Filling {
+  readonly environment: NodeJS.ProcessEnv
+  readonly problems: string[]
+  /** Paths of values that the environment says alone, and that look like a number or a switch. */
+  readonly typed: Set<string>
+  /** Those of them that are texts all the same, such as a password of digits. */
+  readonly texts: ReadonlySet<string>
+}
+
 /** Fills `${VAR}` and `${VAR:-default}` into every string; `$${` stands for a literal `${`. */
-function substitute(
-  value: unknown,
-  environment: NodeJS.ProcessEnv,
-  path: string[],
-  problems: string[],
-  around: readonly unknown[] = [],
-): unknown {
-  if (typeof value === 'string') return substituteText(value, environment, path, problems)
+function substitute(value: unknown, filling: Filling, path: string[], around: readonly unknown[] = []): unknown {
+  if (typeof value === 'string') return substituteText(value, filling, path.join('.'))
   if (value === null || typeof value !== 'object') return value
   // An alias of YAML may stand for what it is in.
   if (around.includes(value)) {
-    problems.push(`${path.join('.')}: holds itself; write out what the alias stands for`)
+    filling.problems.push(`${path.join('.')}: holds itself; write out what the alias stands for`)
     return undefined
   }
-  const within = (item: unknown, key: string) =>
-    substitute(item, environment, [...path, key], problems, [...around, value])
+  const within = (item: unknown, key: string) => substitute(item, filling, [...path, key], [...around, value])
   if (Array.isArray(value)) return value.map((item, i) => within(item, String(i)))
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, within(item, key)]))
 }
 
-function substituteText(text: string, environment: NodeJS.ProcessEnv, path: string[], problems: string[]): unknown {
+function substituteText(text: string, { environment, problems, typed, texts }: Filling, path: string): unknown {
   if (!text.includes('${')) return text
   const filled = text.replace(/\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g, (whole, name, fallback) => {
     if (whole === '$${') return '${'
     const found = environment[name as string]
     if (found !== undefined && (found !== '' || fallback === undefined)) return found
     if (fallback !== undefined) return fallback as string
-    problems.push(
-      `${path.join('.')}: the environment variable ${name} is not set; set it or write \${${name}:-default}`,
-    )
+    problems.push(`${path}: the environment variable ${name} is not set; set it or write \${${name}:-default}`)
     return ''
   })
   // A key that takes a number or a switch must be able to come from the environment, where everything is text.
-  if (/^\$\{[^}]*\}$/.test(text)) {
-    if (/^-?\d+$/.test(filled)) return Number(filled)
-    if (filled === 'true' || filled === 'false') return filled === 'true'
-  }
-  return filled
+  if (!/^\$\{[^}]*\}$/.test(text) || texts.has(path)) return filled
+  const isNumber = /^-?\d+$/.test(filled)
+  if (!isNumber && filled !== 'true' && filled !== 'false') return filled
+  typed.add(path)
+  return isNumber ? Number(filled) : filled === 'true'
 }
 
 /** What is wrong with a value, each with its key. */
@@ -122,22 +133,34 @@ function describeUnion(issue: z.core.$ZodIssueInvalidUnion): string[] {
     problems.map((problem) => ({ ...problem, path: [...issue.path, ...problem.path] }))
   const ofOtherType = (problem: z.core.$ZodIssue) =>
     problem.path.length === 0 && (problem.code === 'invalid_type' || problem.code === 'invalid_value')
-  const meant = issue.errors.find((problems) => !problems.some(ofOtherType)) ?? issue.errors[0] ?? []
-  return within(meant).flatMap(describeIssue)
+  const meant = issue.errors.find((problems) => problems.length > 0 && !problems.some(ofOtherType))
+  if (meant === undefined && issue.message !== saysNothing) return [describeAt(issue.path, issue.message)]
+  return within(meant ?? issue.errors[0] ?? []).flatMap(describeIssue)
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
-  if (issue.code === 'invalid_union' && issue.message === saysNothing) return describeUnion(issue)
+  if (issue.code === 'invalid_union') return describeUnion(issue)
   const at = (key: PropertyKey) => [...issue.path, key].map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => `${at(key)}: unknown key; remove it or see the configuration reference for its name`)
   }
   const path = issue.path.map(String).join('.')
   if (issue.code === 'invalid_key') return issue.issues.map(({ message }) => `${path}: ${message}`)
-  const received = issue.code === 'invalid_type' && / received (undefined|null)$/.exec(issue.message)?.[1]
-  if (received === 'undefined')
-    return [`${path}: is missing; set it, see the configuration reference for what it takes`]
-  if (received === 'null')
-    return [`${path}: has no value; remove the key, or write below it, indented, what it is to hold`]
-  return [path === '' ? issue.message : `${path}: ${issue.message}`]
+  const told = issue.code === 'invalid_type' ? describeType(issue) : undefined
+  return [told === undefined ? describeAt(issue.path, issue.message) : `${path}: ${told}`]
+}
+
+/** What is to be done about a value of another type, where that can be said. */
+function describeType({ expected, message }: z.core.$ZodIssueInvalidType): string | undefined {
+  const received = / received (\w+)$/.exec(message)?.[1]
+  if (received === 'undefined') return 'is missing; set it, see the configuration reference for what it takes'
+  if (received === 'null') return 'has no value; remove the key, or write below it, indented, what it is to hold'
+  if (expected !== 'string') return undefined
+  if (received === 'number') return 'is a number, and a text is wanted; put it in quotes'
+  if (received === 'boolean') return 'is true or false, and a text is wanted; put it in quotes'
+  return undefined
+}
+
+function describeAt(path: readonly PropertyKey[], message: string): string {
+  return path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`
 }
