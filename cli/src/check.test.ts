@@ -33,6 +33,9 @@ test.for([
   ['stateDir: /x', 'aggregator: is missing; set aggregator.address to the host:port of an aggregator'],
   ['aggregator: {address: "a:1"}\nhttp:', 'http: has no value; remove the key, or write below it'],
   ['aggregator: {address: "a:1"}\nfilters: [{set: {"x y": a}}]', 'filters.0.set.x y: a name has letters, digits and _'],
+  ...['set: {cluster: a}', 'set: {app: a}', 'rename: {a: pod}', 'rename: {pod: a}', 'remove: [namespace]'].map(
+    (filter) => [`aggregator: {address: "a:1"}\nfilters: [{${filter}}]`, 'is a stream label, and filters'] as const,
+  ),
   ['aggregator: {address: "a:1"}\nparsers: {json: {regex: "(?<a>b)"}}', 'parsers.json: "json" is built in; choose'],
   ['aggregator: {address: "a:1"}\nparsers: {own: {regex: "(b)"}}', 'parsers.own.regex: has no named group'],
   ...['java', 'auto', 'off'].map(

@@ -144,10 +144,9 @@ class Assembler implements Assembly {
     const parser = this.#shared.prepared.parsers.get(name ?? '')
     if (parser === undefined) return undefined
     this.#ownAttributes = true
-    const labels = Object.keys(this.#labels)
     return new ParseStage(`parser ${parser.name}`, {
       parser,
-      labels,
+      taken: [...Object.keys(this.#labels), ...Object.keys(this.metadata)],
       onError: (failed) => countOne(this.#shared.tally.parseErrors, failed),
     })
   }

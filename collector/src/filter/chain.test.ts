@@ -192,12 +192,20 @@ test('metadata is set, renamed and removed once for the log, and for the attribu
 })
 
 test('conditions see what stages before them did', async () => {
-  const filters = [{ set: { env: 'prod' } }, { drop: { where: 'env == "dev"' } }, { keep: { where: 'team == "red"' } }]
-  const { kept, tallies } = await run(filters, plain(['{"env":"dev","team":"red"}', '{"team":"green"}', 'no json']), {
+  const filters = [{ set: { env: 'prod' } }, { drop: { where: 'env == "dev"' } }, { keep: { where: 'tier == "red"' } }]
+  const { kept, tallies } = await run(filters, plain(['{"env":"dev","tier":"red"}', '{"tier":"green"}', 'no json']), {
     policy: policy({ parser: 'json' }),
   })
-  expect(kept.map(({ attributes }) => attributes)).toEqual([{ team: 'red' }])
+  expect(kept.map(({ attributes }) => attributes)).toEqual([{ tier: 'red' }])
   expect(tallies[0]!.parseErrors).toEqual(new Map([['json', 1]]))
+})
+
+test('no field of a line stands in for what is known of its pod', async () => {
+  const { kept, metadata } = await run([], plain(['{"pod_uid":"x","team":"red","pod":"y"}']), {
+    policy: policy({ parser: 'json' }),
+  })
+  expect(metadata).toEqual({ pod_uid: 'uid-1', team: 'blue' })
+  expect(kept[0]!.attributes).toEqual({ pod_uid_extracted: 'x', team_extracted: 'red', pod_extracted: 'y' })
 })
 
 test('secrets are taken out of lines and of the attributes made of them', async () => {

@@ -1,5 +1,6 @@
 import { duration, size } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
+import { placeLabels } from '../metadata/config.ts'
 import { builtInParsers } from '../parse/names.ts'
 import { ExpressionError, parseExpression } from './expression.ts'
 import { reservedAttributes } from './record-view.ts'
@@ -14,9 +15,20 @@ const where = z.string().superRefine((text, context) => {
   }
 })
 
+/** Stream labels of every container's log: no filter changes them, and metadata of the same name would only stand beside. */
+const streamLabels: ReadonlySet<string> = new Set([...placeLabels, 'app', 'service_name'])
+
 /** Of structured metadata and attributes. */
-const fieldName = z
+const changedName = z
   .string()
+  .min(1)
+  .refine((name) => !streamLabels.has(name), {
+    error: ({ input }) =>
+      `"${input}" is a stream label, and filters do not change these; choose another name, or say it in kubernetes.promote, cluster or node`,
+  })
+
+/** Of those that are made. */
+const fieldName = changedName
   .regex(/^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/, 'a name has letters, digits and _ . / -, 128 at most, and no digit first')
   .refine((name) => !reservedAttributes.has(name), {
     error: ({ input }) => `"${input}" stands for something else in a record; choose another name`,
@@ -56,8 +68,8 @@ const filter = z
       })
       .optional(),
     set: z.record(fieldName, z.string().max(4096)).optional(),
-    rename: z.record(z.string().min(1), fieldName).optional(),
-    remove: z.array(z.string().min(1)).min(1).optional(),
+    rename: z.record(changedName, fieldName).optional(),
+    remove: z.array(changedName).min(1).optional(),
     module: z.string().min(1).optional(),
   })
   .superRefine((entry, context) => {

@@ -2,12 +2,12 @@ import { duration, wait } from '@tributary/protocol/units.ts'
 import { z } from 'zod'
 
 /** Labels that say where a line is from; no pod label may stand in for them. */
-const ownLabels = ['cluster', 'node', 'namespace', 'pod', 'container', 'stream', 'filename']
+export const placeLabels = ['cluster', 'node', 'namespace', 'pod', 'container', 'stream', 'filename']
 
 const labelName = z
   .string()
   .regex(/^(?!__)[A-Za-z_][A-Za-z0-9_]*$/, 'a label name has letters, digits and underscores, and no digit first')
-  .refine((name) => !ownLabels.includes(name), {
+  .refine((name) => !placeLabels.includes(name), {
     error: ({ input }) => `"${input}" is where the line is from; choose another name`,
   })
 

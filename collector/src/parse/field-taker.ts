@@ -26,9 +26,9 @@ export class FieldTaker {
   readonly #names = new Map<string, Name>()
   #total = 0
 
-  /** @param labels names that a field may not have; such a field's becomes `<name>_extracted` */
-  constructor(labels: Iterable<string>) {
-    this.#taken = new Set([...labels, ...reservedAttributes, 'parse_error'])
+  /** @param taken names that a field may not have; such a field's becomes `<name>_extracted` */
+  constructor(taken: Iterable<string>) {
+    this.#taken = new Set([...taken, ...reservedAttributes, 'parse_error'])
   }
 
   begin(): void {

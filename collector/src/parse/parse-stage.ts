@@ -8,8 +8,8 @@ const maxLine = 64 * 1024
 
 export interface ParseStageOptions {
   readonly parser: Parser
-  /** Names of the stream's labels, which no field may stand in for. */
-  readonly labels: Iterable<string>
+  /** Names of what is known of the log, its labels and structured metadata, which no field may stand in for. */
+  readonly taken: Iterable<string>
   /** Called for each line that is not what the parser reads. */
   onError(parser: string): void
 }
@@ -23,7 +23,7 @@ export class ParseStage implements Stage {
   constructor(name: string, options: ParseStageOptions) {
     this.name = name
     this.#options = options
-    this.#fields = new FieldTaker(options.labels)
+    this.#fields = new FieldTaker(options.taken)
   }
 
   apply(record: RecordView): undefined {
