@@ -226,6 +226,7 @@ export class Family {
     }
     this.#takeTwinsNames(present)
     this.#markAbsent(present)
+    this.#nameReplaced()
     this.#setGenerations(this.generations.filter(({ unlinked, state }) => !(unlinked && state === 'done')))
   }
 
@@ -354,6 +355,19 @@ export class Family {
         generation.unlinked = true
         if (generation.file === undefined && generation.state !== 'done') this.#events.lost(generation, 'deleted')
       }
+    }
+  }
+
+  /** Of files that were made anew under one name only the last still has it. Those before come behind what had been rotated by then. */
+  #nameReplaced(): void {
+    for (const [i, generation] of this.generations.entries()) {
+      const { name } = generation
+      const isSame = (one: Generation) => sameName(one.name, name)
+      if (name.rotation !== '' || !this.generations.slice(i + 1).some(isSame)) continue
+      const rotated = this.generations
+        .slice(0, i)
+        .findLast((one) => one.name.lasting && one.name.restart === name.restart)
+      generation.name = { ...name, rotation: `${rotated?.name.rotation ?? '.0'}-replaced`, lasting: true }
     }
   }
 

@@ -1,0 +1,45 @@
+import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { noDetectors } from './cutter.ts'
+import { Family } from './family.ts'
+import { Identifier } from './identifier.ts'
+
+const treatment = { stream: { labels: {}, metadata: {} }, detectors: noDetectors, filter: undefined, partial: false }
+
+test('a file that was deleted and made anew stays between what was rotated before it and after', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tributary-family-'))
+  const identifier = new Identifier({ cluster: 'c', node: 'n', checkpoints: [] })
+  const fail = () => expect.unreachable()
+  const events = { lost: fail, problem: fail, cutBack: fail, unsaved: fail, mayOpen: () => true }
+  const origin = { directory, base: undefined, identity: undefined, containerId: () => undefined }
+  const family = new Family(origin, identifier, events, 0)
+  family.decision = { verdict: 'read', by: '', treat: () => treatment }
+  onTestFinished(() => {
+    for (const generation of family.generations) generation.close()
+    rmSync(directory, { recursive: true })
+  })
+  const live = join(directory, '0.log')
+  let now = 0
+  const look = () => {
+    for (let i = 0; i < 3; i++) family.poll((now += 100), { busy: 0, idle: 0 })
+    return family.generations.map((generation) => {
+      const bytes = Buffer.alloc(1)
+      generation.file!.read(bytes, 0, 1, 40)
+      return bytes.toString()
+    })
+  }
+  const write = (text: string) => writeFileSync(live, `2026-01-01T00:00:00.000000000Z stdout F ${text}\n`)
+  write('a')
+  look()
+  renameSync(live, `${live}.20260101-000001`)
+  write('b')
+  look()
+  unlinkSync(live)
+  write('c')
+  expect(look()).toEqual(['a', 'b', 'c'])
+  renameSync(live, `${live}.20260101-000002`)
+  write('d')
+  expect(look()).toEqual(['a', 'b', 'c', 'd'])
+})
