@@ -173,3 +173,21 @@ test('a next file is known by its beginning, however little of it there is room 
   while (file.generation.unread > 0 && turns.length < 5) turns.push(await log.turn(file, next.generation, 0))
   expect(turns).not.toContain('successor replaced')
 })
+
+test('a trace whose rest lies far behind the beginning of the next file is whole at once', async () => {
+  const log = new Log(128 * 1024)
+  const file = new Written(line(first), '.20260101-000001').end()
+  const flood = line('e'.repeat(1000), 'stderr').repeat(300)
+  const next = new Written(flood + line(frame) + line('after'), '')
+  expect(await log.turn(file, next.generation, 0)).toBe('read')
+  expect(log.records).toContain(`${first}\n${frame}`)
+})
+
+test('behind what the ledger has of the next file nothing is waited for', async () => {
+  const log = new Log()
+  const file = new Written(line(first), '.20260101-000001').end()
+  const next = new Written(line(frame) + line('after'), '')
+  next.generation.resume([[line(frame).length, line(frame).length + line('after').length]])
+  expect(await log.turn(file, next.generation, 0)).toBe('read')
+  expect(log.records).toEqual([`${first}\n${frame}`])
+})

@@ -112,13 +112,13 @@ export class Reader {
       this.#send(generation)
       return 'read'
     }
-    const room = Math.min(chunkBytes, this.#cutter.windowBytes - got, successor.limit)
+    const room = Math.min(this.#cutter.windowBytes - got, successor.limit)
     const more = await successor.file.read(this.#buffer, tailBytes + got, room, 0)
     const same = await this.#begins(successor)
     // It was copied and truncated before it was read: what it held is found in the copy.
     if (!same && !successor.file.gzip && !successor.spooled) return 'successor replaced'
     // A record goes over one rotation, not two: behind a next file that is at its end, too, nothing is waited for.
-    const atEnd = more < room && (successor.file.gzip || successor.ended)
+    const atEnd = more === successor.limit || (more < room && (successor.file.gzip || successor.ended))
     if (!same) this.#cut(generation, got, 'all')
     else if (!this.#cut(generation, got + more, atEnd ? 'overlapping' : 'wait', got)) {
       const patience = this.#wait(generation, successor, now)
