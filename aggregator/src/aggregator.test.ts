@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -182,4 +184,18 @@ test('health, readiness and start page', { timeout: 60_000 }, async () => {
   while ((await get('/ready')) !== 'ready\n') await new Promise((resolve) => setTimeout(resolve, 20))
   expect(await get('/healthz')).toBe('ok\n')
   expect(await get('/')).toContain('ributary')
+})
+
+test('one whose store takes connections and never answers ends soon after it is told to', async () => {
+  const asked = Promise.withResolvers<void>()
+  const silent = createServer((socket) => {
+    socket.on('error', () => {}) // as wanted
+    socket.once('data', () => asked.resolve())
+  }).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  const hung = await start(`store: {engine: clickhouse, clickhouse: {url: "http://127.0.0.1:${port}"}}`)
+  await asked.promise
+  expect(await hung.close()).toBe(0)
+  silent.close()
 })

@@ -37,6 +37,8 @@ export interface AggregatorStats {
 const tick = 1000
 /** How long a request to the store may be answered late before it counts as away, in milliseconds. */
 const storePatience = 30_000
+/** How long queries and all else that is asked of the store may take when closing, in milliseconds. */
+const storeLastPatience = 3000
 /** How long answering what was received may take when closing, in milliseconds. */
 const ackPatience = 5000
 
@@ -191,14 +193,17 @@ export class RunningAggregator {
   }
 
   async #close(): Promise<number> {
-    const { config, events, ledger, log } = this.#parts
+    const { client, config, events, ledger, log } = this.#parts
     this.#draining = true
     // What is acknowledged only when it is stored takes as long as that.
     const patience = config.ack === 'stored' ? Math.max(ackPatience, config.shutdown.drain) : ackPatience
     await Promise.all([this.#receiver?.close(AbortSignal.timeout(patience)), this.#closeSyslog()])
     await this.#storing.close(config.shutdown.drain)
     clearInterval(this.#timer)
-    await this.#api?.close()
+    // What a store that hangs was asked would be waited for much longer than anybody waits for the end.
+    const breaking = setInterval(() => void client.close(), storeLastPatience)
+    await Promise.all([this.#storing.ended(), this.#api?.close()])
+    clearInterval(breaking)
     await ledger.close()
     const left = this.#behindBytes()
     if (left > 0) events.leftBehind(left)

@@ -13,6 +13,7 @@ import { HouseKeeping } from './retention/house-keeping.ts'
 import { watchBackfill } from './store/backfill.ts'
 import { StoreError } from './store/error.ts'
 import { migrate } from './store/migrations.ts'
+import { migrations } from './store/schema.ts'
 import { applyTiering } from './store/tiering.ts'
 import type { LiveFeed } from './tail/live-feed.ts'
 import type { WalPosition } from './wal/position.ts'
@@ -89,12 +90,16 @@ export class Storing {
     return archive
   }
 
-  /** Loads what is left for as long as `drain` milliseconds allow, and ends. */
+  /** Loads what is left for as long as `drain` milliseconds allow, and tells all else to end. */
   async close(drain: number): Promise<void> {
     this.#stop.abort()
     await this.#loader?.close(AbortSignal.timeout(drain))
     this.#stopLedger.abort()
-    await this.#work
+  }
+
+  /** Resolves when nothing is asked of the store any more. */
+  ended(): Promise<void> {
+    return this.#work
   }
 
   /** Brings the store's schema up to date, for as long as it takes, then loads and drops what is too old. */
@@ -103,10 +108,11 @@ export class Storing {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        this.#identity = await migrate(client, log)
+        this.#identity = await migrate(client, log, migrations, signal)
         await this.#placeLines()
         break
       } catch (error) {
+        if (signal.aborted) return
         log.error({ err: error }, 'the store cannot be used yet')
         this.#parts.events.loadError = (error as Error).message
         await sleep(storeRetry, undefined, { signal }).catch(() => {}) // closing ends the loop

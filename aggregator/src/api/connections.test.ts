@@ -13,22 +13,25 @@ import { createApi } from './server.ts'
 const pageBytes = 64 * 1024 * 1024
 const answerTimeout = 600
 
-const app = createApi({
-  store: {
-    query: () => Promise.reject(new Error('not asked')),
-    queryBytes: () => {
-      throw new Error('not asked')
+const apiWith = (audit: () => unknown) =>
+  createApi({
+    store: {
+      query: () => Promise.reject(new Error('not asked')),
+      queryBytes: () => {
+        throw new Error('not asked')
+      },
     },
-  },
-  access: new Access(new Credentials([]), false),
-  version: '0.0.0-test',
-  log: pino({ level: 'silent' }),
-  registry: new Registry(),
-  ready: () => ({ ready: true }),
-  audit: () => [],
-  page: () => 'x'.repeat(pageBytes),
-  limits: { ...defaultLimits, answerTimeout },
-})
+    access: new Access(new Credentials([]), false),
+    version: '0.0.0-test',
+    log: pino({ level: 'silent' }),
+    registry: new Registry(),
+    ready: () => ({ ready: true }),
+    audit,
+    page: () => 'x'.repeat(pageBytes),
+    limits: { ...defaultLimits, answerTimeout },
+  })
+
+const app = apiWith(() => [])
 beforeAll(() => app.listen({ host: '127.0.0.1', port: 0 }))
 afterAll(() => app.close())
 
@@ -79,4 +82,23 @@ test('one that takes it slowly gets all of it, however long that takes', { timeo
   await once(socket, 'close')
   expect(taken).toBeGreaterThan(pageBytes)
   expect(performance.now() - began).toBeGreaterThan(answerTimeout)
+})
+
+test('closing waits for an answer that is being made, and not for the connection to be used again', async () => {
+  const asked = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<{ ok: boolean }>()
+  const closing = apiWith(() => {
+    asked.resolve()
+    return answer.promise
+  })
+  await closing.listen({ host: '127.0.0.1', port: 0 })
+  const socket = connect((closing.server.address() as AddressInfo).port, '127.0.0.1')
+  socket.write('GET /api/v1/audit HTTP/1.1\r\nHost: x\r\n\r\n')
+  const answered = once(socket, 'data')
+  await asked.promise
+  const closed = closing.close()
+  await sleep(200)
+  answer.resolve({ ok: true })
+  expect(String((await answered)[0])).toMatch(/^HTTP\/1.1 200/)
+  await closed
 })

@@ -41,9 +41,17 @@ export function tlsServerOptions(limits: ConnectionLimits, tls: TlsFiles): TlsSe
   return { ...serverOptions(limits), ...material, ...clients, handshakeTimeout: limits.requestTimeout }
 }
 
+/** How often it is looked for connections without a request while closing, milliseconds. */
+const idleCheck = 100
+
 export function limitConnections(app: FastifyInstance, limits: ConnectionLimits, metrics: ApiMetrics): void {
   app.server.maxConnections = limits.maxConnections
   app.server.on('drop', () => metrics.dropped())
+  // Closing waits for answers that are being made, and then for nothing: their connections would be kept for the next request.
+  app.addHook('preClose', async () => {
+    const closing = setInterval(() => app.server.closeIdleConnections(), idleCheck)
+    app.server.once('close', () => clearInterval(closing))
+  })
   // A client that takes nothing of its answer has it in our memory. While it is made nothing moves, so the time begins here.
   app.addHook('onSend', async (_, reply, payload) => {
     reply.raw.setTimeout(limits.answerTimeout)

@@ -34,6 +34,8 @@ export interface LoaderEvents {
 
 /** Pause before the thread is started again, in milliseconds: what ended it, such as an unreadable disk, may last. */
 const restartDelay = 1000
+/** What the block on its way may take beyond the deadline, in milliseconds: a store that hangs would never end it. */
+const lastPatience = 2000
 /** V8's heap of the thread, in MiB: blocks lie outside of it. */
 const usualHeap = 192
 /** What it may grow to, for a message whose streams alone take more: some 2 KiB for each. */
@@ -87,10 +89,15 @@ export class LoaderThread {
     this.#deadline = deadline
     this.#closing.abort()
     this.#post({ kind: 'stop' })
-    const cut = () => this.#post({ kind: 'cut' })
+    let end: NodeJS.Timeout | undefined
+    const cut = () => {
+      this.#post({ kind: 'cut' })
+      end = setTimeout(() => void this.#worker?.terminate(), lastPatience)
+    }
     if (deadline.aborted) cut()
     deadline.addEventListener('abort', cut, { once: true })
     await this.#running
+    clearTimeout(end)
     deadline.removeEventListener('abort', cut)
   }
 

@@ -12,10 +12,16 @@ const accessDenied = 497
  * Runs the migrations that the store does not have yet. Each is made of statements that can be repeated, so a start that was cut
  * short goes on where it ended. Throws {@link StoreError} `rejected` when the store was made by a newer program.
  *
+ * @param signal gives up while nothing was changed yet
  * @returns what a server must show to be this store, for {@link StoreConnection.identity}; the client asks for it from here on
  */
-export async function migrate(client: StoreClient, log: Logger, wanted = migrations): Promise<string | undefined> {
-  await createDatabase(client)
+export async function migrate(
+  client: StoreClient,
+  log: Logger,
+  wanted = migrations,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  await createDatabase(client, signal)
   for (const statement of client.dialect.createTable(versionsTable)) await client.command(statement)
   const present = await schemaVersion(client)
   const newest = wanted.at(-1)?.version ?? 0
@@ -34,10 +40,10 @@ export async function migrate(client: StoreClient, log: Logger, wanted = migrati
 }
 
 /** A connection names its database before it exists, so this one goes through another. */
-async function createDatabase({ connection, dialect }: StoreClient): Promise<void> {
+async function createDatabase({ connection, dialect }: StoreClient, signal: AbortSignal | undefined): Promise<void> {
   const client = new StoreClient({ ...connection, database: 'default' })
   try {
-    await client.command(dialect.createDatabase())
+    await client.command(dialect.createDatabase(), {}, signal === undefined ? {} : { signal })
   } catch (error) {
     // Where the database is made by somebody else, nobody need have the right to make one.
     const denied = error instanceof StoreError && error.clickhouseCode === accessDenied
