@@ -1,6 +1,7 @@
 /** The `tributary` command. Exit codes: 0 done; 1 failed, or the audit found something; 2 wrong usage or configuration. */
 import { loadConfig } from '@tributary/protocol/config-file.ts'
 import { ConfigError } from '@tributary/protocol/config-value.ts'
+import { sameRequest } from '@tributary/protocol/stop-request.ts'
 import { parseDuration, parseSize } from '@tributary/protocol/units.ts'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { addressText, durationText, timeText } from './arguments.ts'
@@ -51,8 +52,13 @@ program
   .option('--port <n>', 'port of the API on localhost', integer(1, 65535), 3100)
   .action(async (options) => {
     const [stop, force] = [new AbortController(), new AbortController()]
+    let askedAt = Number.POSITIVE_INFINITY
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.on(signal, () => (stop.signal.aborted ? force : stop).abort())
+      process.on(signal, () => {
+        if (performance.now() - askedAt > sameRequest) force.abort()
+        askedAt = Math.min(askedAt, performance.now())
+        stop.abort()
+      })
     // A terminal that was closed takes no more output; draining goes on without.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
     await (await import('./up.ts')).runUp(options, stop.signal, force.signal)

@@ -457,11 +457,7 @@ export class Tailer {
         if (frontier.inFlight > 0) continue
         generation.state = 'done'
         generation.close()
-        if (spooled === undefined) continue
-        void this.#options.spool.remove(spooled)
-        // What lies beside it under another name is known by it from now on.
-        family.relist()
-        this.#pollSoon(family)
+        if (spooled) void this.#options.spool.remove(spooled)
       }
       if (!family.over) continue
       this.#families.delete(family.key)
