@@ -80,6 +80,24 @@ test('an answer that is no JSON, and no answer, are told apart', async () => {
 })
 
 test.for([
+  [404, '404 page not found', /^http:.*\/why: 404 page not found; is it a collector\? Set another with --addr$/],
+  [
+    401,
+    '/why needs the bearer token of http.token',
+    /^\/why needs .* of http\.token; TRIBUTARY_TOKEN, .* tell who asks$/,
+  ],
+  [400, 'unknown parameter', /^unknown parameter$/],
+  [503, '', /^http:.* answered 503$/],
+] as const)('a refusal of %i says what to do', async ([status, text, message]) => {
+  const other = createServer((_, response) => response.writeHead(status).end(text)).listen(0, '127.0.0.1')
+  const address = await new Promise<string>((resolve) =>
+    other.once('listening', () => resolve(`http://127.0.0.1:${(other.address() as AddressInfo).port}`)),
+  )
+  await expect(new ApiClient(address, 'a collector').getJson('/why')).rejects.toThrow(message)
+  await new Promise((resolve) => other.close(resolve))
+})
+
+test.for([
   { environment: {}, headers: {} },
   { environment: { TRIBUTARY_TOKEN: 't' }, headers: { authorization: 'Bearer t' } },
   {

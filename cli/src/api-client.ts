@@ -69,7 +69,7 @@ export class ApiClient {
       throw this.#unreachable(error)
     })
     const text = await body.text()
-    if (statusCode >= 400) throw new ApiError(text.trim() || `${this.#address} answered ${statusCode}`)
+    if (statusCode >= 400) throw this.#refused(statusCode, path, text)
     try {
       return JSON.parse(text) as T
     } catch {
@@ -84,7 +84,7 @@ export class ApiClient {
     const { statusCode, body } = await request(`${this.#address}${path}`, options).catch((error: Error) => {
       throw this.#unreachable(error)
     })
-    if (statusCode >= 400) throw new ApiError((await body.text()).trim() || `${this.#address} answered ${statusCode}`)
+    if (statusCode >= 400) throw this.#refused(statusCode, path, await body.text())
     return body
   }
 
@@ -97,13 +97,25 @@ export class ApiClient {
         throw this.#unreachable(error)
       },
     )
-    if (statusCode >= 400) throw new ApiError((await body.text()).trim() || `${this.#address} answered ${statusCode}`)
+    if (statusCode >= 400) throw this.#refused(statusCode, path, await body.text())
     let rest = ''
     for await (const piece of body.setEncoding('utf8')) {
       const lines = (rest + piece).split('\n')
       rest = lines.pop()!
       yield* lines
     }
+  }
+
+  #refused(status: number, path: string, text: string): ApiError {
+    const said = text.trim() || `${this.#address} answered ${status}`
+    // A collector's port is easily taken for an aggregator's.
+    if (status === 404)
+      return new ApiError(`${this.#address}${path}: ${said}; is it ${this.#who}? Set another with --addr`)
+    if (status === 401)
+      return new ApiError(
+        `${said}; TRIBUTARY_TOKEN, or TRIBUTARY_USERNAME with TRIBUTARY_PASSWORD, and TRIBUTARY_TENANT tell who asks`,
+      )
+    return new ApiError(said)
   }
 
   #unreachable(error: Error): ApiError {

@@ -82,7 +82,8 @@ function formatLog({ log, findings, sources }: LogAnswer, summary: boolean): str
     ...sources.flatMap(({ path, findings }) => {
       const told = findings.filter(isTold)
       // Without the line that names the file the others must.
-      if (summary) return told.map((one) => line('   ')({ ...one, text: `${path}: ${one.text}` }))
+      const named = (text: string) => (text.startsWith(path) ? text : `${path}: ${text}`)
+      if (summary) return told.map((one) => line('   ')({ ...one, text: named(one.text) }))
       return told.map((one, i) => line(i === 0 ? '   ' : '     ')(one))
     }),
   ]
