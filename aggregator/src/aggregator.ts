@@ -1,9 +1,9 @@
 /** Opens what an aggregator is made of, in order: directory, store, write-ahead log and ledger, then what runs on them. */
 import { join } from 'node:path'
+import { lockDirectory } from '@tributary/protocol/directory-lock.ts'
 import { makeNamedDirectory, nodeDisk } from '@tributary/protocol/disk.ts'
 import { removeUnfinished } from './backup/backup.ts'
 import type { AggregatorConfig } from './config.ts'
-import { lockDirectory } from './directory-lock.ts'
 import { AggregatorEvents } from './events.ts'
 import { formerIdsFile, openLedgerId, readFormerIds } from './ledger/ledger-id.ts'
 import { type LedgerService, LocalLedgerService } from './ledger-service.ts'
@@ -25,7 +25,8 @@ export type { AggregatorStats, RunningAggregator } from './running-aggregator.ts
 export async function startAggregator(config: AggregatorConfig, { log }: { log: Logger }): Promise<RunningAggregator> {
   await using opened = new AsyncDisposableStack()
   await makeNamedDirectory(nodeDisk, 'dataDir', config.dataDir)
-  opened.use(await lockDirectory(config.dataDir))
+  const warn = (fields: object, message: string) => log.warn(fields, message)
+  opened.use(await lockDirectory(config.dataDir, { key: 'dataDir', patience: 0, warn }))
   await removeUnfinished(config.dataDir)
   const metrics = new AggregatorMetrics()
   const events = new AggregatorEvents(log, metrics)

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { lockDirectory } from '@tributary/aggregator/directory-lock.ts'
 import { nodeEnvironment, nodeFlags } from '@tributary/collector/node-flags.ts'
+import { lockDirectory } from '@tributary/protocol/directory-lock.ts'
 import { makeNamedDirectory, nodeDisk } from '@tributary/protocol/disk.ts'
 import { scriptFile } from '@tributary/protocol/script-file.ts'
 import { stringify } from 'yaml'
@@ -35,7 +35,11 @@ const drainMs = 30_000
 export async function runUp(options: UpOptions, stop: AbortSignal, force: AbortSignal): Promise<void> {
   const data = resolve(options.data)
   await makeNamedDirectory(nodeDisk, '--data', data)
-  await using _one = await lockDirectory(data)
+  await using _one = await lockDirectory(data, {
+    key: '--data',
+    patience: 0,
+    warn: (_, message) => console.error(message),
+  })
   if ((await tryPort(loopback, options.port)) === undefined) {
     throw new Error(`port ${options.port} is in use; choose another with --port, such as --port ${options.port + 1}`)
   }

@@ -1,6 +1,7 @@
 /** Puts the collector together, and takes it apart: reading stops first, acknowledgements and the last checkpoint come after. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { lockDirectory } from '@tributary/protocol/directory-lock.ts'
 import { type Disk, makeNamedDirectory, nodeDisk } from '@tributary/protocol/disk.ts'
 import { Secret } from '@tributary/protocol/secret.ts'
 import type { Logger } from 'pino'
@@ -21,7 +22,6 @@ import { CollectorMetrics } from './metrics.ts'
 import { pagesOf } from './pages.ts'
 import { Reloader, type ReloadResult } from './reload/reloader.ts'
 import { Spool } from './spool/spool.ts'
-import { lockState } from './state-lock.ts'
 import { Tailer } from './tail/tailer.ts'
 import { treatmentsBy } from './treatments-by.ts'
 import { Vitals } from './vitals.ts'
@@ -47,7 +47,7 @@ export interface CollectorSurroundings {
   readonly configFile?: string
 }
 
-/** Throws `StateLockedError` when another collector has the state directory and does not end. */
+/** Throws `DirectoryLockedError` when another collector has the state directory and does not end. */
 export async function startCollector(
   config: CollectorConfig,
   surroundings: CollectorSurroundings,
@@ -57,7 +57,15 @@ export async function startCollector(
   await makeNamedDirectory(disk, 'stateDir', stateDir)
   // As long as one that is told to stop may take, and a little more.
   const patience = shutdown.drain + shutdown.spool + 5000
-  const lock = disk === nodeDisk ? await lockState(stateDir, { patience, log, signal }) : undefined
+  const lock =
+    disk === nodeDisk
+      ? await lockDirectory(stateDir, {
+          key: 'stateDir',
+          patience,
+          warn: (fields, message) => log.warn(fields, message),
+          signal,
+        })
+      : undefined
   const release = () => lock?.[Symbol.asyncDispose]()
   try {
     const collector = await startLocked(config, surroundings)

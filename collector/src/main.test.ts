@@ -95,7 +95,7 @@ test('a second process with the same state directory waits, says whose it is, an
   const first = start()
   await first.says('collector started')
   const second = start()
-  await second.says(/waiting for 6 s at most until another collector lets go of the state directory/)
+  await second.says(/waiting for 6 s at most until another process lets go of the directory/)
   expect(await second.exited).toEqual([1, null])
   await second.says(`stateDir: ${join(root, 'state')} is in use by process ${first.child.pid} on `)
   const third = start()

@@ -1,7 +1,7 @@
 /**
- * One collector per state directory. The lock is a socket in it that its holder listens on: it is held as long as somebody answers, so a process
- * that was killed holds nothing. Not the socket without a file that an aggregator takes: pods have network namespaces of their own, and the
- * directory, on the node, is what the pod that is going and the one that is coming share.
+ * One process per directory of state. The lock is a socket in it that its holder listens on: it is held as long as somebody answers, so a process
+ * that was killed holds nothing. Not a socket without a file: pods have network namespaces of their own, and the directory, on the node or a volume,
+ * is what the pod that is going and the one that is coming share.
  */
 import { randomBytes } from 'node:crypto'
 import { link, open, stat, unlink } from 'node:fs/promises'
@@ -9,18 +9,19 @@ import { connect, createServer, type Server } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isMissing } from '@tributary/protocol/disk.ts'
-import type { Logger } from 'pino'
+import { isMissing } from './disk.ts'
 
 /** Another process has the directory. */
-export class StateLockedError extends Error {
-  override readonly name = 'StateLockedError'
+export class DirectoryLockedError extends Error {
+  override readonly name = 'DirectoryLockedError'
 }
 
-export interface StateLockOptions {
+export interface DirectoryLockOptions {
+  /** What the directory is to whoever configures it: `stateDir`. */
+  readonly key: string
   /** How long to wait for another process to end, ms. */
   readonly patience: number
-  readonly log: Logger
+  readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void
   /** Ends the waiting. */
   readonly signal?: AbortSignal | undefined
 }
@@ -32,11 +33,11 @@ const settleMs = 20
 const answerMs = 1000
 
 /**
- * Takes an existing directory until disposed or until the process ends. Throws {@link StateLockedError} when another process still has it after
+ * Takes an existing directory until disposed or until the process ends. Throws {@link DirectoryLockedError} when another process still has it after
  * `patience`. Where no socket can be made, as on a disk that is full or read-only, there is no lock, which is said.
  */
-export async function lockState(directory: string, options: StateLockOptions): Promise<AsyncDisposable> {
-  const { patience, log, signal } = options
+export async function lockDirectory(directory: string, options: DirectoryLockOptions): Promise<AsyncDisposable> {
+  const { key, warn } = options
   // The path of a socket has 107 bytes at most; this one is short, whatever the directory's is.
   const handle = process.platform === 'linux' ? await open(directory, 'r') : undefined
   const within = handle === undefined ? directory : `/proc/self/fd/${handle.fd}`
@@ -49,15 +50,15 @@ export async function lockState(directory: string, options: StateLockOptions): P
   }
   try {
     server = await listen(own)
-    const holder = await take(own, join(within, 'lock'), directory, { patience, log, signal })
-    if (holder !== undefined) throw new StateLockedError(inUse(directory, holder, patience))
+    const holder = await take(own, join(within, 'lock'), directory, options)
+    if (holder !== undefined) throw new DirectoryLockedError(inUse(directory, holder, options))
   } catch (error) {
     await unlink(own).catch(() => undefined)
     await release()
-    if (error instanceof StateLockedError) throw error
-    log.warn(
-      { stateDir: directory, reason: (error as Error).message },
-      'no lock in the state directory: see to it that no other collector uses it',
+    if (error instanceof DirectoryLockedError) throw error
+    warn(
+      { [key]: directory, reason: (error as Error).message },
+      'no lock in the directory: see to it that no other process uses it',
     )
     return { [Symbol.asyncDispose]: async () => undefined }
   }
@@ -71,8 +72,9 @@ export async function lockState(directory: string, options: StateLockOptions): P
   }
 }
 
-function inUse(directory: string, holder: string, patience: number): string {
-  return `stateDir: ${directory} is in use by ${holder}, for ${Math.round(patience / 1000)} s now: stop it, or give this collector a stateDir of its own`
+function inUse(directory: string, holder: string, { key, patience }: DirectoryLockOptions): string {
+  const since = patience === 0 ? '' : `, for ${Math.round(patience / 1000)} s now`
+  return `${key}: ${directory} is in use by ${holder}${since}: stop it, or give this one a ${key} of its own`
 }
 
 /** Undefined once the lock is `own`; else who has it. */
@@ -80,7 +82,7 @@ async function take(
   own: string,
   lock: string,
   directory: string,
-  { patience, log, signal }: StateLockOptions,
+  { key, patience, warn, signal }: DirectoryLockOptions,
 ): Promise<string | undefined> {
   const until = performance.now() + patience
   for (let told = false; ; ) {
@@ -98,8 +100,8 @@ async function take(
     if (performance.now() >= until || signal?.aborted) return holder
     if (!told) {
       told = true
-      const waiting = `waiting for ${Math.round(patience / 1000)} s at most until another collector lets go of the state directory`
-      log.warn({ stateDir: directory, holder }, waiting)
+      const waiting = `waiting for ${Math.round(patience / 1000)} s at most until another process lets go of the directory`
+      warn({ [key]: directory, holder }, waiting)
     }
     await sleep(pauseMs)
   }
@@ -139,7 +141,7 @@ function listen(path: string): Promise<Server> {
   })
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    // Whoever runs the next collector, perhaps as another user, may ask.
+    // Whoever runs the next process, perhaps as another user, may ask.
     server.listen({ path, readableAll: true, writableAll: true }, () => {
       server.unref()
       resolve(server)

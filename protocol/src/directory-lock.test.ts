@@ -1,20 +1,19 @@
-import { fork } from 'node:child_process'
+import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { lockState, StateLockedError } from './state-lock.ts'
+import { DirectoryLockedError, lockDirectory } from './directory-lock.ts'
 
 let root: string
 let directory: string
 const said: string[] = []
-const log = pino({ level: 'info' }, { write: (line: string) => said.push(line) })
+const warn = (fields: object, message: string) => said.push(`${message} ${JSON.stringify(fields)}`)
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'tributary-state-lock-'))
+  root = mkdtempSync(join(tmpdir(), 'tributary-directory-lock-'))
   // Longer than the path of a socket may be.
   directory = join(root, 'x'.repeat(120))
   mkdirSync(directory)
@@ -22,14 +21,17 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-const lock = (patience = 0, signal?: AbortSignal) => lockState(directory, { patience, log, signal })
+const lock = (patience = 0, signal?: AbortSignal) =>
+  lockDirectory(directory, { key: 'stateDir', patience, warn, signal })
 
-test('a state directory belongs to one collector at a time, and the second is told whose it is and what to do', async () => {
+test('a directory belongs to one process at a time, under whatever name, and the second is told whose it is and what to do', async () => {
   const first = await lock()
-  await expect(lock()).rejects.toThrow(StateLockedError)
+  await expect(lock()).rejects.toThrow(DirectoryLockedError)
   await expect(lock()).rejects.toThrow(
     new RegExp(`stateDir: ${directory} is in use by process ${process.pid} on .*: stop it, or give`),
   )
+  symlinkSync(directory, join(root, 'link'))
+  await expect(lockDirectory(join(root, 'link'), { key: 'stateDir', patience: 0, warn })).rejects.toThrow('is in use')
   await first[Symbol.asyncDispose]()
   expect(readdirSync(directory)).toEqual([])
   await (await lock())[Symbol.asyncDispose]()
@@ -45,20 +47,36 @@ test('one that is stopping is waited for, which is said', async () => {
 
 test('whoever waits can be told to stop', async () => {
   await using _ = await lock()
-  await expect(lock(60_000, AbortSignal.timeout(100))).rejects.toThrow(StateLockedError)
+  await expect(lock(60_000, AbortSignal.timeout(100))).rejects.toThrow(DirectoryLockedError)
+})
+
+/** A script that takes the lock, tells so, and keeps it. */
+function holder(): string {
+  const script = join(root, 'holder.mjs')
+  const module = new URL('directory-lock.ts', import.meta.url)
+  writeFileSync(
+    script,
+    `const { lockDirectory } = await import(${JSON.stringify(module.href)})
+     await lockDirectory(${JSON.stringify(directory)}, { key: 'stateDir', patience: 0, warn: console.warn })
+     process.send?.('locked')
+     setInterval(() => {}, 1000)`,
+  )
+  return script
+}
+
+test('one in a container of its own finds it locked, too', { timeout: 20_000 }, async (context) => {
+  await using _ = await lock()
+  const { status, stderr } = spawnSync('unshare', ['--net', '--uts', process.execPath, holder()], {
+    encoding: 'utf8',
+    timeout: 15_000,
+  })
+  if (/^unshare: /.test(stderr ?? '')) return context.skip('needs the right to make a network namespace')
+  expect(stderr).toContain(`in use by process ${process.pid} on`)
+  expect(status).toBe(1)
 })
 
 test('a process that was killed holds nothing, however many come at once', { timeout: 20_000 }, async () => {
-  const script = join(root, 'holder.mjs')
-  const module = new URL('state-lock.ts', import.meta.url)
-  writeFileSync(
-    script,
-    `const { lockState } = await import(${JSON.stringify(module.href)})
-     await lockState(${JSON.stringify(directory)}, { patience: 0, log: console })
-     process.send('locked')
-     setInterval(() => {}, 1000)`,
-  )
-  const child = fork(script)
+  const child = fork(holder())
   await once(child, 'message')
   await expect(lock()).rejects.toThrow(`in use by process ${child.pid} on`)
   child.kill('SIGKILL')
@@ -75,12 +93,12 @@ test('where no socket can be made there is no lock, and that is said', async () 
   writeFileSync(directory, '')
   await (await lock())[Symbol.asyncDispose]()
   await sleep(0)
-  expect(said.join('')).toContain('no lock in the state directory')
+  expect(said.join('')).toContain('no lock in the directory')
 })
 
 test('what is no lock and stays in its place is not waited for', async () => {
   mkdirSync(join(directory, 'lock'))
   await (await lock())[Symbol.asyncDispose]()
-  expect(said.join('')).toContain('no lock in the state directory')
+  expect(said.join('')).toContain('no lock in the directory')
   expect(readdirSync(directory)).toEqual(['lock'])
 })
