@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import { loadCheckpoints } from './checkpoint/checkpoint-file.ts'
 import { Checkpointer } from './checkpoint/checkpointer.ts'
 import type { CollectorConfig } from './config.ts'
+import { rulesByLabels } from './discover/selection.ts'
 import { fileEvents } from './file-events.ts'
 import { FilterCounts } from './filter/filter-metrics.ts'
 import { Taps } from './filter/taps.ts'
@@ -101,6 +102,7 @@ async function startLocked(
   const taps = new Taps()
   const helpers = { pods, problems, filterCounts: new FilterCounts({ log, metrics }), taps, configFile }
   let treatments = await treatmentsBy(config, helpers)
+  tellRules(config, log)
   const tailer = new Tailer({
     config,
     courier,
@@ -130,6 +132,7 @@ async function startLocked(
       const replaced = await treatmentsBy(next, helpers)
       return () => {
         treatments = replaced
+        tellRules(next, log)
         if (next.log.level !== reloader.config.log.level) log.level = next.log.level
         budget.resize(next.limits.inFlightBytes)
         spool.limit = next.limits.spoolBytes
@@ -235,6 +238,13 @@ async function openPorts(config: CollectorConfig, { pages, token, input }: PortP
 async function openPods(config: CollectorConfig, parts: PodDirectoryOptions): Promise<WatchedPods | undefined> {
   if (!config.kubernetes.enabled) return undefined
   return (await import('./metadata/pod-directory.ts')).openPodDirectory(config, parts)
+}
+
+/** Rules that match nothing leave out what was to be read, or read what was to be left out. */
+function tellRules({ kubernetes, logs }: CollectorConfig, log: Logger): void {
+  const rules = kubernetes.enabled ? [] : rulesByLabels(logs)
+  if (rules.length > 0)
+    log.warn({ rules }, 'rules by labels match no log: they need kubernetes.enabled, for only the API tells of labels')
 }
 
 /** Waits until everything sent is acknowledged, or the deadline: what is not is sent again after the next start. */

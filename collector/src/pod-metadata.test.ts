@@ -32,7 +32,11 @@ afterEach(async () => {
 
 const stop = () => Promise.all(running.splice(0).map((one) => one.close()))
 
-async function start(kubernetes: object = {}, logs: object = {}): Promise<RunningCollector> {
+async function start(
+  kubernetes: object = {},
+  logs: object = {},
+  log = pino({ level: 'silent' }),
+): Promise<RunningCollector> {
   const kubeconfig = join(root, 'kubeconfig')
   writeFileSync(kubeconfig, api.kubeconfig())
   const config = collectorConfig.parse({
@@ -44,7 +48,7 @@ async function start(kubernetes: object = {}, logs: object = {}): Promise<Runnin
     logs: { path: join(root, 'containers'), scanInterval: '50ms', flushInterval: '20ms', ...logs },
     kubernetes: { enabled: true, kubeconfig, ...kubernetes },
   })
-  const collector = await startCollector(config, { log: pino({ level: 'silent' }) })
+  const collector = await startCollector(config, { log })
   running.push(collector)
   return collector
 }
@@ -143,4 +147,17 @@ test('/why tells that the API server can not be asked', async () => {
   expect(await answer.text()).toMatch(
     /told nothing of this pod in time.*allow the service account to list and watch pods/,
   )
+})
+
+test('rules by labels are told to match nothing where nobody is asked about pods', async () => {
+  const said: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line: string) => said.push(line) })
+  const logs = { include: [{ namespace: 'shop' }, { labels: { a: 'b' } }], exclude: [{ pod: 'x', labels: { a: 'c' } }] }
+  await start({ enabled: true }, logs, log)
+  await stop()
+  expect(said).toEqual([])
+  await start({ enabled: false }, logs, log)
+  expect(said.map((line) => JSON.parse(line))).toMatchObject([
+    { rules: ['logs.include[1]', 'logs.exclude[0]'], msg: expect.stringContaining('kubernetes.enabled') },
+  ])
 })

@@ -40,6 +40,13 @@ export interface SelectionConfig {
   readonly exclude: readonly SelectionRule[]
 }
 
+/** The rules that match no log where nobody tells the labels of pods, as `logs.exclude[1]`. */
+export function rulesByLabels(selection: SelectionConfig): string[] {
+  return (['include', 'exclude'] as const).flatMap((kind) =>
+    selection[kind].flatMap(({ labels }, i) => (labels === undefined ? [] : [`logs.${kind}[${i}]`])),
+  )
+}
+
 /** `undecided`: a rule asks for labels of a pod that is not known yet. */
 export interface Selected {
   readonly verdict: 'read' | 'excluded' | 'undecided'

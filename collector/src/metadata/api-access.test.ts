@@ -153,6 +153,11 @@ describe('with a kubeconfig file', () => {
       says: 'no user is named "x"',
     },
     {
+      what: 'a server that is no URL',
+      text: '{"current-context":"a","contexts":[{"name":"a","context":{"cluster":"c","user":"x"}}],"clusters":[{"name":"c","cluster":{"server":"a b"}}],"users":[{"name":"x","user":{}}]}',
+      says: 'the server of cluster "c" is no URL',
+    },
+    {
       what: 'a legacy provider',
       text: '{"current-context":"a","contexts":[{"name":"a","context":{"cluster":"c","user":"x"}}],"clusters":[{"name":"c","cluster":{"server":"https://a"}}],"users":[{"name":"x","user":{"auth-provider":{"name":"oidc"}}}]}',
       says: 'use exec, a token or a certificate',

@@ -50,6 +50,7 @@ function readParts(text: string): Parts {
   const context = named('context', newContexts(raw['contexts']), String(raw['current-context'] ?? ''))
   const cluster = named('cluster', newClusters(raw['clusters']), context.cluster)
   const user = named('user', newUsers(raw['users']), context.user)
+  if (!URL.canParse(cluster.server)) throw new Error(`the server of cluster ${JSON.stringify(cluster.name)} is no URL`)
   if (cluster.proxyUrl) throw new Error('proxy-url is not supported')
   if (user.authProvider) throw new Error('auth-provider is not supported: use exec, a token or a certificate')
   const { user: own } = named('user', (raw['users'] ?? []) as RawUser[], context.user)
