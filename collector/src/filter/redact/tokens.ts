@@ -60,7 +60,8 @@ export function bearerPattern(): SecretPattern {
     const behind = hit + 'Bearer'.length
     const from = behindRun(bytes, behind, end, blankByte)
     if (from === behind) return undefined
-    const to = behindRun(bytes, from, end, tokenByte)
+    let to = behindRun(bytes, from, end, tokenByte)
+    while (isEscapedSlash(bytes, to, end)) to = behindRun(bytes, to + 2, end, tokenByte)
     return to - from >= shortest ? [from, to] : undefined
   })
 }
@@ -96,10 +97,21 @@ export function awsPatterns(): SecretPattern[] {
     if (!isSecretName(bytes, hit, start)) return undefined
     const name = hit + 'key'.length
     const from = behindRun(bytes, name, Math.min(end, name + 8), betweenByte)
-    const to = behindRun(bytes, from, Math.min(end, from + secretLength + 1), secretByte)
-    return from > name && to - from === secretLength ? [from, to] : undefined
+    let to = from
+    let length = 0
+    for (; length <= secretLength && to < end; length++) {
+      if (secretByte[bytes[to]!] === 1) to++
+      else if (isEscapedSlash(bytes, to, end)) to += 2
+      else break
+    }
+    return from > name && length === secretLength ? [from, to] : undefined
   })
   return [ids, secrets]
+}
+
+/** As PHP and others write a slash into JSON. */
+function isEscapedSlash(bytes: Buffer, at: number, end: number): boolean {
+  return at + 1 < end && bytes[at] === 0x5c && bytes[at + 1] === 0x2f
 }
 
 /** `secret` or `secret access`, in any case, with or without `_` or `-` between, ends at `at`. */
