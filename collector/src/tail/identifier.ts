@@ -224,17 +224,17 @@ export class Identifier {
       (one) => one.identity.head === head && one.format === 'plain' && this.holds(one, file),
     )
     if (live) return live.id
-    for (const one of this.#bySource.values()) {
-      if (
+    const bytes = file instanceof GzipFile ? file.contentBytes() : undefined
+    const known = [...this.#bySource.values()].filter(
+      (one) =>
         one.head === head &&
-        one.offset > 0 &&
+        (one.offset > 0 || file.gzip) &&
         !this.#claimed.has(one.source) &&
-        sameTail(file, one.offset, one.tail)
-      ) {
-        return Buffer.from(one.source, 'hex')
-      }
-    }
-    return undefined
+        sameTail(file, one.offset, one.tail),
+    )
+    // Files may begin alike: what was read of tells more than what was not, and the size of a compressed one most.
+    const original = known.find(({ seen }) => seen === bytes) ?? known.find(({ offset }) => offset > 0) ?? known[0]
+    return original && Buffer.from(original.source, 'hex')
   }
 
   /** Whether the file at `path` has the content of this generation, as far as it was read. */
