@@ -23,9 +23,9 @@ filters:
 `,
 )
 
-async function run(cases: string): Promise<{ ok: boolean; printed: string[] }> {
+async function run(cases: string, config = 'collector.yaml'): Promise<{ ok: boolean; printed: string[] }> {
   const file = join(directory, 'cases.yaml')
-  writeFileSync(file, `config: ./collector.yaml\ncases:\n${cases.replace(/^/gm, '  ')}`)
+  writeFileSync(file, `config: ./${config}\ncases:\n${cases.replace(/^/gm, '  ')}`)
   const printed: string[] = []
   const ok = await runGolden([file], (line) => printed.push(line.replaceAll(file, 'cases.yaml')))
   return { ok, printed }
@@ -121,6 +121,14 @@ test('cases that fail show what is different', async () => {
     expect.stringMatching(/nothing of the log is read: excluded by /),
     '1 passed, 7 failed',
   ])
+})
+
+test('a module that throws fails the case', async () => {
+  writeFileSync(join(directory, 'throws.ts'), "export default () => { throw new Error('boom') }")
+  writeFileSync(join(directory, 'throws.yaml'), 'aggregator: {address: "a:1"}\nfilters: [{module: ./throws.ts}]\n')
+  const { ok, printed } = await run('- {name: one, input: x, expect: {line: x}}', 'throws.yaml')
+  expect(ok).toBe(false)
+  expect(printed).toEqual(['cases.yaml: one', '  the module filters.0.module: boom', '0 passed, 1 failed'])
 })
 
 test.for([

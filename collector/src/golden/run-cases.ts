@@ -19,7 +19,7 @@ export interface CaseRun {
   readonly outcomes: readonly Outcome[]
   /** The rule or annotation by which nothing of the log is read. */
   readonly excludedBy: string | undefined
-  /** Annotations that can't be followed. */
+  /** Annotations that can't be followed, modules that throw. */
   readonly problems: readonly string[]
 }
 
@@ -42,7 +42,14 @@ export async function runCase(config: CollectorConfig, configFile: string, golde
         close: async () => undefined,
       },
       problems: { tell: (found) => problems.push(...found.map(describeProblem)) },
-      filterCounts: { add: () => undefined, onSlow: () => undefined, onFailed: () => undefined },
+      filterCounts: {
+        // A collector keeps the record and goes on; who tests a module wants to know.
+        add: ({ moduleError }) => {
+          if (moduleError !== undefined) problems.push(`the module ${moduleError}`)
+        },
+        onSlow: () => undefined,
+        onFailed: () => undefined,
+      },
       taps: { find: () => tap },
       configFile,
     },
