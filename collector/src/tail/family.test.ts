@@ -8,7 +8,10 @@ import { Identifier } from './identifier.ts'
 
 const treatment = { stream: { labels: {}, metadata: {} }, detectors: noDetectors, filter: undefined, partial: false }
 
-test('a file that was deleted and made anew stays between what was rotated before it and after', () => {
+test.for([
+  ['.20260101-000001', '.20260101-000002'],
+  ['.1', undefined],
+])('a file that was deleted and made anew stays between what was rotated before it and after (%s)', (suffixes) => {
   const directory = mkdtempSync(join(tmpdir(), 'tributary-family-'))
   const identifier = new Identifier({ cluster: 'c', node: 'n', checkpoints: [] })
   const fail = () => expect.unreachable()
@@ -33,13 +36,14 @@ test('a file that was deleted and made anew stays between what was rotated befor
   const write = (text: string) => writeFileSync(live, `2026-01-01T00:00:00.000000000Z stdout F ${text}\n`)
   write('a')
   look()
-  renameSync(live, `${live}.20260101-000001`)
+  renameSync(live, `${live}${suffixes[0]}`)
   write('b')
   look()
   unlinkSync(live)
   write('c')
   expect(look()).toEqual(['a', 'b', 'c'])
-  renameSync(live, `${live}.20260101-000002`)
+  if (suffixes[1] === undefined) return
+  renameSync(live, `${live}${suffixes[1]}`)
   write('d')
   expect(look()).toEqual(['a', 'b', 'c', 'd'])
 })

@@ -364,9 +364,10 @@ export class Family {
       const { name } = generation
       const isSame = (one: Generation) => sameName(one.name, name)
       if (name.rotation !== '' || !this.generations.slice(i + 1).some(isSame)) continue
-      const rotated = this.generations
-        .slice(0, i)
-        .findLast((one) => one.name.lasting && one.name.restart === name.restart)
+      const before = this.generations.slice(0, i).filter((one) => one.name.restart === name.restart)
+      // Numbers move on: a name that stays can't come between them.
+      if (before.some((one) => one.name.rotation !== '' && !one.name.lasting && one.state !== 'done')) continue
+      const rotated = before.findLast((one) => one.name.lasting)
       generation.name = { ...name, rotation: `${rotated?.name.rotation ?? '.0'}-replaced`, lasting: true }
     }
   }
