@@ -44,6 +44,8 @@ export const go: LanguageDetector = {
       case functions:
         if (start === end) return between
         if (startsWith(b, start, end, elided) || startsWith(b, start, end, unavailable)) return functions
+        // `go run` says it directly behind the only goroutine.
+        if (startsWith(b, start, end, exitStatus)) return over
         return isFunction(b, start, end) ? place : 0
       case place:
         return b[start] === tab ? functions : 0

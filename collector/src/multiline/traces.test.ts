@@ -116,7 +116,7 @@ main.(*Cart).Add(...)
 \t/app/cart.go:12
 main.main()
 \t/app/main.go:8 +0x1d
-exit status 2`.replace('\nexit status 2', ''),
+exit status 2`,
     'several goroutines': `fatal error: all goroutines are asleep - deadlock!
 
 goroutine 1 [chan receive]:
