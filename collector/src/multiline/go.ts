@@ -21,6 +21,8 @@ const runtimeStack = literal('runtime stack:')
 const unavailable = literal('\tgoroutine running on other thread')
 const signal = literal('[signal ')
 const createdBy = literal('created by ')
+/** The only function of a trace that belongs to no package. */
+const builtIn = literal('panic(')
 const elided = literal('...')
 const exitStatus = literal('exit status ')
 
@@ -67,6 +69,7 @@ function isGoroutine(b: Buffer, start: number, end: number): boolean {
 function isFunction(b: Buffer, start: number, end: number): boolean {
   if (startsWith(b, start, end, createdBy)) return true
   if (b[end - 1] !== 0x29) return false
+  if (startsWith(b, start, end, builtIn)) return true
   let p = start
   while (p < end && b[p] !== 0x28 && !isBlank(b[p])) p++
   return b[p] === 0x28 && b.subarray(start, end).includes(0x2e)

@@ -142,7 +142,11 @@ exit status 2`,
     'served over HTTP': `2026/11/23 14:00:00 http: panic serving 10.0.0.7:51234: boom
 goroutine 34 [running]:
 net/http.(*conn).serve.func1()
-\t/usr/local/go/src/net/http/server.go:1868 +0xb9`,
+\t/usr/local/go/src/net/http/server.go:1868 +0xb9
+panic({0x6a2f40?, 0x7b1c50?})
+\t/usr/local/go/src/runtime/panic.go:914 +0x21f
+main.handle({0x7f5a18, 0xc0001c6000}, 0xc0001c2000)
+\t/app/main.go:12 +0x25`,
     'of the runtime': `fatal error: runtime: out of memory
 
 runtime stack:
