@@ -4,12 +4,13 @@ import { availableParallelism } from 'node:os'
 import type { Readable } from 'node:stream'
 import type { ChdbResult, StreamChunk } from 'chdb'
 import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
+import { NewParts, setPartAside } from './new-parts.ts'
 import { syncTable } from './repair.ts'
 import type { EngineRequest } from './request.ts'
 import type { Purpose } from './session-counts.ts'
 import type { PooledSession, SessionPool } from './session-pool.ts'
 import type { Spool } from './spool.ts'
-import { dataInsertOf, insertFromFile, quoteLiteral } from './statement.ts'
+import { dataInsertOf, insertFromFile, quoteIdentifier, quoteLiteral } from './statement.ts'
 
 /** Threads of a query that begins while rows come in: what takes them has work for one core, and what brings them for another. */
 const threadsBesideInserts = Math.max(1, Math.floor(availableParallelism() / 2))
@@ -19,18 +20,28 @@ const insertPause = 2000
 /** A statement that does not stop is asked again this often, in milliseconds: the first time may come before it has begun. */
 const killInterval = 100
 
+/** One that has parts. */
+interface Table {
+  readonly name: string
+  readonly directory: string
+}
+
 export class Executor {
   readonly #pool: SessionPool
   readonly #spool: Spool
+  readonly #onBroken: (part: string, why: string) => Promise<never>
+  readonly #parts = new NewParts()
   /** By `database.table`. */
-  readonly #directories = new Map<string, string>()
+  readonly #tables = new Map<string, Table>()
   #count = 0
   #inserting = 0
   #inserted = Number.NEGATIVE_INFINITY
 
-  constructor(pool: SessionPool, spool: Spool) {
+  /** @param onBroken the engine has made a part that can't be read, which was set aside: it has to be started anew */
+  constructor(pool: SessionPool, spool: Spool, onBroken: (part: string, why: string) => Promise<never>) {
     this.#pool = pool
     this.#spool = spool
+    this.#onBroken = onBroken
   }
 
   /** Resolves when the engine runs statements. */
@@ -76,9 +87,15 @@ export class Executor {
     this.#inserting++
     try {
       return await this.#spool.with(rows, async (path) => {
-        const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
-        await syncTable(await this.#directoryOf(insert.table, request.database))
-        return result
+        const table = await this.#tableOf(insert.table, request.database)
+        await this.#parts.begin(table.directory)
+        try {
+          const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
+          await syncTable(table.directory)
+          return result
+        } finally {
+          await this.#check(table, request.database)
+        }
       })
     } finally {
       this.#inserting--
@@ -93,21 +110,39 @@ export class Executor {
     return [['max_threads', String(threadsBesideInserts)]]
   }
 
+  /** Before anybody is told that rows are durable: are they? */
+  async #check({ name, directory }: Table, database: string): Promise<void> {
+    for (const part of await this.#parts.take(directory)) {
+      const sql = `CHECK TABLE ${quoteIdentifier(database)}.${quoteIdentifier(name)} PART ${quoteLiteral(part)}`
+      const answer = await this.#pool
+        .run('control', ({ session }) => session.queryAsync(sql, { format: 'TabSeparatedRaw' }))
+        .then(
+          (result) => result.text(),
+          () => undefined,
+        ) // it was merged meanwhile, or dropped
+      const [, isSound, why] = answer?.split('\t') ?? []
+      if (isSound !== '0') continue
+      await setPartAside(directory, part)
+      await this.#onBroken(part, why ?? '')
+    }
+  }
+
   /** Where the engine keeps a table. */
-  async #directoryOf(table: string, database: string): Promise<string> {
+  async #tableOf(table: string, database: string): Promise<Table> {
     const key = `${database}.${table}`
-    const known = this.#directories.get(key)
-    if (known !== undefined && existsSync(known)) return known
+    const known = this.#tables.get(key)
+    if (known !== undefined && existsSync(known.directory)) return known
     // Of a distributed table it is the one behind it that has parts.
     const names = [table, `${table}_local`].map(quoteLiteral).join(', ')
-    const sql = `SELECT data_paths[1] FROM system.tables
+    const sql = `SELECT data_paths[1], name FROM system.tables
       WHERE database = ${quoteLiteral(database)} AND name IN (${names}) AND engine LIKE '%MergeTree' ORDER BY name LIMIT 1`
-    const found = await this.#pool.run('control', ({ session }) =>
+    const result = await this.#pool.run('control', ({ session }) =>
       session.queryAsync(sql, { format: 'TabSeparatedRaw' }),
     )
-    const path = found.text().trimEnd()
-    this.#directories.set(key, path)
-    return path
+    const [directory = '', name = ''] = result.text().trimEnd().split('\t')
+    const found = { name, directory }
+    this.#tables.set(key, found)
+    return found
   }
 
   async #withSession<T>(

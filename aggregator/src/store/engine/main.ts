@@ -48,7 +48,13 @@ async function open(options: EngineOptions): Promise<AsyncDisposable> {
     baseSettings(options.memoryBytes, purpose),
   )
   stack.defer(() => pool.close())
-  const server = new EngineServer(options, new Executor(pool, spool))
+  const onBroken = async (part: string, why: string) => {
+    const message = 'the store engine made a broken part, which is set aside, and is started anew'
+    await send({ kind: 'log', level: 'error', message, fields: { part, why } })
+    process.kill(process.pid, 'SIGKILL')
+    return await new Promise<never>(() => {}) // nobody may be told that the rows are there
+  }
+  const server = new EngineServer(options, new Executor(pool, spool, onBroken))
   const port = await server.listen()
   stack.defer(() => server.close(drainTime))
   await send({ kind: 'ready', port })
