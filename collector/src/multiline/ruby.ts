@@ -8,6 +8,8 @@ const extension = literal('.rb')
 const inMethod = literal(':in ')
 const irb = literal('(irb)')
 const from = literal('from ')
+/** Of a stack that is too deep: `... 10067 levels...`. */
+const leftOut = literal('... ')
 
 export const ruby: LanguageDetector = {
   second: [' ', '\t'],
@@ -23,6 +25,6 @@ export const ruby: LanguageDetector = {
   },
   next(_state, b, start, end) {
     const p = behindBlanks(b, start, end)
-    return p > start && startsWith(b, p, end, from) ? inCallers : 0
+    return p > start && (startsWith(b, p, end, from) || startsWith(b, p, end, leftOut)) ? inCallers : 0
   },
 }

@@ -38,8 +38,8 @@ const beforeVersion = 9
 const over = 10
 
 const at = literal('at ')
-const more = literal(' more')
-const omitted = literal(' omitted')
+/** Frames that are not shown: `... 12 more`, `... 27 frames excluded`, `... 3 lines matching cause stack trace ...`. */
+const leftOut = literal('... ')
 const inThread = literal('Exception in thread "')
 const unhandled = literal('Unhandled exception. ')
 const causedBy = literal('Caused by: ')
@@ -83,17 +83,16 @@ function nextOfTrace({ java, node, dotnet }: Throwables, b: Buffer, start: numbe
   const p = behindBlanks(b, start, end)
   if (p === end) return 0
   if (p > start && startsWith(b, p, end, at)) return node && b[end - 1] === 0x7b ? properties : named
+  if (p > start && (java || node) && startsWith(b, p, end, leftOut)) return named
   if (java && isJavaPart(b, p, end, p > start)) return named
   if (dotnet && (startsWith(b, p, end, endOf) || (p > start && startsWith(b, p, end, inner)))) return named
   return 0
 }
 
-/** `Caused by:`, `Suppressed:`, `... 12 more` and the like. */
+/** `Caused by:`, `Suppressed:` and the like. */
 function isJavaPart(b: Buffer, p: number, end: number, indented: boolean): boolean {
   if (startsWith(b, p, end, causedBy) || startsWith(b, p, end, wrappedBy)) return true
   if (!indented) return false
-  if (b[p] === 0x2e && b[p + 1] === 0x2e && b[p + 2] === 0x2e)
-    return endsWith(b, p, end, more) || endsWith(b, p, end, omitted)
   return startsWith(b, p, end, suppressed) || startsWith(b, p, end, circular) || startsWith(b, p, end, boundary)
 }
 
@@ -117,6 +116,7 @@ function nextOfNode(state: number, b: Buffer, start: number, end: number): numbe
       if (start === end) return beforeVersion
       if (startsWith(b, start, end, hint)) return uncaught
       const p = behindBlanks(b, start, end)
+      if (p > start && startsWith(b, p, end, leftOut)) return uncaught
       if (p === start || !startsWith(b, p, end, at)) return 0
       return b[end - 1] === 0x7b ? uncaughtProperties : uncaught
     }

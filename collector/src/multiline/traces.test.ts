@@ -51,6 +51,13 @@ Caused by: java.net.ConnectException
 \t... 40 common frames omitted
 Wrapped by: java.lang.Error: x
 \tat A.a(A.java:1)`,
+    'with frames left out by a logger': `java.lang.RuntimeException: x
+\tat com.shop.App.run(App.java:10)
+\t... 27 frames excluded
+\tat com.shop.Main.main(Main.java:3)
+\t... suppressed 14 lines
+Caused by: java.io.IOException: y
+\t... 3 frames truncated`,
     'in a thread, by a class of any name': `Exception in thread "main" com.shop.NotFound: cart
 \tat com.shop.App.run(App.java:10)`,
     'behind a log prefix': `2026-11-23 14:00:01,123 ERROR [http-nio-8080-exec-1] c.s.CartController - java.lang.ArithmeticException: / by zero
@@ -177,6 +184,13 @@ main.report()
     x: 1
   }
 }`,
+    'with a cause that shares frames': `Error: outer
+    at f (/app/a.js:1:1)
+    ... 3 lines matching cause stack trace ...
+    at h (/app/a.js:3:1) {
+  [cause]: Error: inner
+      at f (/app/a.js:1:1)
+}`,
     'its own codes': `TypeError [ERR_INVALID_ARG_TYPE]: The "path" argument must be of type string
     at Object.openSync (node:fs:573:18)`,
     uncaught: `/app/index.js:10
@@ -237,6 +251,10 @@ Node.js v24.21.0`,
   ruby: {
     plain: `app.rb:3:in 'Integer#/': divided by 0 (ZeroDivisionError)
 \tfrom app.rb:3:in 'Object#price'
+\tfrom app.rb:7:in '<main>'`,
+    'too deep': `app.rb:1:in 'Object#f': stack level too deep (SystemStackError)
+\tfrom app.rb:1:in 'Object#f'
+\t ... 10067 levels...
 \tfrom app.rb:7:in '<main>'`,
     'older quotes': `/usr/lib/ruby/gems/rack-2.2/lib/rack.rb:12:in \`call': undefined method \`x' for nil:NilClass (NoMethodError)
 \tfrom /app/config.ru:4:in \`block in <main>'`,
