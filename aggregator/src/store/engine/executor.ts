@@ -1,8 +1,10 @@
 /** Runs the statements of requests on the pool's sessions, and kills those nobody waits for any more. */
 import { existsSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import type { Readable } from 'node:stream'
 import type { ChdbResult, StreamChunk } from 'chdb'
+import { parsePart } from './deduplication-log.ts'
 import { exception, exceptionCodes, exceptionFrom } from './exception.ts'
 import { NewParts, setPartAside } from './new-parts.ts'
 import { syncTable } from './repair.ts'
@@ -20,6 +22,11 @@ const insertPause = 2000
 /** A statement that does not stop is asked again this often, in milliseconds: the first time may come before it has begun. */
 const killInterval = 100
 
+/** Parts of inserts are always checked. Those of merges, which may be large, while the disk had less than so much free, bytes, */
+const shortOfRoom = 64 << 20
+/** and for so long afterwards, milliseconds. */
+const longestMerge = 30 * 60_000
+
 /** One that has parts. */
 interface Table {
   readonly name: string
@@ -36,6 +43,8 @@ export class Executor {
   #count = 0
   #inserting = 0
   #inserted = Number.NEGATIVE_INFINITY
+  /** When the disk was nearly full, of {@link performance.now}. */
+  #short = Number.NEGATIVE_INFINITY
 
   /** @param onBroken the engine has made a part that can't be read, which was set aside: it has to be started anew */
   constructor(pool: SessionPool, spool: Spool, onBroken: (part: string, why: string) => Promise<never>) {
@@ -89,6 +98,7 @@ export class Executor {
       return await this.#spool.with(rows, async (path) => {
         const table = await this.#tableOf(insert.table, request.database)
         await this.#parts.begin(table.directory)
+        await this.#look(table.directory)
         try {
           const result = await this.run(insertFromFile(insert, path), 'TabSeparated', request, signal)
           await syncTable(table.directory)
@@ -110,9 +120,18 @@ export class Executor {
     return [['max_threads', String(threadsBesideInserts)]]
   }
 
+  /** Remembers when the disk was nearly full. */
+  async #look(directory: string): Promise<void> {
+    const { bsize, bavail } = await statfs(directory)
+    if (bsize * bavail < shortOfRoom) this.#short = performance.now()
+  }
+
   /** Before anybody is told that rows are durable: are they? */
   async #check({ name, directory }: Table, database: string): Promise<void> {
+    await this.#look(directory)
+    const wasShort = performance.now() - this.#short < longestMerge
     for (const part of await this.#parts.take(directory)) {
+      if (parsePart(part)!.level > 0 && !wasShort) continue
       const sql = `CHECK TABLE ${quoteIdentifier(database)}.${quoteIdentifier(name)} PART ${quoteLiteral(part)}`
       const answer = await this.#pool
         .run('control', ({ session }) => session.queryAsync(sql, { format: 'TabSeparatedRaw' }))
