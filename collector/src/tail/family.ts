@@ -114,13 +114,7 @@ export class Family {
 
   /** In a list exactly as long as it is: one that grew has room for 17, 130 bytes in each of thousands of logs. */
   #setGenerations(generations: readonly Generation[]): void {
-    const ordered = generations.filter(tellsPlace).sort((a, b) => compareGenerations(a.name, b.name))
-    for (const [i, one] of [...generations.entries()].reverse()) {
-      if (tellsPlace(one)) continue
-      const next = generations[i + 1]
-      ordered.splice(next === undefined ? ordered.length : ordered.indexOf(next), 0, one)
-    }
-    this.generations = [...ordered]
+    this.generations = [...generations].sort((a, b) => compareGenerations(a.name, b.name))
   }
 
   /** What came after a generation: the file that was written to next. */
@@ -416,11 +410,6 @@ export class Family {
 function treat(decision: Decision, { name, spooled }: Generation): Treatment {
   const treatment = decision.treat(name.restart)
   return spooled ? treatSpooled(spooled, treatment) : treatment
-}
-
-/** A number that a deleted file had is another's by now: it stays before what came after it. */
-function tellsPlace({ unlinked, name }: Generation): boolean {
-  return !unlinked || name.lasting || name.rotation === ''
 }
 
 function sameName(a: GenerationName, b: GenerationName): boolean {

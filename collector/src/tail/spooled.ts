@@ -51,7 +51,7 @@ export function moveToSpool(generation: Generation, spooled: Spooled, file: LogF
   generation.close()
   generation.file = file
   generation.spooled = spooled
-  generation.name = { ...generation.name, gzip: false }
+  generation.name = nameInSpool(spooled)
   generation.identity = { ...generation.identity, dev: 0, ino: 0 }
   generation.size = Math.max(generation.size, spooled.end)
   generation.established = false
