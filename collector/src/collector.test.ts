@@ -210,26 +210,50 @@ test('lost chunks, lost acks and cut connections lose and double nothing', async
   expect(sink.lines()).toEqual(numbered(0, written))
 })
 
-test('copytruncate: what the copy holds is read from it, also for plain text whose generations begin alike', async () => {
+test.for([300, 60, 0])(
+  'copytruncate, each %i ms: what the copy holds is read from it, also for plain text whose generations begin alike',
+  async (pause) => {
+    await openSink()
+    const log = join(logs, 'app.log')
+    const header = '=== started ===\n'
+    writeFileSync(log, `${header}${numbered(0, 20, 'a').join('\n')}\n`)
+    await start()
+    await untilLines(21)
+    for (const generation of ['b', 'c', 'd']) {
+      appendFileSync(log, `${numbered(0, 20, `${generation}-unread-`).join('\n')}\n`)
+      for (let n = 3; n > 0; n--) if (existsSync(`${log}.${n}`)) renameSync(`${log}.${n}`, `${log}.${n + 1}`)
+      copyFileSync(log, `${log}.1`)
+      truncateSync(log)
+      appendFileSync(log, `${header}${numbered(0, 20, generation).join('\n')}\n`)
+      await sleep(pause)
+    }
+    await untilLines(21 + 3 * 41)
+    await sleep(300)
+    expect(sink.lines().length).toBe(21 + 3 * 41)
+    expect(new Set(sink.lines()).size).toBe(1 + 20 + 3 * 40)
+    expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([])
+  },
+)
+
+test('copytruncate, twice before the next look: each copy is read as what it is, though all begin alike', async () => {
   await openSink()
   const log = join(logs, 'app.log')
   const header = '=== started ===\n'
   writeFileSync(log, `${header}${numbered(0, 20, 'a').join('\n')}\n`)
   await start()
   await untilLines(21)
-  for (const generation of ['b', 'c', 'd']) {
-    appendFileSync(log, `${numbered(0, 20, `${generation}-unread-`).join('\n')}\n`)
-    for (let n = 3; n > 0; n--) if (existsSync(`${log}.${n}`)) renameSync(`${log}.${n}`, `${log}.${n + 1}`)
+  await running.splice(0)[0]!.close()
+  for (const generation of ['b', 'c']) {
+    if (existsSync(`${log}.1`)) renameSync(`${log}.1`, `${log}.2`)
     copyFileSync(log, `${log}.1`)
     truncateSync(log)
     appendFileSync(log, `${header}${numbered(0, 20, generation).join('\n')}\n`)
-    await sleep(300)
   }
-  await untilLines(21 + 3 * 41)
-  await sleep(300)
-  expect(sink.lines().length).toBe(21 + 3 * 41)
-  expect(new Set(sink.lines()).size).toBe(1 + 20 + 3 * 40)
-  expect([...sink.sources.values()].flatMap(({ outcomes }) => outcomes)).toEqual([])
+  await start()
+  await untilLines(3 * 21)
+  expect(sink.lines().toSorted()).toEqual(
+    ['a', 'b', 'c'].flatMap((one) => [header.trimEnd(), ...numbered(0, 20, one)]).toSorted(),
+  )
 })
 
 test('a truncation without a copy loses exactly the bytes that were seen and not read', async () => {

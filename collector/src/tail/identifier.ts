@@ -139,7 +139,7 @@ export class Identifier {
     // Lines with a time to the nanosecond are distinction enough.
     const whole: Match =
       format === 'plain'
-        ? this.#identifyPlain(family, name, stats, file, headCrc, idOf)
+        ? this.#identifyPlain(family, path, name, stats, file, headCrc, idOf)
         : { id: idOf(''), truncations: 0 }
     const cut = this.#cutOf(family, whole.id, name, stats, file)
     const match = cut ?? whole
@@ -201,6 +201,7 @@ export class Identifier {
 
   #identifyPlain(
     family: Family,
+    path: string,
     name: GenerationName,
     stats: Stats,
     file: LogFile,
@@ -215,13 +216,14 @@ export class Identifier {
       this.#truncations.set(`${stats.dev}:${stats.ino}`, ++truncations)
     }
     // Only rotation makes copies and compressed files; the file being written is always a source of its own.
-    const original = name.rotation === '' ? undefined : this.#originalOf(family, file, head)
+    const original = name.rotation === '' ? undefined : this.#originalOf(family, path, file, head)
     return { id: original ?? idOf(name.gzip ? 'gzip' : distinction(truncations)), truncations }
   }
 
-  #originalOf(family: Family, file: LogFile, head: number): SourceId | undefined {
+  #originalOf(family: Family, path: string, file: LogFile, head: number): SourceId | undefined {
     const live = family.generations.find(
-      (one) => one.identity.head === head && one.format === 'plain' && this.holds(one, file),
+      (one) =>
+        one.identity.head === head && one.format === 'plain' && this.holds(one, file) && mayBeCopy(one, file, path),
     )
     if (live) return live.id
     const bytes = file instanceof GzipFile ? file.contentBytes() : undefined
@@ -265,6 +267,22 @@ export class Identifier {
   restarted({ dev, ino, truncations }: FileIdentity): void {
     this.#truncations.set(`${dev}:${ino}`, truncations + 1)
   }
+}
+
+/** How far files are compared of which nothing was read yet, bytes: without times the first line may be the same in each generation. */
+const alikeBytes = 4096
+
+/** Whether a file can be a copy of a generation, as far as its bytes before the position do not tell. */
+function mayBeCopy(
+  { file: original, path: originalPath, position, size, spooled }: Generation,
+  copy: LogFile,
+  path: string,
+) {
+  // Its file may have begun anew since, which the copy was made for.
+  if (position > 0 || original === undefined || spooled || original.stat().size < size) return true
+  const [of, by] = [readHead(original, originalPath, alikeBytes), readHead(copy, path, alikeBytes)]
+  const length = Math.min(of.length, by.length)
+  return of.subarray(0, length).equals(by.subarray(0, length))
 }
 
 /** Whether the bytes before `position` are those that were there. Of compressed files only what needs no decompression is compared. */
