@@ -247,7 +247,7 @@ export class Family {
       same.path = path
       same.name = name
       const size = stats.size + same.start
-      if (same.state === 'done' && size > same.position) same.revive(size, now)
+      if (same.state === 'done' && !name.gzip && size > same.position) same.revive(size, now)
       return same
     }
     return this.#adopt(path, name, stats, now)
