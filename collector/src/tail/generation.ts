@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib'
 import type { LossReason } from '@tributary/protocol/chunk.ts'
 import { addRange, type ByteRange, type ByteRanges } from '@tributary/protocol/ranges.ts'
-import type { SourceId } from '@tributary/protocol/source.ts'
+import { fingerprintOf, type SourceId } from '@tributary/protocol/source.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint-file.ts'
 import { Frontier, type Tail } from '../checkpoint/frontier.ts'
 import type { LineFormat } from '../cri/line.ts'
@@ -32,6 +32,15 @@ export interface FileIdentity {
   readonly truncations: number
   /** CRC-32 of the fingerprint. */
   readonly head: number
+  /** Of lines without times the first may be the same in each generation: what else was seen of its beginning when this process identified it. */
+  readonly beginning?: { readonly length: number; readonly crc: number } | undefined
+}
+
+/** Whether a file that begins with `head`, {@link fingerprintBytes} or all of it, begins as the one that was identified. */
+export function beginsAs({ head: expected, beginning }: FileIdentity, head: Buffer): boolean {
+  if (crc32(fingerprintOf(head) ?? head) !== expected) return false
+  if (beginning === undefined) return true
+  return head.length >= beginning.length && crc32(head.subarray(0, beginning.length)) === beginning.crc
 }
 
 export interface GenerationStart {

@@ -11,7 +11,7 @@ import type { LineFormat } from '../cri/line.ts'
 import type { GenerationName } from '../discover/layout.ts'
 import { type CutBack, newLinesFrom } from './cut-back.ts'
 import type { Family } from './family.ts'
-import { type FileIdentity, type Generation, tailBytes, tailOf } from './generation.ts'
+import { beginsAs, type FileIdentity, type Generation, tailBytes, tailOf } from './generation.ts'
 import { GzipFile, type LogFile, PlainFile, readHead } from './log-file.ts'
 
 export interface Identified {
@@ -138,15 +138,14 @@ export class Identifier {
       )
     // Lines with a time to the nanosecond are distinction enough.
     const whole: Match =
-      format === 'plain'
-        ? this.#identifyPlain(family, path, name, stats, file, headCrc, idOf)
-        : { id: idOf(''), truncations: 0 }
+      format === 'plain' ? this.#identifyPlain(family, name, stats, file, head, idOf) : { id: idOf(''), truncations: 0 }
     const cut = this.#cutOf(family, whole.id, name, stats, file)
     const match = cut ?? whole
     if (cut) file.start = -cut.at
     const source = match.id.toString('hex')
     this.claim(source)
-    const identity = { dev: stats.dev, ino: stats.ino, truncations: match.truncations, head: headCrc }
+    const beginning = format === 'plain' ? { length: head.length, crc: crc32(head) } : undefined
+    const identity = { dev: stats.dev, ino: stats.ino, truncations: match.truncations, head: headCrc, beginning }
     const checkpoint = this.#rewound ? undefined : this.#bySource.get(source)
     const cutBack = cut && { of: cut.of, at: cut.at }
     return { id: match.id, identity, format, cutBack, file, checkpoint }
@@ -201,11 +200,10 @@ export class Identifier {
 
   #identifyPlain(
     family: Family,
-    path: string,
     name: GenerationName,
     stats: Stats,
     file: LogFile,
-    head: number,
+    head: Buffer,
     idOf: (distinction: string) => SourceId,
   ): Match {
     const distinction = (truncations: number) => `${stats.ino}:${Math.round(stats.birthtimeMs)}:${truncations}`
@@ -216,20 +214,20 @@ export class Identifier {
       this.#truncations.set(`${stats.dev}:${stats.ino}`, ++truncations)
     }
     // Only rotation makes copies and compressed files; the file being written is always a source of its own.
-    const original = name.rotation === '' ? undefined : this.#originalOf(family, path, file, head)
+    const original = name.rotation === '' ? undefined : this.#originalOf(family, file, head)
     return { id: original ?? idOf(name.gzip ? 'gzip' : distinction(truncations)), truncations }
   }
 
-  #originalOf(family: Family, path: string, file: LogFile, head: number): SourceId | undefined {
+  #originalOf(family: Family, file: LogFile, head: Buffer): SourceId | undefined {
     const live = family.generations.find(
-      (one) =>
-        one.identity.head === head && one.format === 'plain' && this.holds(one, file) && mayBeCopy(one, file, path),
+      (one) => one.format === 'plain' && beginsAs(one.identity, head) && this.holds(one, file),
     )
     if (live) return live.id
+    const headCrc = crc32(fingerprintOf(head) ?? head)
     const bytes = file instanceof GzipFile ? file.contentBytes() : undefined
     const known = [...this.#bySource.values()].filter(
       (one) =>
-        one.head === head &&
+        one.head === headCrc &&
         (one.offset > 0 || file.gzip) &&
         !this.#claimed.has(one.source) &&
         sameTail(file, one.offset, one.tail),
@@ -244,9 +242,7 @@ export class Identifier {
     const gzip = path.endsWith('.gz')
     const file = gzip ? new GzipFile(path, generation.start) : new PlainFile(path, generation.start)
     try {
-      const head = readHead(file, path, fingerprintBytes)
-      const fingerprint = fingerprintOf(head) ?? head
-      return crc32(fingerprint) === generation.identity.head && this.holds(generation, file)
+      return beginsAs(generation.identity, readHead(file, path, fingerprintBytes)) && this.holds(generation, file)
     } finally {
       file.close()
     }
@@ -254,8 +250,7 @@ export class Identifier {
 
   /** Whether an open file still begins as the generation did. */
   begins({ identity, path }: Generation, file: LogFile): boolean {
-    const head = readHead(file, path, fingerprintBytes)
-    return crc32(fingerprintOf(head) ?? head) === identity.head
+    return beginsAs(identity, readHead(file, path, fingerprintBytes))
   }
 
   /** Whether a file has the bytes before a generation's position that were read there. */
@@ -267,22 +262,6 @@ export class Identifier {
   restarted({ dev, ino, truncations }: FileIdentity): void {
     this.#truncations.set(`${dev}:${ino}`, truncations + 1)
   }
-}
-
-/** How far files are compared of which nothing was read yet, bytes: without times the first line may be the same in each generation. */
-const alikeBytes = 4096
-
-/** Whether a file can be a copy of a generation, as far as its bytes before the position do not tell. */
-function mayBeCopy(
-  { file: original, path: originalPath, position, size, spooled }: Generation,
-  copy: LogFile,
-  path: string,
-) {
-  // Its file may have begun anew since, which the copy was made for.
-  if (position > 0 || original === undefined || spooled || original.stat().size < size) return true
-  const [of, by] = [readHead(original, originalPath, alikeBytes), readHead(copy, path, alikeBytes)]
-  const length = Math.min(of.length, by.length)
-  return of.subarray(0, length).equals(by.subarray(0, length))
 }
 
 /** Whether the bytes before `position` are those that were there. Of compressed files only what needs no decompression is compared. */
