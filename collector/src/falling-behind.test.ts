@@ -232,7 +232,7 @@ test.for(seeds)('without, what is lost is reported, exactly (seed %i)', { timeou
   for (const reason of reasons) expect(['lost:shed', 'lost:deleted']).toContain(reason)
 })
 
-test('deleted files that there is no time to save at the end are told by path and range, and reported by the next process', async () => {
+test('deleted files that there is no room to save at the end are told by path and range, and reported by the next process', async () => {
   const root = mkdtempSync(join(tmpdir(), 'tributary-unsaved-'))
   const log = new Log(root, 'a')
   await using sink = await Sink.listen({ fault: () => (first ? 'drop' : undefined) })
@@ -243,7 +243,8 @@ test('deleted files that there is no time to save at the end are told by path an
     logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
     aggregator: { address: sink.address },
     http: { listen: '127.0.0.1', port: 0 },
-    shutdown: { drain: '0s', spool: '0s' },
+    limits: { spoolBytes: '0' },
+    shutdown: { drain: '0s' },
     checkpoints: { interval: '10ms' },
   })
   const said: { msg: string; path?: string; range?: number[] }[] = []
