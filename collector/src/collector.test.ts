@@ -210,15 +210,23 @@ test('lost chunks, lost acks and cut connections lose and double nothing', async
   expect(sink.lines()).toEqual(numbered(0, written))
 })
 
+/** What each generation of a plain log begins with. */
+const header = '=== started ===\n'
+
+/** A plain log, of which its first lines were read. */
+async function startedLog(): Promise<string> {
+  const log = join(logs, 'app.log')
+  writeFileSync(log, `${header}${numbered(0, 20, 'a').join('\n')}\n`)
+  await start()
+  await untilLines(21)
+  return log
+}
+
 test.for([300, 60, 0])(
   'copytruncate, each %i ms: what the copy holds is read from it, also for plain text whose generations begin alike',
   async (pause) => {
     await openSink()
-    const log = join(logs, 'app.log')
-    const header = '=== started ===\n'
-    writeFileSync(log, `${header}${numbered(0, 20, 'a').join('\n')}\n`)
-    await start()
-    await untilLines(21)
+    const log = await startedLog()
     for (const generation of ['b', 'c', 'd']) {
       appendFileSync(log, `${numbered(0, 20, `${generation}-unread-`).join('\n')}\n`)
       for (let n = 3; n > 0; n--) if (existsSync(`${log}.${n}`)) renameSync(`${log}.${n}`, `${log}.${n + 1}`)
@@ -237,11 +245,7 @@ test.for([300, 60, 0])(
 
 test('copytruncate, twice before the next look: each copy is read as what it is, though all begin alike', async () => {
   await openSink()
-  const log = join(logs, 'app.log')
-  const header = '=== started ===\n'
-  writeFileSync(log, `${header}${numbered(0, 20, 'a').join('\n')}\n`)
-  await start()
-  await untilLines(21)
+  const log = await startedLog()
   await running.splice(0)[0]!.close()
   for (const generation of ['b', 'c']) {
     if (existsSync(`${log}.1`)) renameSync(`${log}.1`, `${log}.2`)

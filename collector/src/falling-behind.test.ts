@@ -23,7 +23,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { Sink } from '../../test/harness/sink.ts'
 import { type RunningCollector, startCollector } from './collector.ts'
-import { collectorConfig } from './config.ts'
+import { type CollectorConfig, collectorConfig } from './config.ts'
 
 function randomFrom(seed: number): (n: number) => number {
   let state = seed
@@ -99,6 +99,20 @@ class Log {
   }
 }
 
+/** Of a collector that looks, sends and saves quickly, and waits for nothing when it is told to stop. */
+function configOf(root: string, aggregator: object, limits: object = {}): CollectorConfig {
+  return collectorConfig.parse({
+    node: 'n',
+    stateDir: join(root, 'state'),
+    logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
+    aggregator,
+    limits,
+    http: { listen: '127.0.0.1', port: 0 },
+    shutdown: { drain: '0s' },
+    checkpoints: { interval: '10ms' },
+  })
+}
+
 interface Run {
   readonly seed: number
   readonly spoolBytes: string
@@ -121,16 +135,11 @@ async function run({ seed, spoolBytes }: Run): Promise<{ lost: number; spooled: 
     for (const [key, source] of sources) sink.sources.set(key, source)
   }
   const logs = ['a', 'b', 'c'].map((name) => new Log(root, name))
-  const config = collectorConfig.parse({
-    node: 'n',
-    stateDir: join(root, 'state'),
-    logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
-    aggregator: { address, ackTimeout: '150ms' },
-    limits: { unlinkedBytes: '30KiB', unlinkedBytesPerPod: '12KiB', inFlightBytes: '1', spoolBytes },
-    http: { listen: '127.0.0.1', port: 0 },
-    shutdown: { drain: '0s' },
-    checkpoints: { interval: '10ms' },
-  })
+  const config = configOf(
+    root,
+    { address, ackTimeout: '150ms' },
+    { unlinkedBytes: '30KiB', unlinkedBytesPerPod: '12KiB', inFlightBytes: '1', spoolBytes },
+  )
   const open = () => startCollector(config, { log: pino({ level: 'silent' }) })
   let collector: RunningCollector = await open()
   let spooled = 0
@@ -237,16 +246,7 @@ test('deleted files that there is no room to save at the end are told by path an
   const log = new Log(root, 'a')
   await using sink = await Sink.listen({ fault: () => (first ? 'drop' : undefined) })
   let first = true
-  const config = collectorConfig.parse({
-    node: 'n',
-    stateDir: join(root, 'state'),
-    logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
-    aggregator: { address: sink.address },
-    http: { listen: '127.0.0.1', port: 0 },
-    limits: { spoolBytes: '0' },
-    shutdown: { drain: '0s' },
-    checkpoints: { interval: '10ms' },
-  })
+  const config = configOf(root, { address: sink.address }, { spoolBytes: '0' })
   const said: { msg: string; path?: string; range?: number[] }[] = []
   const open = () => startCollector(config, { log: pino({}, { write: (line: string) => said.push(JSON.parse(line)) }) })
   let collector = await open()
@@ -279,15 +279,7 @@ test.for([
     const log = new Log(root, 'a')
     await using sink = await Sink.listen({ keep: true, fault: () => (spooled ? undefined : 'drop') })
     let spooled = false
-    const config = collectorConfig.parse({
-      node: 'n',
-      stateDir: join(root, 'state'),
-      logs: { path: join(root, 'containers'), scanInterval: '20ms', flushInterval: '10ms' },
-      aggregator: { address: sink.address },
-      http: { listen: '127.0.0.1', port: 0 },
-      shutdown: { drain: '0s' },
-      checkpoints: { interval: '10ms' },
-    })
+    const config = configOf(root, { address: sink.address })
     const open = () => startCollector(config, { log: pino({ level: 'silent' }) })
     let collector = await open()
     log.write(8000, (n) => Math.floor(Math.random() * n))
